@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef GLET_SERVICE_H
+#define GLET_SERVICE_H
+
+/*
+ * What the protocol side (HTTP, codec, metrics) sees of the serving side (router, queues, batcher,
+ * gpu-let workers). Neither knows the other's internals.
+ *
+ * Times are microseconds of the monotonic clock (common/clock.h).
+ *
+ * A plan change replaces what is behind a service, not the service: models keep their index for as
+ * long as their name is in the plan; a model that leaves the plan keeps its index and is not ready.
+ */
+
+#include "common/error.h"
+#include "common/histogram.h"
+#include "runtime/engine/model.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct glet_service;
+
+enum glet_outcome {
+    GLET_DONE,           /* 200: outputs are filled */
+    GLET_REFUSED_RATE,   /* 429: this model is over its own planned rate; another node will not help */
+    GLET_REFUSED_LOAD,   /* 503: queue full or the deadline cannot be met here; another may help */
+    GLET_REFUSED_DRAIN,  /* 503: shutting down */
+    GLET_LATE,           /* 504: accepted, but dropped before compute: it would have been late */
+    GLET_FAILED,         /* 500: the device failed */
+    GLET_OUTCOME_COUNT
+};
+
+/*
+ * One inference request. Everything the submitter fills stays valid until `done` is called, which
+ * happens exactly once for every request that glet_service_submit() took, on any thread; it must be
+ * short and must not block.
+ */
+struct glet_request {
+    /* filled by the submitter */
+    int model;
+    int rows;                  /* batch dimension of the request, 1 .. glet_service_max_rows() */
+    uint64_t arrival_us;
+    uint64_t deadline_us;      /* 0: arrival + the plan's SLO */
+    int priority;              /* 0 = default; larger is more urgent */
+    const void **inputs;       /* [inputs of the model]: rows x input bytes each */
+    void **outputs;            /* [outputs of the model]: rows x output bytes each, to be filled */
+    void (*done)(struct glet_request *request);
+    void *user;
+    /* filled before done() */
+    enum glet_outcome outcome;
+    double retry_after_s;      /* refused: when it is worth trying again */
+    uint64_t start_us, end_us; /* executor start and end; 0 when it never ran */
+    int batch_rows;            /* rows of the batch it was part of */
+    char message[128];         /* empty when done */
+    /* of the service */
+    struct glet_request *next;
+    uint64_t service_word;
+};
+
+/* Takes the request or completes it at once with a refusal (done() may run inside the call).
+   Safe from any thread; allocates nothing. */
+void glet_service_submit(struct glet_service *service, struct glet_request *request);
+
+size_t glet_service_model_count(const struct glet_service *service);
+int glet_service_find_model(const struct glet_service *service, const char *name); /* -1 = none */
+const char *glet_service_model_name(const struct glet_service *service, int model);
+int glet_service_max_rows(const struct glet_service *service, int model);
+
+/* Interface of a model; valid as long as the service. */
+size_t glet_service_input_count(const struct glet_service *service, int model);
+size_t glet_service_output_count(const struct glet_service *service, int model);
+const struct glet_model_io *glet_service_input(const struct glet_service *service, int model,
+                                               size_t i);
+const struct glet_model_io *glet_service_output(const struct glet_service *service, int model,
+                                                size_t i);
+
+bool glet_service_ready(const struct glet_service *service);
+bool glet_service_model_ready(const struct glet_service *service, int model);
+
+/* Totals since the start; a consistent-enough copy, taken without stopping anyone. */
+struct glet_model_stats {
+    double slo_ms, planned_rps;
+    uint64_t outcomes[GLET_OUTCOME_COUNT];
+    uint64_t slo_violations;      /* done, but later than the SLO */
+    uint64_t executions, rows;    /* batches run, rows in them */
+    uint64_t queue_ns, compute_ns; /* summed over requests */
+    uint64_t queue_depth, in_flight;
+    uint64_t last_done_unix_ms;   /* 0 = never */
+    struct glet_histogram *total_us, *queue_us, *compute_us; /* caller's; may be NULL */
+};
+void glet_service_stats(const struct glet_service *service, int model,
+                        struct glet_model_stats *out);
+
+/* One gpu-let: planned beside achieved. */
+struct glet_let_stats {
+    int gpu, units;
+    double achieved_units, busy_ratio; /* of its share, since the start of its plan */
+    uint64_t rounds;
+};
+size_t glet_service_let_count(const struct glet_service *service);
+void glet_service_let_stats(const struct glet_service *service, size_t let,
+                            struct glet_let_stats *out);
+
+#endif
