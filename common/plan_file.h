@@ -17,16 +17,16 @@
 enum glet_objective { GLET_MIN_GPUS, GLET_MIN_COST, GLET_MAX_RATE };
 
 struct glet_plan_certificate {
-    int gpus;           /* used */
-    int lower_bound;    /* proven: no plan uses fewer */
-    double gap_ratio;   /* (value - bound) / bound of the objective; 0 = optimal */
+    int gpus;         /* used */
+    int lower_bound;  /* proven: no plan uses fewer */
+    double gap_ratio; /* (value - bound) / bound of the objective; 0 = optimal */
     double cost_per_hour, cost_lower_bound; /* min-cost, else 0 */
     double scale, scale_upper_bound;        /* max-rate, else 0 */
 };
 
 struct glet_plan_model {
     char *name;
-    char *file; /* ONNX file, or NULL; relative paths are relative to the plan file's folder */
+    char *file;    /* ONNX file, or NULL; relative paths are relative to the plan file's folder */
     double slo_ms; /* 0 = none of its own (apps only) */
     double percentile;
     double rate_rps;    /* the demand that was planned for, apps, headroom and quantile included */
@@ -37,9 +37,9 @@ struct glet_plan_model {
 struct glet_plan_let_model {
     size_t model; /* index into plan->models */
     int batch;
-    double rate_rps; /* share of the demand that the router sends here */
-    double exec_ms;  /* profile latency x latency_factor x factor */
-    double factor;   /* interference factor used, >= 1 */
+    double rate_rps;         /* share of the demand that the router sends here */
+    double exec_ms;          /* profile latency x latency_factor x factor */
+    double factor;           /* interference factor used, >= 1 */
     double latency_bound_ms; /* duty_cycle_ms + exec_ms */
     struct glet_mark mark;
 };
@@ -63,7 +63,7 @@ struct glet_plan_gpu {
 };
 
 struct glet_plan {
-    char *path; /* as read; NULL when built in memory */
+    char *path;      /* as read; NULL when built in memory */
     char sha256[65]; /* of the file's bytes; empty when built in memory */
     enum glet_objective objective;
     struct glet_plan_certificate certificate;

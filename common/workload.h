@@ -27,8 +27,8 @@ struct glet_workload_model {
     double slo_ms;     /* > 0; 0 = none of its own: only apps use this model (no `models` entry) */
     double percentile; /* share of requests that must meet slo_ms, in percent, (0, 100) */
     enum glet_arrival arrival;
-    char *trace_path;      /* resolved against the workload's folder; NULL unless TRACE */
-    double *trace_s;       /* ascending arrival times, seconds; NULL unless TRACE */
+    char *trace_path; /* resolved against the workload's folder; NULL unless TRACE */
+    double *trace_s;  /* ascending arrival times, seconds; NULL unless TRACE */
     size_t trace_count;
     struct glet_mark mark, rate_mark, slo_mark;
 };
@@ -43,9 +43,9 @@ struct glet_workload_stage {
 
 struct glet_workload_app {
     char *name;
-    double rate_rps; /* >= 0 */
-    double slo_ms;   /* end to end, > 0 */
-    double percentile; /* default 99 */
+    double rate_rps;                    /* >= 0 */
+    double slo_ms;                      /* end to end, > 0 */
+    double percentile;                  /* default 99 */
     struct glet_workload_stage *stages; /* in file order; a DAG */
     size_t stage_count;
     struct glet_mark mark, rate_mark, slo_mark;
@@ -55,9 +55,9 @@ struct glet_workload_app {
 
 struct glet_workload_gpu {
     char *type;
-    int count; /* GLET_COUNT_UNLIMITED, or >= 0 */
+    int count;            /* GLET_COUNT_UNLIMITED, or >= 0 */
     double cost_per_hour; /* > 0, default 1 */
-    char *node; /* NULL = any */
+    char *node;           /* NULL = any */
     struct glet_mark mark;
 };
 
@@ -72,8 +72,8 @@ struct glet_workload_options {
 };
 
 struct glet_workload {
-    char *path; /* as given; for messages */
-    char sha256[65]; /* of the file's bytes, hexadecimal */
+    char *path;                         /* as given; for messages */
+    char sha256[65];                    /* of the file's bytes, hexadecimal */
     struct glet_workload_model *models; /* in file order, then those that only apps name */
     size_t model_count;
     struct glet_workload_app *apps;

@@ -36,7 +36,7 @@ struct glet_profile_device {
     int units; /* the whole device */
     int max_gpulets;
     double memory_mib;
-    double context_mib; /* charged per gpu-let */
+    double context_mib;                  /* charged per gpu-let */
     struct glet_profile_layout *layouts; /* NULL = any sizes that fit */
     size_t layout_count;
 };

@@ -71,10 +71,10 @@ GLET_MUST_CHECK int glet_partition_enter(struct glet_partition *partition, struc
 void glet_partition_leave(struct glet_partition *partition);
 
 struct glet_partition_use {
-    double busy_ms;        /* compute time received since the partition was created, in unit-ms /
-                              units: 1000 per second of full use of its share */
-    double achieved_units; /* read back, never assumed: on CUDA the SMs of the green context in
-                              units; on the CPU the share measured while work was waiting */
+    double busy_ms;          /* compute time received since the partition was created, in unit-ms /
+                                units: 1000 per second of full use of its share */
+    double achieved_units;   /* read back, never assumed: on CUDA the SMs of the green context in
+                                units; on the CPU the share measured while work was waiting */
     double longest_slice_ms; /* longest stretch that could not be preempted; 0 where preemptive */
 };
 /* Safe from any thread at any time. */

@@ -65,8 +65,8 @@ enum glet_op {
     GLET_OP_TRANSPOSE, /* x: perm */
     GLET_OP_GATHER,    /* data, indices: along axis */
     GLET_OP_EXPAND,    /* x: broadcast to the output's shape */
-    GLET_OP_PAD,       /* x: pads_begin, `alpha` is the constant; only where it could not be folded */
-    GLET_OP_RESIZE,    /* x: nearest or linear (mode) */
+    GLET_OP_PAD,    /* x: pads_begin, `alpha` is the constant; only where it could not be folded */
+    GLET_OP_RESIZE, /* x: nearest or linear (mode) */
     /* reductions over the dimensions of axes_mask */
     GLET_OP_REDUCE_MEAN,
     GLET_OP_REDUCE_SUM,
@@ -74,8 +74,8 @@ enum glet_op {
     GLET_OP_REDUCE_MIN,
     GLET_OP_ARG_MAX, /* axis; output INT64 */
     /* fused attention, only when the whole pattern matches:
-       q, k, v [, mask]: B x heads x S x d each, softmax(alpha * q k^T + mask) v -> B x heads x S x d.
-       With `heads` > 0 q, k, v and the output are B x S x (heads * d), as the projections leave
+       q, k, v [, mask]: B x heads x S x d each, softmax(alpha * q k^T + mask) v -> B x heads x S x
+       d. With `heads` > 0 q, k, v and the output are B x S x (heads * d), as the projections leave
        them. */
     GLET_OP_ATTENTION,
     GLET_OP_COUNT
@@ -83,28 +83,54 @@ enum glet_op {
 const char *glet_op_name(enum glet_op op);
 
 enum glet_binary {
-    GLET_ADD, GLET_SUB, GLET_MUL, GLET_DIV, GLET_POW, GLET_MIN, GLET_MAX,
-    GLET_EQUAL, GLET_LESS, GLET_GREATER, GLET_LESS_EQUAL, GLET_GREATER_EQUAL,
-    GLET_AND, GLET_OR, GLET_XOR, GLET_MOD,
+    GLET_ADD,
+    GLET_SUB,
+    GLET_MUL,
+    GLET_DIV,
+    GLET_POW,
+    GLET_MIN,
+    GLET_MAX,
+    GLET_EQUAL,
+    GLET_LESS,
+    GLET_GREATER,
+    GLET_LESS_EQUAL,
+    GLET_GREATER_EQUAL,
+    GLET_AND,
+    GLET_OR,
+    GLET_XOR,
+    GLET_MOD,
 };
 
 enum glet_activation_kind { /* y = f(x); a and b are parameters */
-    GLET_ACT_NONE,
-    GLET_ACT_RELU,
-    GLET_ACT_LEAKY_RELU, /* a = slope */
-    GLET_ACT_CLIP,       /* a = low, b = high */
-    GLET_ACT_SIGMOID,
-    GLET_ACT_TANH,
-    GLET_ACT_GELU_ERF,
-    GLET_ACT_GELU_TANH,
-    GLET_ACT_HARD_SIGMOID, /* clip(a x + b, 0, 1) */
-    GLET_ACT_HARD_SWISH,   /* x * clip(x / 6 + 0.5, 0, 1) */
-    GLET_ACT_SWISH,        /* x * sigmoid(a x) */
-    GLET_ACT_ELU,          /* a */
-    GLET_ACT_LINEAR,       /* a x + b */
-    GLET_ACT_SQRT, GLET_ACT_EXP, GLET_ACT_LOG, GLET_ACT_ABS, GLET_ACT_NEG, GLET_ACT_ERF,
-    GLET_ACT_RECIPROCAL, GLET_ACT_FLOOR, GLET_ACT_CEIL, GLET_ACT_SQUARE, GLET_ACT_NOT,
-    GLET_ACT_SOFTPLUS, GLET_ACT_SIN, GLET_ACT_COS, GLET_ACT_ROUND, GLET_ACT_SIGN,
+                            GLET_ACT_NONE,
+                            GLET_ACT_RELU,
+                            GLET_ACT_LEAKY_RELU, /* a = slope */
+                            GLET_ACT_CLIP,       /* a = low, b = high */
+                            GLET_ACT_SIGMOID,
+                            GLET_ACT_TANH,
+                            GLET_ACT_GELU_ERF,
+                            GLET_ACT_GELU_TANH,
+                            GLET_ACT_HARD_SIGMOID, /* clip(a x + b, 0, 1) */
+                            GLET_ACT_HARD_SWISH,   /* x * clip(x / 6 + 0.5, 0, 1) */
+                            GLET_ACT_SWISH,        /* x * sigmoid(a x) */
+                            GLET_ACT_ELU,          /* a */
+                            GLET_ACT_LINEAR,       /* a x + b */
+                            GLET_ACT_SQRT,
+                            GLET_ACT_EXP,
+                            GLET_ACT_LOG,
+                            GLET_ACT_ABS,
+                            GLET_ACT_NEG,
+                            GLET_ACT_ERF,
+                            GLET_ACT_RECIPROCAL,
+                            GLET_ACT_FLOOR,
+                            GLET_ACT_CEIL,
+                            GLET_ACT_SQUARE,
+                            GLET_ACT_NOT,
+                            GLET_ACT_SOFTPLUS,
+                            GLET_ACT_SIN,
+                            GLET_ACT_COS,
+                            GLET_ACT_ROUND,
+                            GLET_ACT_SIGN,
 };
 
 struct glet_activation {
@@ -130,7 +156,7 @@ struct glet_node {
     const char *name; /* of the ONNX node (the last of a fused group), for messages */
     int *inputs;      /* tensor numbers; the optional ones of the list above come in its order */
     int input_count;
-    int output;                /* one output: nodes with several are split when binding */
+    int output; /* one output: nodes with several are split when binding */
     bool has_bias, has_residual, has_mask;
     struct glet_activation activation;
     enum glet_binary binary;
@@ -141,8 +167,8 @@ struct glet_node {
     int64_t group;
     bool count_include_pad;
     /* the rest */
-    int axis;             /* >= 0 */
-    uint32_t axes_mask;   /* bit i = dimension i */
+    int axis;           /* >= 0 */
+    uint32_t axes_mask; /* bit i = dimension i */
     bool trans_a, trans_b;
     float alpha, beta, epsilon;
     int64_t starts[GLET_MAX_RANK], steps[GLET_MAX_RANK];

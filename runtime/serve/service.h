@@ -23,12 +23,13 @@
 struct glet_service;
 
 enum glet_outcome {
-    GLET_DONE,           /* 200: outputs are filled */
-    GLET_REFUSED_RATE,   /* 429: this model is over its own planned rate; another node will not help */
-    GLET_REFUSED_LOAD,   /* 503: queue full or the deadline cannot be met here; another may help */
-    GLET_REFUSED_DRAIN,  /* 503: shutting down */
-    GLET_LATE,           /* 504: accepted, but dropped before compute: it would have been late */
-    GLET_FAILED,         /* 500: the device failed */
+    GLET_DONE,          /* 200: outputs are filled */
+    GLET_REFUSED_RATE,  /* 429: this model is over its own planned rate; another node will not help
+                         */
+    GLET_REFUSED_LOAD,  /* 503: queue full or the deadline cannot be met here; another may help */
+    GLET_REFUSED_DRAIN, /* 503: shutting down */
+    GLET_LATE,          /* 504: accepted, but dropped before compute: it would have been late */
+    GLET_FAILED,        /* 500: the device failed */
     GLET_OUTCOME_COUNT
 };
 
@@ -40,12 +41,12 @@ enum glet_outcome {
 struct glet_request {
     /* filled by the submitter */
     int model;
-    int rows;                  /* batch dimension of the request, 1 .. glet_service_max_rows() */
+    int rows; /* batch dimension of the request, 1 .. glet_service_max_rows() */
     uint64_t arrival_us;
-    uint64_t deadline_us;      /* 0: arrival + the plan's SLO */
-    int priority;              /* 0 = default; larger is more urgent */
-    const void **inputs;       /* [inputs of the model]: rows x input bytes each */
-    void **outputs;            /* [outputs of the model]: rows x output bytes each, to be filled */
+    uint64_t deadline_us; /* 0: arrival + the plan's SLO */
+    int priority;         /* 0 = default; larger is more urgent */
+    const void **inputs;  /* [inputs of the model]: rows x input bytes each */
+    void **outputs;       /* [outputs of the model]: rows x output bytes each, to be filled */
     void (*done)(struct glet_request *request);
     void *user;
     /* filled before done() */
@@ -83,11 +84,11 @@ bool glet_service_model_ready(const struct glet_service *service, int model);
 struct glet_model_stats {
     double slo_ms, planned_rps;
     uint64_t outcomes[GLET_OUTCOME_COUNT];
-    uint64_t slo_violations;      /* done, but later than the SLO */
-    uint64_t executions, rows;    /* batches run, rows in them */
+    uint64_t slo_violations;       /* done, but later than the SLO */
+    uint64_t executions, rows;     /* batches run, rows in them */
     uint64_t queue_ns, compute_ns; /* summed over requests */
     uint64_t queue_depth, in_flight;
-    uint64_t last_done_unix_ms;   /* 0 = never */
+    uint64_t last_done_unix_ms;                              /* 0 = never */
     struct glet_histogram *total_us, *queue_us, *compute_us; /* caller's; may be NULL */
 };
 void glet_service_stats(const struct glet_service *service, int model,
