@@ -94,14 +94,46 @@ struct glet_model_stats {
 void glet_service_stats(const struct glet_service *service, int model,
                         struct glet_model_stats *out);
 
-/* One gpu-let: planned beside achieved. */
+/*
+ * The plan being served, planned beside achieved. Each call copies; indices are those of the plan
+ * at that moment, so a call that names something a new plan no longer has returns false.
+ */
+struct glet_plan_info {
+    char path[256];      /* the file; empty = none */
+    char sha256[65];     /* of its bytes; empty = unknown */
+    uint64_t generation; /* 1 = the first plan, +1 per change */
+    uint64_t loaded_unix_ms;
+};
+void glet_service_plan_info(const struct glet_service *service, struct glet_plan_info *out);
+
+struct glet_gpu_stats {
+    char id[64], type[64];
+    int units;
+    uint64_t memory_used_bytes, memory_total_bytes; /* 0 = unknown */
+};
+size_t glet_service_gpu_count(const struct glet_service *service);
+bool glet_service_gpu_stats(const struct glet_service *service, size_t gpu,
+                            struct glet_gpu_stats *out);
+
 struct glet_let_stats {
-    int gpu, units;
+    size_t gpu;
+    int units;
     double achieved_units, busy_ratio; /* of its share, since the start of its plan */
+    double duty_cycle_ms;
     uint64_t rounds;
+    size_t share_count; /* models in it */
 };
 size_t glet_service_let_count(const struct glet_service *service);
-void glet_service_let_stats(const struct glet_service *service, size_t let,
+bool glet_service_let_stats(const struct glet_service *service, size_t let,
                             struct glet_let_stats *out);
+
+/* One model's part of one gpu-let. */
+struct glet_share_stats {
+    int model, batch;
+    double planned_rps, exec_ms, latency_bound_ms;
+    uint64_t executions, rows; /* since the start of its plan */
+};
+bool glet_service_share_stats(const struct glet_service *service, size_t let, size_t share,
+                              struct glet_share_stats *out);
 
 #endif
