@@ -32,7 +32,8 @@
 /* Largest batch that a dense table is built for. */
 #define GLET_BATCH_MAX 65536
 
-#define GLET_COUNT_NO_LIMIT GLET_COUNT_UNLIMITED
+/* Most gpu-lets of one GPU that are ever planned, whatever a device claims. */
+#define GLET_GPULETS_MAX 128
 
 /* One point of the profiled box; batches between two profiled ones are interpolated in batch. */
 struct glet_cell {
@@ -76,7 +77,7 @@ struct glet_problem_type {
     int device;       /* index into profile->devices */
     enum glet_mechanism mechanism;
     int units;       /* of the whole device */
-    int max_gpulets; /* the smaller of the device's and the workload's; >= 1 */
+    int max_gpulets; /* the smallest of the device's, the workload's and units; >= 1 */
     double memory_mib, context_mib;
     double cost_per_hour;
     int count; /* sum of the stock; GLET_COUNT_UNLIMITED if one of them is */

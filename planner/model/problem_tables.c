@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * From a workload and a profile to dense tables.
+ *
+ * The solvers ask for L(type, model, size, batch) millions of times and for whole rows of batches
+ * at once, so every integer batch between the smallest and the largest profiled one gets a cell of
+ * its own: 32 bytes each, 16 MB for 1000 models x 16 sizes x 32 batches. Interpolation, the
+ * latency factor, the interference coefficients and the workload's size restriction are applied
+ * here once and never again.
+ *
+ * A profile row is read exactly once per type; gathering and sorting dominate, O(rows log rows).
+ */
+#include "planner/model/problem_tables.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct row_ref { /* a profile row of this type, by problem index */
+    int model, units, batch;
+    const struct glet_profile_latency *row;
+};
+
+static int out_of_memory(struct glet_error *err)
+{
+    return glet_error_set(err, GLET_ERR_NOMEM, "out of memory");
+}
+
+static int compare_refs(const void *a, const void *b)
+{
+    const struct row_ref *x = a, *y = b;
+    if (x->model != y->model)
+        return x->model < y->model ? -1 : 1;
+    if (x->units != y->units)
+        return x->units < y->units ? -1 : 1;
+    return (x->batch > y->batch) - (x->batch < y->batch);
+}
+
+static bool size_allowed(const struct glet_workload *workload, const struct glet_problem_type *type,
+                         int units)
+{
+    const struct glet_workload_options *options = &workload->options;
+    bool listed = options->size_count == 0;
+    for (size_t i = 0; i < options->size_count && !listed; i++)
+        listed = options->sizes_units[i] == units;
+    return listed && glet_problem_sizes_fit(type, &units, 1);
+}
+
+static double row_latency_ms(const struct glet_profile_latency *row)
+{
+    return isnan(row->p99_ms) ? row->p50_ms : row->p99_ms;
+}
+
+static double mix(double a, double b, double t)
+{
+    return a + (b - a) * t;
+}
+
+/* A term of the linear model; an unknown utilisation may be anything in 0..1. */
+static double term(double coefficient, double util)
+{
+    if (!isnan(util))
+        return coefficient * util;
+    return coefficient > 0 ? coefficient : 0;
+}
+
+static double known(double value)
+{
+    return isnan(value) ? 0 : value;
+}
+
+static void fill_cell(struct glet_cell *cell, const struct glet_profile_latency *a,
+                      const struct glet_profile_latency *b, int batch, double latency_factor,
+                      const struct glet_profile_interference *model)
+{
+    double t = a == b ? 0 : (double)(batch - a->batch) / (double)(b->batch - a->batch);
+    cell->latency_ms = mix(row_latency_ms(a), row_latency_ms(b), t) * latency_factor;
+    cell->activation_mib = mix(known(a->activation_mib), known(b->activation_mib), t);
+    if (!model)
+        return;
+    double l2 = mix(a->l2_util, b->l2_util, t), dram = mix(a->dram_util, b->dram_util, t);
+    cell->victim_ratio = known(model->constant) + known(model->margin) +
+                         term(known(model->l2_self), l2) + term(known(model->dram_self), dram);
+    cell->aggressor_ratio = term(known(model->l2_other), l2) + term(known(model->dram_other), dram);
+}
+
+/* refs[0..count): the profiled batches of one (model, size), ascending. */
+static int fill_row(struct glet_cell_row *out, const struct row_ref *refs, size_t count,
+                    double latency_factor, const struct glet_profile_interference *model,
+                    struct glet_error *err)
+{
+    out->first_batch = refs[0].batch;
+    out->last_batch = refs[count - 1].batch;
+    if (out->last_batch > GLET_BATCH_MAX)
+        return glet_error_set(err, GLET_ERR_RANGE,
+                              "profile: batch %d is larger than %d, the largest that is planned",
+                              out->last_batch, GLET_BATCH_MAX);
+    out->cells = calloc((size_t)(out->last_batch - out->first_batch + 1), sizeof *out->cells);
+    if (!out->cells)
+        return out_of_memory(err);
+    size_t low = 0;
+    for (int batch = out->first_batch; batch <= out->last_batch; batch++) {
+        while (low + 1 < count && refs[low + 1].batch <= batch)
+            low++;
+        size_t high = refs[low].batch == batch ? low : low + 1;
+        fill_cell(&out->cells[batch - out->first_batch], refs[low].row, refs[high].row, batch,
+                  latency_factor, model);
+    }
+    return 0;
+}
+
+/* The profile rows that this type can use, sorted by model, size, batch. */
+static int gather(const struct glet_problem *problem, const struct glet_problem_type *type,
+                  struct row_ref **refs_out, size_t *count_out, struct glet_error *err)
+{
+    const struct glet_profile *profile = problem->profile;
+    int *index = malloc((profile->model_count + 1) * sizeof *index);
+    struct row_ref *refs = malloc((profile->latency_count + 1) * sizeof *refs);
+    *refs_out = refs; /* the caller frees it, also after a failure */
+    if (!index || !refs) {
+        free(index);
+        return out_of_memory(err);
+    }
+    for (size_t i = 0; i < profile->model_count; i++)
+        index[i] = glet_workload_find_model(problem->workload, profile->models[i].model);
+    size_t count = 0;
+    for (size_t i = 0; i < profile->latency_count; i++) {
+        const struct glet_profile_latency *row = &profile->latency[i];
+        if ((int)row->device != type->device || index[row->model] < 0 ||
+            !(row_latency_ms(row) > 0) || row->batch < 1 ||
+            !size_allowed(problem->workload, type, row->units))
+            continue;
+        refs[count++] = (struct row_ref){index[row->model], row->units, row->batch, row};
+    }
+    free(index);
+    qsort(refs, count, sizeof *refs, compare_refs);
+    *count_out = count;
+    return 0;
+}
+
+static int compare_ints(const void *a, const void *b)
+{
+    int x = *(const int *)a, y = *(const int *)b;
+    return (x > y) - (x < y);
+}
+
+static int collect_sizes(struct glet_problem_type *type, const struct row_ref *refs, size_t count,
+                         struct glet_error *err)
+{
+    type->sizes_units = malloc((count + 1) * sizeof *type->sizes_units);
+    if (!type->sizes_units)
+        return out_of_memory(err);
+    for (size_t i = 0; i < count; i++)
+        type->sizes_units[i] = refs[i].units;
+    qsort(type->sizes_units, count, sizeof(int), compare_ints);
+    for (size_t i = 0; i < count; i++)
+        if (type->size_count == 0 ||
+            type->sizes_units[type->size_count - 1] != type->sizes_units[i])
+            type->sizes_units[type->size_count++] = type->sizes_units[i];
+    return 0;
+}
+
+static const struct glet_profile_interference *find_coefficients(const struct glet_profile *profile,
+                                                                 int device)
+{
+    for (size_t i = 0; i < profile->interference_count; i++)
+        if ((int)profile->interference[i].device == device)
+            return &profile->interference[i];
+    return NULL;
+}
+
+static void note_aggressors(struct glet_problem_type *type, const struct glet_cell_row *row,
+                            bool *any)
+{
+    for (int b = row->first_batch; b <= row->last_batch; b++) {
+        double w = row->cells[b - row->first_batch].aggressor_ratio;
+        if (!*any || w < type->aggressor_min_ratio)
+            type->aggressor_min_ratio = w;
+        if (!*any || w > type->aggressor_max_ratio)
+            type->aggressor_max_ratio = w;
+        *any = true;
+    }
+}
+
+static int fill_tables(const struct glet_problem *problem, struct glet_problem_type *type,
+                       const struct row_ref *refs, size_t count, struct glet_error *err)
+{
+    const struct glet_profile_interference *model =
+        problem->interference ? find_coefficients(problem->profile, type->device) : NULL;
+    type->linear = model != NULL;
+    type->rows =
+        calloc((size_t)problem->model_count * (size_t)type->size_count + 1, sizeof *type->rows);
+    if (!type->rows)
+        return out_of_memory(err);
+    bool any = false;
+    for (size_t i = 0, next; i < count; i = next) {
+        for (next = i + 1; next < count && refs[next].model == refs[i].model &&
+                           refs[next].units == refs[i].units;)
+            next++;
+        int size = glet_problem_find_size(type, refs[i].units);
+        struct glet_cell_row *row = &type->rows[refs[i].model * type->size_count + size];
+        if (fill_row(row, refs + i, next - i, problem->workload->options.latency_factor, model,
+                     err) < 0)
+            return -1;
+        if (model)
+            note_aggressors(type, row, &any);
+    }
+    return 0;
+}
+
+static int compare_pairs(const void *a, const void *b)
+{
+    const struct glet_pair *x = a, *y = b;
+    const int *p = &x->victim_model, *q = &y->victim_model;
+    for (int i = 0; i < 6; i++)
+        if (p[i] != q[i])
+            return p[i] < q[i] ? -1 : 1;
+    return 0;
+}
+
+static void add_pair(struct glet_problem_type *type, const int victim[3], const int aggressor[3],
+                     double slowdown)
+{
+    if (isnan(slowdown))
+        return;
+    type->pairs[type->pair_count++] = (struct glet_pair){
+        victim[0], victim[1], victim[2], aggressor[0], aggressor[1], aggressor[2], slowdown};
+}
+
+/* A pair measured twice keeps the worse of its slowdowns. */
+static void merge_pairs(struct glet_problem_type *type)
+{
+    int kept = 0;
+    for (int i = 0; i < type->pair_count; i++) {
+        struct glet_pair *last = kept ? &type->pairs[kept - 1] : NULL;
+        if (last && compare_pairs(last, &type->pairs[i]) == 0)
+            last->slowdown_ratio = fmax(last->slowdown_ratio, type->pairs[i].slowdown_ratio);
+        else
+            type->pairs[kept++] = type->pairs[i];
+    }
+    type->pair_count = kept;
+}
+
+static int fill_pairs(const struct glet_problem *problem, struct glet_problem_type *type,
+                      struct glet_error *err)
+{
+    const struct glet_profile *profile = problem->profile;
+    if (!problem->interference || profile->corun_count == 0)
+        return 0;
+    type->pairs = malloc(2 * profile->corun_count * sizeof *type->pairs);
+    if (!type->pairs)
+        return out_of_memory(err);
+    for (size_t i = 0; i < profile->corun_count; i++) {
+        const struct glet_profile_corun *row = &profile->corun[i];
+        if ((int)row->device != type->device)
+            continue;
+        int a[3] = {
+            glet_workload_find_model(problem->workload, profile->models[row->model_a].model),
+            glet_problem_find_size(type, row->units_a), row->batch_a};
+        int b[3] = {
+            glet_workload_find_model(problem->workload, profile->models[row->model_b].model),
+            glet_problem_find_size(type, row->units_b), row->batch_b};
+        if (a[0] < 0 || a[1] < 0 || b[0] < 0 || b[1] < 0)
+            continue;
+        add_pair(type, a, b, row->slowdown_a);
+        add_pair(type, b, a, row->slowdown_b);
+    }
+    qsort(type->pairs, (size_t)type->pair_count, sizeof *type->pairs, compare_pairs);
+    merge_pairs(type);
+    return 0;
+}
+
+int glet_problem_fill_type(const struct glet_problem *problem, struct glet_problem_type *type,
+                           struct glet_error *err)
+{
+    struct row_ref *refs = NULL;
+    size_t count = 0;
+    int result = gather(problem, type, &refs, &count, err);
+    if (result == 0)
+        result = collect_sizes(type, refs, count, err);
+    if (result == 0)
+        result = fill_tables(problem, type, refs, count, err);
+    free(refs);
+    if (result == 0)
+        result = fill_pairs(problem, type, err);
+    type->interferes = type->linear || type->pair_count > 0;
+    return result;
+}
