@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "common/file.h"
+
+#include "common/memory.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static int read_all(int descriptor, const char *path, size_t limit_bytes, char **text_out,
+                    size_t *length_out, struct glet_error *err)
+{
+    GLET_CLEANUP(glet_cleanup_free) char *text = NULL;
+    size_t length = 0, capacity = 0;
+    for (;;) {
+        /* One byte for the NUL; and one more than the limit, to see that there is more. */
+        if (glet_reserve(&text, &capacity, length + 4096, 1, err) < 0)
+            return -1;
+        ssize_t got = read(descriptor, text + length, capacity - length - 1);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return glet_error_errno(err, errno, "%s", path);
+        length += (size_t)got;
+        if (length > limit_bytes)
+            return glet_error_set(err, GLET_ERR_INPUT, "%s: larger than %zu bytes", path,
+                                  limit_bytes);
+        if (got == 0)
+            break;
+    }
+    text[length] = '\0';
+    *text_out = GLET_STEAL(text);
+    *length_out = length;
+    return 0;
+}
+
+int glet_file_read(const char *path, size_t limit_bytes, char **text_out, size_t *length_out,
+                   struct glet_error *err)
+{
+    if (strcmp(path, "-") == 0)
+        return read_all(STDIN_FILENO, "standard input", limit_bytes, text_out, length_out, err);
+    GLET_CLEANUP(glet_cleanup_close) int descriptor = open(path, O_RDONLY | O_CLOEXEC);
+    if (descriptor < 0)
+        return glet_error_errno(err, errno, "%s", path);
+    return read_all(descriptor, path, limit_bytes, text_out, length_out, err);
+}
+
+static bool is_written_directly(const char *path)
+{
+    struct stat status;
+    return stat(path, &status) == 0 && !S_ISREG(status.st_mode);
+}
+
+/* mkstemp() makes files only their owner can read; give what open() would have given. */
+static void allow_as_umask(int descriptor, const char *final_path)
+{
+    struct stat status;
+    mode_t mode;
+    if (stat(final_path, &status) == 0) {
+        mode = status.st_mode & 0777;
+    } else {
+        mode_t mask = umask(0);
+        umask(mask);
+        mode = 0666 & ~mask;
+    }
+    if (fchmod(descriptor, mode) < 0)
+        return; /* a file system without modes: nothing to keep */
+}
+
+int glet_output_open(struct glet_output *output, const char *path, struct glet_error *err)
+{
+    *output = (struct glet_output){NULL, NULL, NULL};
+    GLET_CLEANUP(glet_cleanup_free) char *final_path = glet_strdup(path, err);
+    GLET_CLEANUP(glet_cleanup_free) char *temporary = NULL;
+    GLET_CLEANUP(glet_cleanup_close) int descriptor = -1;
+    if (!final_path)
+        return -1;
+    if (strcmp(path, "-") == 0) {
+        descriptor = dup(STDOUT_FILENO);
+    } else if (is_written_directly(path)) {
+        descriptor = open(path, O_WRONLY | O_CLOEXEC);
+    } else {
+        temporary = glet_format(err, "%s.XXXXXX", path);
+        if (!temporary)
+            return -1;
+        descriptor = mkostemp(temporary, O_CLOEXEC);
+        if (descriptor >= 0)
+            allow_as_umask(descriptor, path);
+    }
+    if (descriptor < 0)
+        return glet_error_errno(err, errno, "%s", path);
+    output->stream = fdopen(descriptor, "w");
+    if (!output->stream)
+        return glet_error_errno(err, errno, "%s", path);
+    descriptor = -1;
+    output->path = GLET_STEAL(final_path);
+    output->temporary = GLET_STEAL(temporary);
+    return 0;
+}
+
+int glet_output_commit(struct glet_output *output, struct glet_error *err)
+{
+    FILE *stream = GLET_STEAL(output->stream);
+    int failed = 0, cause = 0;
+    if (fflush(stream) != 0 || ferror(stream))
+        failed = 1, cause = errno;
+    if (!failed && output->temporary && fsync(fileno(stream)) < 0)
+        failed = 1, cause = errno;
+    if (fclose(stream) != 0 && !failed)
+        failed = 1, cause = errno;
+    if (!failed && output->temporary && rename(output->temporary, output->path) < 0)
+        failed = 1, cause = errno;
+    if (failed)
+        glet_error_errno(err, cause ? cause : EIO, "%s", output->path);
+    else
+        free(GLET_STEAL(output->temporary));
+    glet_output_discard(output);
+    return failed ? -1 : 0;
+}
+
+void glet_output_discard(struct glet_output *output)
+{
+    glet_cleanup_fclose(&output->stream);
+    if (output->temporary)
+        unlink(output->temporary);
+    free(output->temporary);
+    free(output->path);
+    *output = (struct glet_output){NULL, NULL, NULL};
+}
+
+int glet_file_write(const char *path, const void *data, size_t length_bytes, struct glet_error *err)
+{
+    GLET_CLEANUP(glet_output_discard) struct glet_output output = {NULL, NULL, NULL};
+    if (glet_output_open(&output, path, err) < 0)
+        return -1;
+    if (length_bytes > 0 && fwrite(data, 1, length_bytes, output.stream) != length_bytes)
+        return glet_error_errno(err, errno, "%s", path);
+    return glet_output_commit(&output, err);
+}
+
+char *glet_path_beside(const char *mentioned_in, const char *path, struct glet_error *err)
+{
+    const char *slash = mentioned_in ? strrchr(mentioned_in, '/') : NULL;
+    if (path[0] == '/' || !slash)
+        return glet_strdup(path, err);
+    return glet_format(err, "%.*s/%s", (int)(slash - mentioned_in), mentioned_in, path);
+}

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/unit/check.h"
+
+#include "common/file.h"
+#include "common/memory.h"
+#include "common/sha256.h"
+
+#include <dirent.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static char folder[] = "test_file.XXXXXX";
+
+static int enter(void **state)
+{
+    (void)state;
+    return mkdtemp(folder) && chdir(folder) == 0 ? 0 : -1;
+}
+
+static int leave(void **state)
+{
+    (void)state;
+    unlink("out");
+    return chdir("..") == 0 ? rmdir(folder) : -1;
+}
+
+static size_t files_here(void)
+{
+    size_t count = 0;
+    DIR *here = opendir(".");
+    for (struct dirent *entry; (entry = readdir(here));)
+        count += entry->d_name[0] != '.';
+    closedir(here);
+    return count;
+}
+
+static void write_then_read(void **state)
+{
+    (void)state;
+    struct glet_error err;
+    char *text;
+    size_t length;
+    CHECK_OK(glet_file_write("out", "a\0b", 3, &err), &err);
+    CHECK_OK(glet_file_read("out", 3, &text, &length, &err), &err);
+    assert_int_equal(length, 3);
+    assert_memory_equal(text, "a\0b", 4);
+    free(text);
+    CHECK_FAILS(glet_file_read("out", 2, &text, &length, &err), &err, GLET_ERR_INPUT,
+                "out: larger than 2 bytes");
+    CHECK_FAILS(glet_file_read("none", 2, &text, &length, &err), &err, GLET_ERR_IO,
+                "none: No such file or directory");
+    CHECK_FAILS(glet_file_write("none/out", "", 0, &err), &err, GLET_ERR_IO,
+                "none/out: No such file or directory");
+}
+
+static void discarded_output_leaves_the_old_file(void **state)
+{
+    (void)state;
+    struct glet_error err;
+    struct glet_output output;
+    char *text;
+    size_t length;
+    CHECK_OK(glet_file_write("out", "old", 3, &err), &err);
+    CHECK_OK(glet_output_open(&output, "out", &err), &err);
+    fputs("half of the n", output.stream);
+    fflush(output.stream);
+    assert_int_equal(files_here(), 2);
+    glet_output_discard(&output);
+    assert_int_equal(files_here(), 1);
+    CHECK_OK(glet_file_read("out", 100, &text, &length, &err), &err);
+    assert_string_equal(text, "old");
+    free(text);
+}
+
+static void full_disk_is_reported(void **state)
+{
+    (void)state;
+    struct glet_error err;
+    if (access("/dev/full", W_OK) < 0)
+        skip();
+    CHECK_FAILS(glet_file_write("/dev/full", "x", 1, &err), &err, GLET_ERR_IO,
+                "/dev/full: No space left on device");
+}
+
+static void paths_are_relative_to_the_mentioning_file(void **state)
+{
+    (void)state;
+    static const char *const cases[][3] = {
+        {"a/b.yaml", "c.csv", "a/c.csv"}, {"b.yaml", "c.csv", "c.csv"}, {"/b.yaml", "c", "/c"},
+        {"a/b.yaml", "/c.csv", "/c.csv"}, {NULL, "c.csv", "c.csv"},     {"-", "c.csv", "c.csv"},
+    };
+    struct glet_error err;
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        char *path = glet_path_beside(cases[i][0], cases[i][1], &err);
+        assert_string_equal(path, cases[i][2]);
+        free(path);
+    }
+}
+
+/* The two short messages of FIPS 180-4's examples. */
+static void known_digests(void **state)
+{
+    (void)state;
+    char hex[65];
+    glet_sha256_hex("abc", 3, hex);
+    assert_string_equal(hex, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    glet_sha256_hex("", 0, hex);
+    assert_string_equal(hex, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+}
+
+static void arrays_grow(void **state)
+{
+    (void)state;
+    struct glet_error err;
+    int *items = NULL;
+    size_t capacity = 0;
+    for (int i = 0; i < 1000; i++) {
+        CHECK_OK(glet_reserve(&items, &capacity, (size_t)i + 1, sizeof *items, &err), &err);
+        items[i] = i;
+    }
+    assert_int_equal(items[999], 999);
+    CHECK_FAILS(glet_reserve(&items, &capacity, SIZE_MAX, sizeof *items, &err), &err,
+                GLET_ERR_NOMEM, "out of memory");
+    free(items);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(write_then_read),
+        cmocka_unit_test(discarded_output_leaves_the_old_file),
+        cmocka_unit_test(full_disk_is_reported),
+        cmocka_unit_test(paths_are_relative_to_the_mentioning_file),
+        cmocka_unit_test(known_digests),
+        cmocka_unit_test(arrays_grow),
+    };
+    return cmocka_run_group_tests(tests, enter, leave);
+}
