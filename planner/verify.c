@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The verifier: names, then each GPU, then what spans GPUs (demand, apps, stock).
+ *
+ * It goes on after a violation, so that one run shows all of them. O(slots x co-residents x
+ * (log rows + coruns)).
+ */
+#include "planner/verify_internal.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *const rule_names[GLET_RULE_COUNT] = {
+    [GLET_RULE_NAMES] = "names",     [GLET_RULE_SIZES] = "sizes",
+    [GLET_RULE_GPULETS] = "gpulets", [GLET_RULE_PROFILE] = "profile",
+    [GLET_RULE_EXEC] = "exec",       [GLET_RULE_DUTY] = "duty-cycle",
+    [GLET_RULE_BATCH] = "batch",     [GLET_RULE_LATENCY] = "latency",
+    [GLET_RULE_APP] = "app",         [GLET_RULE_MEMORY] = "memory",
+    [GLET_RULE_DEMAND] = "demand",   [GLET_RULE_STOCK] = "stock",
+};
+
+const char *glet_rule_name(enum glet_rule rule)
+{
+    return rule_names[rule];
+}
+
+void glet_verify_report(struct verify_run *run, enum glet_rule rule, struct glet_mark mark,
+                        const char *where, const char *format, ...)
+{
+    struct glet_verdict *out = run->out;
+    if (out->count == out->capacity) {
+        size_t wanted = out->capacity ? 2 * out->capacity : 16;
+        struct glet_violation *bigger = realloc(out->violations, wanted * sizeof *bigger);
+        if (!bigger) {
+            run->out_of_memory = true;
+            return;
+        }
+        out->violations = bigger;
+        out->capacity = wanted;
+    }
+    va_list args;
+    char *what = NULL;
+    va_start(args, format);
+    if (vasprintf(&what, format, args) < 0)
+        what = NULL;
+    va_end(args);
+    char *place = strdup(where);
+    if (!what || !place) {
+        free(what);
+        free(place);
+        run->out_of_memory = true;
+        return;
+    }
+    out->violations[out->count++] = (struct glet_violation){rule, mark, place, what};
+}
+
+static bool prepare(struct verify_run *run)
+{
+    size_t models = run->plan->model_count + 1;
+    run->profile_model = calloc(models, sizeof *run->profile_model);
+    run->workload_model = calloc(models, sizeof *run->workload_model);
+    run->rate_sum_rps = calloc(models, sizeof *run->rate_sum_rps);
+    run->worst_ms = calloc(run->workload->model_count + 1, sizeof *run->worst_ms);
+    return run->profile_model && run->workload_model && run->rate_sum_rps && run->worst_ms &&
+           glet_verify_index(run);
+}
+
+static void check_names(struct verify_run *run)
+{
+    for (size_t m = 0; m < run->plan->model_count; m++) {
+        const struct glet_plan_model *model = &run->plan->models[m];
+        char where[64];
+        snprintf(where, sizeof where, "models[%zu].name", m);
+        run->workload_model[m] = glet_workload_find_model(run->workload, model->name);
+        run->profile_model[m] = -1;
+        for (size_t i = 0; i < run->profile->model_count && run->profile_model[m] < 0; i++)
+            if (strcmp(run->profile->models[i].model, model->name) == 0)
+                run->profile_model[m] = (int)i;
+        if (run->workload_model[m] < 0)
+            glet_verify_report(run, GLET_RULE_NAMES, model->mark, where,
+                               "the workload has no model '%s'", model->name);
+    }
+}
+
+/* Of each workload model: the plan serves at least its demand. */
+static void check_demand(struct verify_run *run)
+{
+    const struct glet_plan *plan = run->plan;
+    double scale = plan->objective == GLET_MAX_RATE ? plan->certificate.scale : 1;
+    for (size_t w = 0; w < run->workload->model_count; w++) {
+        double demand_rps = scale * glet_workload_demand_rps(run->workload, w), sum_rps = 0;
+        size_t at = plan->model_count;
+        for (size_t m = 0; m < plan->model_count; m++) {
+            if (run->workload_model[m] != (int)w)
+                continue;
+            sum_rps += run->rate_sum_rps[m];
+            at = m;
+        }
+        if (glet_verify_at_most(demand_rps, sum_rps))
+            continue;
+        char where[64] = "models";
+        if (at < plan->model_count)
+            snprintf(where, sizeof where, "models[%zu]", at);
+        struct glet_mark mark =
+            at < plan->model_count ? plan->models[at].mark : (struct glet_mark){0, 0};
+        glet_verify_report(run, GLET_RULE_DEMAND, mark, where,
+                           "the gpu-lets of %s serve %.9g requests per second of %.9g",
+                           run->workload->models[w].name, sum_rps, demand_rps);
+    }
+}
+
+/* The longest time from an app's start to the end of stage s. Stages form a DAG. */
+static double stage_end_ms(const struct verify_run *run, const struct glet_workload_app *app,
+                           size_t s, double *memo)
+{
+    if (memo[s] >= 0)
+        return memo[s];
+    double start_ms = 0;
+    for (size_t i = 0; i < app->stages[s].after_count; i++)
+        start_ms = fmax(start_ms, stage_end_ms(run, app, app->stages[s].after[i], memo));
+    memo[s] = start_ms + run->worst_ms[app->stages[s].model];
+    return memo[s];
+}
+
+static void check_apps(struct verify_run *run)
+{
+    for (size_t a = 0; a < run->workload->app_count; a++) {
+        const struct glet_workload_app *app = &run->workload->apps[a];
+        double *memo = malloc((app->stage_count + 1) * sizeof *memo), longest_ms = 0;
+        if (!memo) {
+            run->out_of_memory = true;
+            return;
+        }
+        for (size_t s = 0; s < app->stage_count; s++)
+            memo[s] = -1;
+        for (size_t s = 0; s < app->stage_count; s++)
+            longest_ms = fmax(longest_ms, stage_end_ms(run, app, s, memo));
+        free(memo);
+        if (!glet_verify_at_most(longest_ms, app->slo_ms))
+            glet_verify_report(run, GLET_RULE_APP, (struct glet_mark){0, 0}, "gpus",
+                               "a path of app %s takes %.9g ms, its SLO is %.9g ms", app->name,
+                               longest_ms, app->slo_ms);
+    }
+}
+
+static bool same_node(const char *a, const char *b)
+{
+    return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
+static long used_on(const struct glet_plan *plan, const char *type, const char *node)
+{
+    long used = 0;
+    for (size_t g = 0; g < plan->gpu_count; g++)
+        used += strcmp(plan->gpus[g].type, type) == 0 && same_node(plan->gpus[g].node, node);
+    return used;
+}
+
+#define ENDLESS 1e15 /* a stock without a limit; exact in a double, and so are sums of a few */
+
+/* GPUs of a type on a node that the workload has; node NULL: those that may be anywhere. */
+static double stock_on(const struct glet_workload *workload, const char *type, const char *node)
+{
+    double stock = 0;
+    for (size_t i = 0; i < workload->gpu_count; i++)
+        if (strcmp(workload->gpus[i].type, type) == 0 && same_node(workload->gpus[i].node, node))
+            stock += workload->gpus[i].count < 0 ? ENDLESS : workload->gpus[i].count;
+    return stock;
+}
+
+/* First occurrence of a (type, node) in the plan? Then it is counted here. */
+static bool first_of(const struct glet_plan *plan, size_t g, bool with_node)
+{
+    for (size_t i = 0; i < g; i++)
+        if (strcmp(plan->gpus[i].type, plan->gpus[g].type) == 0 &&
+            (!with_node || same_node(plan->gpus[i].node, plan->gpus[g].node)))
+            return false;
+    return true;
+}
+
+/*
+ * GPUs with a node use that node's stock, then the stock without a node; GPUs without one use
+ * whatever is left anywhere.
+ */
+static void check_stock_of(struct verify_run *run, size_t first)
+{
+    const struct glet_plan *plan = run->plan;
+    const char *type = plan->gpus[first].type;
+    double total = 0, anywhere = stock_on(run->workload, type, NULL), overflow = 0;
+    long used = 0;
+    for (size_t i = 0; i < run->workload->gpu_count; i++)
+        if (strcmp(run->workload->gpus[i].type, type) == 0)
+            total += run->workload->gpus[i].count < 0 ? ENDLESS : run->workload->gpus[i].count;
+    for (size_t g = first; g < plan->gpu_count; g++) {
+        if (strcmp(plan->gpus[g].type, type) != 0)
+            continue;
+        used++;
+        const char *node = plan->gpus[g].node;
+        if (node && first_of(plan, g, true))
+            overflow +=
+                fmax(0, (double)used_on(plan, type, node) - stock_on(run->workload, type, node));
+    }
+    char where[64];
+    snprintf(where, sizeof where, "gpus[%zu]", first);
+    if ((double)used > total)
+        glet_verify_report(run, GLET_RULE_STOCK, plan->gpus[first].mark, where,
+                           "%ld GPUs of type %s are used, the workload has %.0f", used, type,
+                           total);
+    else if (overflow > anywhere)
+        glet_verify_report(run, GLET_RULE_STOCK, plan->gpus[first].mark, where,
+                           "%.0f GPUs of type %s are on nodes that do not have them",
+                           overflow - anywhere, type);
+}
+
+static int release(struct verify_run *run, struct glet_error *err)
+{
+    free(run->index);
+    free(run->profile_model);
+    free(run->workload_model);
+    free(run->rate_sum_rps);
+    free(run->worst_ms);
+    return run->out_of_memory ? glet_error_set(err, GLET_ERR_NOMEM, "out of memory") : 0;
+}
+
+int glet_verify(const struct glet_workload *workload, const struct glet_profile *profile,
+                const struct glet_plan *plan, struct glet_verdict *out, struct glet_error *err)
+{
+    struct verify_run run = {.workload = workload, .profile = profile, .plan = plan, .out = out};
+    *out = (struct glet_verdict){0};
+    if (!prepare(&run)) {
+        run.out_of_memory = true;
+        return release(&run, err);
+    }
+    check_names(&run);
+    for (size_t g = 0; g < plan->gpu_count; g++)
+        glet_verify_gpu(&run, g);
+    check_demand(&run);
+    check_apps(&run);
+    for (size_t g = 0; g < plan->gpu_count; g++)
+        if (first_of(plan, g, false))
+            check_stock_of(&run, g);
+    return release(&run, err);
+}
+
+void glet_verdict_fini(struct glet_verdict *verdict)
+{
+    if (!verdict)
+        return;
+    for (size_t i = 0; i < verdict->count; i++) {
+        free(verdict->violations[i].where);
+        free(verdict->violations[i].what);
+    }
+    free(verdict->violations);
+    *verdict = (struct glet_verdict){0};
+}
