@@ -23,7 +23,7 @@ static struct glet_choice choice(int type, int size, int batch, const struct gle
                                 1000.0 * batch / cell->latency_ms};
 }
 
-struct glet_choice glet_latency_best(const struct glet_problem *problem, int model)
+static struct glet_choice quickest(const struct glet_problem *problem, int model, bool strict)
 {
     struct glet_choice best = {.type = -1, .bound_ms = INFINITY};
     for (int t = 0; t < problem->type_count; t++) {
@@ -32,12 +32,23 @@ struct glet_choice glet_latency_best(const struct glet_problem *problem, int mod
                 &problem->types[t].rows[model * problem->types[t].size_count + s];
             for (int b = row->first_batch; row->cells && b <= row->last_batch; b++) {
                 const struct glet_cell *cell = &row->cells[b - row->first_batch];
-                if (2 * cell->latency_ms < best.bound_ms && usable(problem, t, model, s, cell))
+                if (2 * cell->latency_ms < best.bound_ms &&
+                    (!strict || usable(problem, t, model, s, cell)))
                     best = choice(t, s, b, cell);
             }
         }
     }
     return best;
+}
+
+struct glet_choice glet_latency_best(const struct glet_problem *problem, int model)
+{
+    return quickest(problem, model, true);
+}
+
+struct glet_choice glet_latency_ideal(const struct glet_problem *problem, int model)
+{
+    return quickest(problem, model, false);
 }
 
 struct glet_choice glet_latency_fastest(const struct glet_problem *problem, int model, int type,

@@ -20,6 +20,9 @@ struct glet_choice {
 /* The smallest latency bound that the model can have anywhere with memory to spare for it. */
 struct glet_choice glet_latency_best(const struct glet_problem *problem, int model);
 
+/* The same, stock and memory aside: what the profile knows at best. */
+struct glet_choice glet_latency_ideal(const struct glet_problem *problem, int model);
+
 /*
  * The highest rate of one gpu-let of that size and type (size = -1: of any size) with
  * latency bound <= limit_ms, alone on its GPU, memory fitting.
