@@ -38,6 +38,8 @@ static bool same_let(const struct glet_plan *a, const struct glet_plan_let *x,
     return true;
 }
 
+#define MATCHED_LETS_MAX 128 /* per GPU; more than any device offers, more are counted as moved */
+
 struct matcher {
     const struct glet_plan *before, *after;
     bool **kept_before, **kept_after; /* [gpu][let] */
@@ -48,12 +50,12 @@ struct matcher {
 static int overlap(struct matcher *m, size_t from, size_t to, bool mark)
 {
     const struct glet_plan_gpu *x = &m->before->gpus[from], *y = &m->after->gpus[to];
-    bool taken[64] = {false};
+    bool taken[MATCHED_LETS_MAX] = {false};
     int count = 0;
     if (strcmp(x->type, y->type) != 0)
         return 0;
     for (size_t i = 0; i < x->let_count; i++)
-        for (size_t j = 0; j < y->let_count && j < 64; j++) {
+        for (size_t j = 0; j < y->let_count && j < MATCHED_LETS_MAX; j++) {
             if (taken[j] || !same_let(m->before, &x->lets[i], m->after, &y->lets[j]))
                 continue;
             taken[j] = true;

@@ -30,7 +30,7 @@
 #define GLET_TOLERANCE_RATIO 1e-9
 
 /* Largest batch that a dense table is built for. */
-#define GLET_BATCH_MAX 65536
+#define GLET_BATCH_MAX 32768
 
 /* Most gpu-lets of one GPU that are ever planned, whatever a device claims. */
 #define GLET_GPULETS_MAX 128
