@@ -16,6 +16,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #define GLET_MAX_RANK  8
 #define GLET_DIM_BATCH (-1) /* only in a model's interface, never in a bound graph */
@@ -40,20 +41,22 @@ const char *glet_dtype_name(enum glet_dtype dtype); /* KServe's name: "FP32", "I
 
 enum glet_op {
     /* fused with bias, then `residual`, then `activation` where a node has them */
-    GLET_OP_CONV,   /* x, w [, bias] [, residual]: NCHW, w = M x C/group x kH x kW (1-D: kH = 1) */
+    GLET_OP_CONV,   /* x, w [, bias] [, residual]: x is N x C x spatial (1 to 3 dimensions), w is
+                       M x C/group x kernel, bias M values, residual has the output's shape */
     GLET_OP_MATMUL, /* a, b [, bias] [, residual]: batched, numpy broadcasting; Gemm becomes this.
-                       bias is a vector over the last dimension; trans_a / trans_b swap the last
-                       two dimensions; alpha scales the product */
+                       bias is a vector over the last dimension, residual has the output's shape;
+                       trans_a / trans_b swap the last two dimensions; alpha scales the product */
     GLET_OP_CONV_TRANSPOSE, /* x, w [, bias] */
-    /* windows, NCHW */
-    GLET_OP_MAX_POOL,
-    GLET_OP_AVG_POOL, /* count_include_pad */
+    /* windows; global pooling is a kernel as large as the input. Sizes are explicit: pads_end is
+       what the output's shape needs, also where the ONNX node says ceil_mode or SAME */
+    GLET_OP_MAX_POOL, /* x; dilations */
+    GLET_OP_AVG_POOL, /* x; count_include_pad */
     /* normalisation */
     GLET_OP_BATCH_NORM, /* x, scale, shift: x * scale[c] + shift[c]; with `activation`. Only where
                            it could not be folded into a convolution */
     GLET_OP_LAYER_NORM, /* x, scale [, bias]: over dimensions axis..rank-1; epsilon */
     GLET_OP_SOFTMAX,    /* x [, mask]: over `axis` of alpha * x + mask (mask broadcasts) */
-    GLET_OP_LRN,        /* x */
+    GLET_OP_LRN,        /* x: over `mode` channels; alpha, beta; epsilon is ONNX's bias */
     /* elementwise, numpy broadcasting */
     GLET_OP_BINARY, /* a, b: `binary`; with `activation` on the result */
     GLET_OP_UNARY,  /* x: `activation` */
@@ -61,10 +64,12 @@ enum glet_op {
     GLET_OP_CAST,   /* x: to the output's dtype */
     /* movement */
     GLET_OP_CONCAT,    /* x0, x1, ...: along axis */
-    GLET_OP_SLICE,     /* x: starts, steps per dimension (ends follow from the output's shape) */
+    GLET_OP_SLICE,     /* x: starts >= 0 and steps (may be negative) per dimension; ends follow from
+                          the output's shape */
     GLET_OP_TRANSPOSE, /* x: perm */
-    GLET_OP_GATHER,    /* data, indices: along axis */
-    GLET_OP_EXPAND,    /* x: broadcast to the output's shape */
+    GLET_OP_GATHER, /* data, indices (INT32 or INT64): along axis; -1 is the last. Indices that come
+                       from a request may be out of range: then any value, never a fault */
+    GLET_OP_EXPAND, /* x: broadcast to the output's shape */
     GLET_OP_PAD,    /* x: pads_begin, `alpha` is the constant; only where it could not be folded */
     GLET_OP_RESIZE, /* x: nearest or linear (mode) */
     /* reductions over the dimensions of axes_mask */
@@ -72,7 +77,7 @@ enum glet_op {
     GLET_OP_REDUCE_SUM,
     GLET_OP_REDUCE_MAX,
     GLET_OP_REDUCE_MIN,
-    GLET_OP_ARG_MAX, /* axis; output INT64 */
+    GLET_OP_ARG_MAX, /* axis; output INT64; the first of equal values */
     /* fused attention, only when the whole pattern matches:
        q, k, v [, mask]: B x heads x S x d each, softmax(alpha * q k^T + mask) v -> B x heads x S x
        d. With `heads` > 0 q, k, v and the output are B x S x (heads * d), as the projections leave
@@ -138,14 +143,31 @@ struct glet_activation {
     float a, b;
 };
 
+/* RESIZE: where output position i lies in the input, for n input and m output positions */
+enum glet_coordinates {
+    GLET_HALF_PIXEL,         /* (i + 0.5) / scale - 0.5 */
+    GLET_PYTORCH_HALF_PIXEL, /* the same, 0 where m = 1 */
+    GLET_ASYMMETRIC,         /* i / scale */
+    GLET_ALIGN_CORNERS,      /* i * (n - 1) / (m - 1) */
+};
+enum glet_rounding { /* RESIZE nearest */
+                     GLET_ROUND_PREFER_FLOOR,
+                     GLET_ROUND_PREFER_CEIL,
+                     GLET_ROUND_FLOOR,
+                     GLET_ROUND_CEIL,
+};
+
 struct glet_tensor {
     const char *name; /* ONNX's, for messages; never NULL */
     enum glet_dtype dtype;
     int rank;
     int64_t dims[GLET_MAX_RANK];
-    const void *data; /* constants: row-major, aligned to the type; else NULL. Weights are unique by
-                         this pointer: executors of one model share what they pack by it */
-    int view_of;      /* number of the tensor whose bytes this is; -1 = its own */
+    const void *data; /* constants: row-major; *not always aligned* to the type, because weights lie
+                         where the file has them: memcpy. NULL = not a constant. The same weights
+                         have the same pointer in every graph of one model, whatever the batch, and
+                         as long as the model lives: executors share what they pack by it */
+    int view_of;      /* number of the tensor whose bytes this is; -1 = its own. Never a constant:
+                         a reshaped constant is a constant with the same data */
     int producer;     /* number of the node; -1 = input or constant */
 };
 
@@ -174,6 +196,9 @@ struct glet_node {
     int64_t starts[GLET_MAX_RANK], steps[GLET_MAX_RANK];
     int perm[GLET_MAX_RANK];
     int mode; /* RESIZE: 0 nearest, 1 linear; PAD: 0 constant, 1 reflect, 2 edge; LRN: size */
+    enum glet_coordinates coordinates;
+    enum glet_rounding rounding;
+    float scales[GLET_MAX_RANK]; /* RESIZE: output size / input size, as the model says it */
     int heads;
 };
 
@@ -197,7 +222,10 @@ size_t glet_tensor_bytes(const struct glet_tensor *tensor);
 /* The tensor whose bytes this one is, following views to their end. */
 int glet_graph_storage(const struct glet_graph *graph, int tensor);
 
-/* Prints one line per node, for people: `plan`-like listing of operators, shapes and fusions. */
+const char *glet_binary_name(enum glet_binary binary);                  /* "add", ... */
+const char *glet_activation_name(enum glet_activation_kind activation); /* "relu", ... */
+
+/* Prints one line per node, for people: operators, shapes and fusions. */
 void glet_graph_print(const struct glet_graph *graph, FILE *out);
 
 #endif
