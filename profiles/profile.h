@@ -4,7 +4,7 @@
 
 /*
  * Measured facts about models on GPU types, as plain tables in memory: what the SQLite store and a
- * folder of CSVs both hold (devices, models, latency, interference, corun, meta).
+ * folder of CSVs both hold (devices, models, latency, interference, corun, meta, quality).
  *
  * Latencies in ms, memory in MiB, utilisations 0..1. An unknown number is NAN. Rows are sorted
  * (gpu, model, units, batch) and unique, so that the same facts have the same digest whatever they
@@ -75,9 +75,23 @@ struct glet_profile_meta {
     char *key, *value;
 };
 
+/* How well a point of `latency` was measured; all but the key may be unknown. Not in the digest. */
+struct glet_profile_quality {
+    size_t device, model;
+    int batch, units;
+    double mean_ms;
+    double cv_ratio;      /* standard deviation / mean */
+    double ci_ratio;      /* half the 95 % confidence interval of the median / the median */
+    double wall_ratio;    /* wall time / (CPU time / share): > 1 = somebody else had the core */
+    double foreign_ratio; /* share of the cores that other processes used meanwhile */
+    char *flags;          /* empty, or any of "drift;foreign;short;unconverged" */
+    char *model_sha256;   /* of the file that was measured; empty = unknown */
+    char *machine;        /* digest of the machine facts that a remeasurement depends on */
+};
+
 struct glet_profile {
     char *path;
-    char sha256[65]; /* of the canonical text of all tables but meta */
+    char sha256[65]; /* of the canonical text of all tables but meta and quality */
     struct glet_profile_device *devices;
     size_t device_count;
     struct glet_profile_model *models;
@@ -90,10 +104,13 @@ struct glet_profile {
     size_t corun_count;
     struct glet_profile_meta *meta;
     size_t meta_count;
+    struct glet_profile_quality *quality;
+    size_t quality_count;
 };
 
 /*
- * Reads path: a folder of CSVs, or a SQLite store. On success *out is owned by the caller.
+ * Reads path: a folder of CSVs, or a SQLite store (profiles/load.c; the two readers are
+ * profile_csv.h and store.h). On success *out is owned by the caller.
  * Fails with GLET_ERR_INPUT / GLET_ERR_RANGE (file:line:column for a CSV), GLET_ERR_IO (cannot be
  * opened, locked, written by a newer version), GLET_ERR_NOMEM.
  */
