@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Admission: when would this request be answered?
+ *
+ * The batch that runs ends, then turns are taken in order. The request is in its model's turn
+ * number (rows before it) / (planned batch); every other model takes as many turns before that as
+ * it has work for, and at most one per turn of ours. Counting turns costs O(models); simulating the
+ * queue would cost O(requests) and be no better, because what arrives later is unknown to both.
+ *
+ * Excess requests come after all planned work, and after the excess that waits already.
+ *
+ * An idle gpu-let judges by the plan's times where those learned are longer: otherwise one slow
+ * run could make it refuse everything, and so never learn that it is fast again.
+ */
+#include "common/sched/sched_state.h"
+
+#include <math.h>
+
+size_t glet_sched_size_for(const struct glet_sched_model *model, int rows)
+{
+    size_t i = 0;
+    while (i + 1 < model->plan.size_count && model->plan.sizes[i].batch < rows)
+        i++;
+    return i;
+}
+
+uint64_t glet_sched_rows_us(const struct glet_sched_model *model, int rows)
+{
+    return model->learned_us[glet_sched_size_for(model, rows)];
+}
+
+uint64_t glet_sched_least_us(const struct glet_sched_model *model, int rows)
+{
+    size_t size = glet_sched_size_for(model, rows);
+    uint64_t learned = model->learned_us[size], planned = model->plan.sizes[size].exec_us;
+    return learned < planned ? learned : planned;
+}
+
+/* How far back "lately" reaches: long enough to tell a stream from a burst. */
+static uint64_t memory_us(const struct glet_sched_let *let)
+{
+    enum { MEMORY_ROUNDS = 16 };
+    return MEMORY_ROUNDS * let->round_us;
+}
+
+double glet_sched_recent_rps(const struct glet_sched_let *let, const struct glet_sched_model *model,
+                             uint64_t now_us)
+{
+    double age_us = now_us > model->recent_us ? (double)(now_us - model->recent_us) : 0;
+    return model->recent_rps * exp(-age_us / (double)memory_us(let));
+}
+
+/* Time of the first `turns` turns of a model with `rows` waiting. */
+static uint64_t turns_us(const struct glet_sched_model *model, int rows, int turns)
+{
+    int full = glet_sched_full(model);
+    int whole = rows / full;
+    if (whole >= turns)
+        return (uint64_t)turns * glet_sched_rows_us(model, full);
+    uint64_t time = (uint64_t)whole * glet_sched_rows_us(model, full);
+    int rest = rows % full;
+    return rest > 0 ? time + glet_sched_rows_us(model, rest) : time;
+}
+
+static uint64_t running_end_us(const struct glet_sched_let *let, uint64_t now_us)
+{
+    if (!let->running)
+        return now_us;
+    if (let->expected_us > now_us)
+        return let->expected_us;
+    /* Overdue: nothing is known but how long already; expect as much again. */
+    return now_us + (now_us - let->expected_us);
+}
+
+static bool empty(const struct glet_sched_let *let)
+{
+    for (size_t i = 0; i < let->count; i++)
+        if (let->models[i].queues[0].count + let->models[i].queues[1].count > 0)
+            return false;
+    return !let->running;
+}
+
+/* Does model m have its turn before model k, counted from whose turn it is now? */
+static bool sooner(const struct glet_sched_let *let, size_t m, size_t k)
+{
+    size_t distance_m = (m + let->count - let->turn) % let->count;
+    size_t distance_k = (k + let->count - let->turn) % let->count;
+    return distance_m < distance_k;
+}
+
+/*
+ * The batch that a request will be in has grown by what the plan sends while it waits: judged alone
+ * it would be let in too early, and then either be late or make its batch a small one.
+ */
+static uint64_t own_batch_us(const struct glet_sched_let *let, const struct glet_sched_model *model,
+                             int rows, uint64_t now_us, uint64_t start_us)
+{
+    double lately_rps = glet_sched_recent_rps(let, model, now_us);
+    double mean = fmax(model->plan.rate_rps, lately_rps) * (double)(start_us - now_us) * 1e-6;
+    double grown = fmin(rows + ceil(mean + sqrt(mean)), glet_sched_full(model));
+    return glet_sched_rows_us(model, (int)grown > rows ? (int)grown : rows);
+}
+
+static uint64_t predict_planned(const struct glet_sched_let *let, uint64_t now_us,
+                                uint64_t start_us, size_t share, const struct glet_sched_item *item)
+{
+    const struct glet_sched_model *model = &let->models[share];
+    const struct glet_sched_queue *queue = &model->queues[GLET_SCHED_PLANNED];
+    int full = glet_sched_full(model);
+    int ahead = glet_sched_queue_rows_before(queue, item);
+    int turns = ahead / full, rest = ahead % full;
+    if (rest + item->rows > full) { /* it does not fit behind those before it */
+        turns++;
+        rest = 0;
+    }
+    uint64_t time = start_us + turns_us(model, turns * full, turns);
+    for (size_t m = 0; m < let->count; m++)
+        if (m != share)
+            time += turns_us(&let->models[m], let->models[m].queues[GLET_SCHED_PLANNED].rows,
+                             turns + (sooner(let, m, share) ? 1 : 0));
+    return time + own_batch_us(let, model, rest + item->rows, now_us, time);
+}
+
+static uint64_t predict_excess(const struct glet_sched_let *let, uint64_t start_us, size_t share,
+                               const struct glet_sched_item *item)
+{
+    uint64_t time = start_us;
+    for (size_t m = 0; m < let->count; m++) {
+        const struct glet_sched_model *model = &let->models[m];
+        int rows = model->queues[0].rows + model->queues[1].rows + (m == share ? item->rows : 0);
+        time += turns_us(model, rows, rows + 1);
+    }
+    return time;
+}
+
+uint64_t glet_sched_let_predict(const struct glet_sched_let *let, uint64_t now_us, size_t share,
+                                const struct glet_sched_item *item, enum glet_sched_class kind)
+{
+    if (empty(let))
+        return now_us + glet_sched_least_us(&let->models[share], item->rows);
+    uint64_t start_us = running_end_us(let, now_us);
+    return kind == GLET_SCHED_PLANNED ? predict_planned(let, now_us, start_us, share, item)
+                                      : predict_excess(let, start_us, share, item);
+}
+
+enum glet_sched_verdict glet_sched_let_offer(struct glet_sched_let *let, uint64_t now_us,
+                                             size_t share, const struct glet_sched_item *item,
+                                             enum glet_sched_class kind,
+                                             uint64_t *completion_us_out)
+{
+    struct glet_sched_model *model = &let->models[share];
+    struct glet_sched_queue *queue = &model->queues[kind];
+    uint64_t completion_us = glet_sched_let_predict(let, now_us, share, item, kind);
+    if (completion_us_out)
+        *completion_us_out = completion_us;
+    if (kind == GLET_SCHED_PLANNED) {
+        double lately_rps = glet_sched_recent_rps(let, model, now_us);
+        model->recent_rps = lately_rps + item->rows * 1e6 / (double)memory_us(let);
+        model->recent_us = now_us > model->recent_us ? now_us : model->recent_us;
+    }
+    if (completion_us > item->deadline_us)
+        return GLET_SCHED_TOO_LATE;
+    if (kind == GLET_SCHED_EXCESS && queue->rows + item->rows > glet_sched_full(model))
+        return GLET_SCHED_FULL;
+    return glet_sched_queue_push(queue, item) ? GLET_SCHED_ACCEPTED : GLET_SCHED_FULL;
+}

@@ -1,0 +1,407 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The batcher. One call of glet_sched_let_next() decides one step:
+ *
+ *   1. Drop what is late even if it ran alone, now, at the planned speed.
+ *   2. Whose turn? The first model in turn order with planned requests; but a model whose first
+ *      request would miss its deadline by waiting goes before, if that makes nobody late.
+ *      Without planned requests: the first with excess ones.
+ *   3. How many rows? What waits, up to what is left of the turn. The executor that holds them all,
+ *      or, where that is cheaper, the largest one that they fill, and the rest next in the same
+ * turn. If the first request is only in time with a smaller batch, and the others can wait: that.
+ *   4. Rows that stay free in the chosen executor go to excess requests of the same model.
+ *
+ * A turn is bounded by the planned batch *and* by its planned time, so that many small batches of
+ * one model can never take more than the plan gave it while others wait.
+ *
+ * Complexity: O(models^2 + rows of the batch) per step, plus the requests dropped. No allocation.
+ * Differs from the paper's server (ATC'22), which polls for full batches each 0.5 ms.
+ */
+#include "common/memory.h"
+#include "common/sched/sched_state.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+/* A new observation above the estimate moves it by 1/4 of the difference, one below by 1/32: it
+   settles near the 89th percentile, late enough for a prediction and early enough to admit. */
+enum { LEARN_UP = 4, LEARN_DOWN = 32 };
+
+/* One observation counts at most this many times the plan: a stall is not the new normal. */
+enum { LEARN_CAP = 4 };
+
+/* Waiting excess is looked at this many times per round while the gpu-let idles. */
+enum { EXCESS_LOOKS = 8 };
+
+struct glet_sched_let *glet_sched_let_new(const struct glet_sched_share *shares, size_t count,
+                                          struct glet_error *err)
+{
+    struct glet_sched_let *let = glet_alloc(1, sizeof *let, err);
+    if (!let)
+        return NULL;
+    let->models = glet_alloc(count, sizeof *let->models, err);
+    if (!let->models)
+        goto fail;
+    let->count = count;
+    for (size_t i = 0; i < count; i++) {
+        struct glet_sched_model *model = &let->models[i];
+        model->plan = shares[i];
+        for (size_t s = 0; s < model->plan.size_count; s++)
+            model->learned_us[s] = model->plan.sizes[s].exec_us;
+        let->round_us += glet_sched_rows_us(model, glet_sched_full(model));
+        if ((size_t)glet_sched_full(model) > let->room)
+            let->room = (size_t)glet_sched_full(model);
+        for (int kind = 0; kind < 2; kind++)
+            if (glet_sched_queue_init(&model->queues[kind], shares[i].queue_capacity, err) < 0)
+                goto fail;
+    }
+    return let;
+fail:
+    glet_sched_let_free(let);
+    return NULL;
+}
+
+void glet_sched_let_free(struct glet_sched_let *let)
+{
+    if (!let)
+        return;
+    for (size_t i = 0; let->models && i < let->count; i++)
+        for (int kind = 0; kind < 2; kind++)
+            glet_sched_queue_fini(&let->models[i].queues[kind]);
+    free(let->models);
+    free(let);
+}
+
+size_t glet_sched_let_room(const struct glet_sched_let *let)
+{
+    return let->room;
+}
+
+/* Step 1. Without priorities the first that is not late ends the search: deadlines ascend. */
+static bool drop_late(struct glet_sched_let *let, uint64_t now_us, struct glet_sched_batch *batch)
+{
+    batch->count = 0;
+    for (size_t m = 0; m < let->count && batch->count == 0; m++) {
+        struct glet_sched_model *model = &let->models[m];
+        for (int kind = 0; kind < 2; kind++) {
+            struct glet_sched_queue *queue = &model->queues[kind];
+            for (size_t i = 0; i < queue->count && batch->count < let->room;) {
+                const struct glet_sched_item *item = glet_sched_queue_at(queue, i);
+                if (now_us + glet_sched_least_us(model, item->rows) > item->deadline_us) {
+                    batch->items[batch->count++] = glet_sched_queue_remove(queue, i);
+                    continue;
+                }
+                if (queue->prioritised == 0 && item->rows == 1)
+                    break;
+                i++;
+            }
+        }
+        batch->share = m;
+    }
+    return batch->count > 0;
+}
+
+/* Rows of the queue's first items that fit into `limit` together. */
+static int rows_that_fit(const struct glet_sched_queue *queue, int limit)
+{
+    int rows = 0;
+    if (queue->rows <= limit)
+        return queue->rows;
+    for (size_t i = 0; i < queue->count; i++) {
+        int more = glet_sched_queue_at(queue, i)->rows;
+        if (rows + more > limit)
+            break;
+        rows += more;
+    }
+    return rows;
+}
+
+static uint64_t turn_cost_us(const struct glet_sched_model *model, enum glet_sched_class kind)
+{
+    int rows = rows_that_fit(&model->queues[kind], glet_sched_full(model));
+    return glet_sched_rows_us(model, rows);
+}
+
+/* Would moving model k's turn to the front make some other first request late that is now in time?
+ */
+static bool costs_nobody(const struct glet_sched_let *let, uint64_t now_us, size_t k)
+{
+    uint64_t plain_us = now_us;
+    uint64_t moved_us = now_us + turn_cost_us(&let->models[k], GLET_SCHED_PLANNED);
+    for (size_t step = 0; step < let->count; step++) {
+        size_t m = (let->turn + step) % let->count;
+        const struct glet_sched_queue *queue = &let->models[m].queues[GLET_SCHED_PLANNED];
+        if (queue->count == 0)
+            continue;
+        plain_us += turn_cost_us(&let->models[m], GLET_SCHED_PLANNED);
+        if (m == k)
+            break; /* those after it wait no longer than before */
+        moved_us += turn_cost_us(&let->models[m], GLET_SCHED_PLANNED);
+        uint64_t deadline_us = glet_sched_queue_at(queue, 0)->deadline_us;
+        if (plain_us <= deadline_us && moved_us > deadline_us)
+            return false;
+    }
+    return true;
+}
+
+/* Step 2 for planned requests; let->count when there are none. */
+static size_t whose_turn(const struct glet_sched_let *let, uint64_t now_us)
+{
+    size_t first = let->count;
+    uint64_t time_us = now_us;
+    for (size_t step = 0; step < let->count; step++) {
+        size_t m = (let->turn + step) % let->count;
+        const struct glet_sched_model *model = &let->models[m];
+        const struct glet_sched_queue *queue = &model->queues[GLET_SCHED_PLANNED];
+        if (queue->count == 0)
+            continue;
+        uint64_t cost_us = turn_cost_us(model, GLET_SCHED_PLANNED);
+        uint64_t deadline_us = glet_sched_queue_at(queue, 0)->deadline_us;
+        if (first == let->count)
+            first = m;
+        else if (time_us + cost_us > deadline_us && now_us + cost_us <= deadline_us &&
+                 costs_nobody(let, now_us, m))
+            return m;
+        time_us += cost_us;
+    }
+    return first;
+}
+
+/*
+ * Longest batch of excess that model k may run now. It blocks the others for that long. The plan
+ * covers a block of a round, but then a burst of theirs has less room; so they are left as much of
+ * a round as they have lately been using of their rate.
+ */
+static uint64_t excess_limit_us(const struct glet_sched_let *let, size_t k, uint64_t now_us)
+{
+    double used_ratio = 0;
+    for (size_t m = 0; m < let->count; m++) {
+        const struct glet_sched_model *model = &let->models[m];
+        double rate_rps = glet_sched_recent_rps(let, model, now_us);
+        if (m != k && rate_rps > used_ratio * model->plan.rate_rps)
+            used_ratio = model->plan.rate_rps > 0 ? rate_rps / model->plan.rate_rps : 1;
+    }
+    return used_ratio < 1 ? (uint64_t)((1 - used_ratio) * (double)let->round_us) : 0;
+}
+
+/* Rows of excess that model k may run in one batch. */
+static int excess_rows(const struct glet_sched_let *let, size_t k, uint64_t now_us)
+{
+    const struct glet_sched_model *model = &let->models[k];
+    const struct glet_sched_queue *queue = &model->queues[GLET_SCHED_EXCESS];
+    uint64_t limit_us = excess_limit_us(let, k, now_us);
+    int rows = 0;
+    for (size_t s = 0; s < model->plan.size_count && model->learned_us[s] <= limit_us; s++)
+        rows = model->plan.sizes[s].batch;
+    return rows_that_fit(queue, rows);
+}
+
+/* A larger executor for `rows` planned rows, when excess fills it and may take the time. */
+static size_t grow(const struct glet_sched_let *let, const struct glet_sched_model *model, int rows,
+                   size_t size, uint64_t now_us, size_t k)
+{
+    int wanted = rows + model->queues[GLET_SCHED_EXCESS].rows;
+    uint64_t limit_us = excess_limit_us(let, k, now_us);
+    while (size + 1 < model->plan.size_count && model->plan.sizes[size + 1].batch <= wanted &&
+           model->plan.sizes[size + 1].batch <= let->turn_rows &&
+           model->learned_us[size + 1] <= limit_us)
+        size++;
+    return size;
+}
+
+static size_t excess_turn(const struct glet_sched_let *let, uint64_t now_us)
+{
+    for (size_t step = 0; step < let->count; step++) {
+        size_t m = (let->turn + step) % let->count;
+        if (excess_rows(let, m, now_us) > 0)
+            return m;
+    }
+    return let->count;
+}
+
+/* Step 3: the executor for `rows` waiting rows. */
+static size_t choose_size(const struct glet_sched_model *model,
+                          const struct glet_sched_queue *queue, int rows)
+{
+    size_t up = glet_sched_size_for(model, rows);
+    int batch = model->plan.sizes[up].batch;
+    if (up == 0 || batch == rows)
+        return up;
+    size_t down = up - 1;
+    int taken = rows_that_fit(queue, model->plan.sizes[down].batch);
+    if (taken == 0 || taken == rows)
+        return taken == 0 ? up : down;
+    int rest = rows - taken;
+    uint64_t split_us = model->learned_us[down] + glet_sched_rows_us(model, rest);
+    return split_us <= model->learned_us[up] ? down : up;
+}
+
+/* Step 3, second half: a smaller executor where the first request needs it and the rest can wait.
+ */
+static size_t shrink(const struct glet_sched_model *model, const struct glet_sched_queue *queue,
+                     int rows, uint64_t now_us, size_t size)
+{
+    const struct glet_sched_item *head = glet_sched_queue_at(queue, 0);
+    size_t smaller = size;
+    while (smaller > 0 && now_us + model->learned_us[smaller] > head->deadline_us &&
+           model->plan.sizes[smaller - 1].batch >= head->rows)
+        smaller--;
+    if (smaller == size || now_us + model->learned_us[smaller] > head->deadline_us)
+        return size;
+    int taken = 0, rest = rows - rows_that_fit(queue, model->plan.sizes[smaller].batch);
+    uint64_t rest_end_us =
+        now_us + model->learned_us[smaller] + (rest > 0 ? glet_sched_rows_us(model, rest) : 0);
+    for (size_t i = 0; i < queue->count && taken < rows; i++) {
+        const struct glet_sched_item *item = glet_sched_queue_at(queue, i);
+        taken += item->rows;
+        if (taken > model->plan.sizes[smaller].batch)
+            return rest_end_us <= item->deadline_us ? smaller : size;
+    }
+    return smaller;
+}
+
+/* Moves items into the batch while they fit; later, smaller ones may go before one that does not.
+ */
+static void fill(struct glet_sched_batch *batch, struct glet_sched_queue *queue, int limit)
+{
+    for (size_t i = 0; i < queue->count && batch->rows < limit;) {
+        if (batch->rows + glet_sched_queue_at(queue, i)->rows > limit) {
+            i++;
+            continue;
+        }
+        struct glet_sched_item item = glet_sched_queue_remove(queue, i);
+        batch->rows += item.rows;
+        batch->items[batch->count++] = item;
+    }
+}
+
+/* Begins model k's turn unless it is in one that has room left. */
+static void take_turn(struct glet_sched_let *let, size_t k)
+{
+    const struct glet_sched_model *model = &let->models[k];
+    if (let->turn == k && let->turn_rows > 0)
+        return;
+    if (k < let->turn)
+        let->rounds++;
+    let->turn = k;
+    let->turn_rows = glet_sched_full(model);
+    let->turn_us = glet_sched_rows_us(model, glet_sched_full(model));
+}
+
+/* Ends the turn when it is used up, so that the next model comes first at the next step. */
+static void spend_turn(struct glet_sched_let *let, uint64_t cost_us)
+{
+    struct glet_sched_model *model = &let->models[let->turn];
+    const struct glet_sched_queue *queue = &model->queues[GLET_SCHED_PLANNED];
+    let->turn_rows -= let->batch.rows;
+    let->turn_us -= cost_us < let->turn_us ? cost_us : let->turn_us;
+    int next = rows_that_fit(queue, let->turn_rows);
+    if (next > 0 && glet_sched_rows_us(model, next) <= let->turn_us)
+        return;
+    let->turn_rows = 0;
+    let->turn++;
+    if (let->turn == let->count) {
+        let->turn = 0;
+        let->rounds++;
+    }
+}
+
+enum glet_sched_step glet_sched_let_next(struct glet_sched_let *let, uint64_t now_us,
+                                         struct glet_sched_batch *batch)
+{
+    assert(!let->running);
+    if (drop_late(let, now_us, batch))
+        return GLET_SCHED_LATE;
+    enum glet_sched_class kind = GLET_SCHED_PLANNED;
+    size_t k = whose_turn(let, now_us);
+    if (k == let->count) {
+        kind = GLET_SCHED_EXCESS;
+        k = excess_turn(let, now_us);
+    }
+    if (k == let->count)
+        return GLET_SCHED_IDLE;
+    take_turn(let, k);
+    struct glet_sched_model *model = &let->models[k];
+    struct glet_sched_queue *queue = &model->queues[kind];
+    int excess = excess_rows(let, k, now_us);
+    int rows = kind == GLET_SCHED_PLANNED ? rows_that_fit(queue, let->turn_rows) : excess;
+    if (rows == 0 || rows > let->turn_rows) { /* too much for the rest of this turn: another one */
+        let->turn_rows = glet_sched_full(model);
+        let->turn_us = glet_sched_rows_us(model, let->turn_rows);
+        rows = kind == GLET_SCHED_PLANNED ? rows_that_fit(queue, let->turn_rows) : excess;
+    }
+    size_t size = choose_size(model, queue, rows);
+    if (kind == GLET_SCHED_PLANNED)
+        size = shrink(model, queue, rows, now_us, grow(let, model, rows, size, now_us, k));
+    int limit = model->plan.sizes[size].batch;
+    batch->share = k;
+    batch->size = size;
+    batch->rows = 0;
+    fill(batch, queue, limit < let->turn_rows ? limit : let->turn_rows);
+    if (kind == GLET_SCHED_PLANNED)
+        fill(batch, &model->queues[GLET_SCHED_EXCESS], limit);
+    let->batch = *batch;
+    let->running = true;
+    let->start_us = now_us;
+    let->expected_us = now_us + model->learned_us[size];
+    spend_turn(let, model->learned_us[size]);
+    return GLET_SCHED_RUN;
+}
+
+void glet_sched_let_end(struct glet_sched_let *let, uint64_t now_us)
+{
+    assert(let->running);
+    struct glet_sched_model *model = &let->models[let->batch.share];
+    uint64_t *learned_us = &model->learned_us[let->batch.size];
+    uint64_t cap_us = LEARN_CAP * model->plan.sizes[let->batch.size].exec_us;
+    uint64_t took_us = now_us > let->start_us ? now_us - let->start_us : 0;
+    if (took_us > cap_us)
+        took_us = cap_us;
+    if (took_us > *learned_us)
+        *learned_us += (took_us - *learned_us + LEARN_UP - 1) / LEARN_UP;
+    else
+        *learned_us -= (*learned_us - took_us) / LEARN_DOWN;
+    let->running = false;
+}
+
+bool glet_sched_let_evacuate(struct glet_sched_let *let, size_t *share_out,
+                             struct glet_sched_item *item_out)
+{
+    for (size_t m = 0; m < let->count; m++)
+        for (int kind = 0; kind < 2; kind++)
+            if (let->models[m].queues[kind].count > 0) {
+                *share_out = m;
+                *item_out = glet_sched_queue_remove(&let->models[m].queues[kind], 0);
+                return true;
+            }
+    return false;
+}
+
+size_t glet_sched_let_waiting(const struct glet_sched_let *let, size_t share,
+                              enum glet_sched_class kind)
+{
+    return let->models[share].queues[kind].count;
+}
+
+uint64_t glet_sched_let_wake_us(const struct glet_sched_let *let, uint64_t now_us)
+{
+    uint64_t wake_us = UINT64_MAX;
+    for (size_t m = 0; m < let->count; m++) {
+        const struct glet_sched_model *model = &let->models[m];
+        if (model->queues[GLET_SCHED_EXCESS].count == 0)
+            continue;
+        uint64_t soon_us = now_us + let->round_us / EXCESS_LOOKS + 1;
+        wake_us = soon_us < wake_us ? soon_us : wake_us;
+    }
+    return wake_us;
+}
+
+uint64_t glet_sched_let_exec_us(const struct glet_sched_let *let, size_t share, size_t size)
+{
+    return let->models[share].learned_us[size];
+}
+
+uint64_t glet_sched_let_rounds(const struct glet_sched_let *let)
+{
+    return let->rounds;
+}

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef GLET_SCHED_STATE_H
+#define GLET_SCHED_STATE_H
+
+/* Inside of common/sched/sched_let.h, shared by its batcher and its admission rule only. */
+
+#include "common/sched/sched_let.h"
+
+struct glet_sched_model {
+    struct glet_sched_share plan;
+    uint64_t learned_us[GLET_SCHED_MAX_SIZES];
+    struct glet_sched_queue queues[2]; /* by glet_sched_class */
+    double recent_rps;  /* planned requests offered lately, rows; decays exponentially */
+    uint64_t recent_us; /* when it was last brought up to date */
+};
+
+struct glet_sched_let {
+    size_t count;
+    struct glet_sched_model *models;
+    size_t turn;   /* whose turn it is, or comes next */
+    int turn_rows; /* what is left of this turn */
+    uint64_t turn_us;
+    bool running;
+    struct glet_sched_batch batch; /* the one that runs; items are the caller's */
+    uint64_t start_us, expected_us;
+    uint64_t rounds;
+    size_t room;
+    uint64_t round_us; /* one planned batch of each model */
+};
+
+/* Planned batch. */
+static inline int glet_sched_full(const struct glet_sched_model *model)
+{
+    return model->plan.sizes[model->plan.size_count - 1].batch;
+}
+
+/* Smallest executor for `rows`; the largest when there is none. */
+size_t glet_sched_size_for(const struct glet_sched_model *model, int rows);
+
+/* Estimated time of running `rows` <= the planned batch in one batch. */
+uint64_t glet_sched_rows_us(const struct glet_sched_model *model, int rows);
+
+/* The shortest time the item could take, all luck given: planned or learned, whichever is less. */
+uint64_t glet_sched_least_us(const struct glet_sched_model *model, int rows);
+
+/* Rows per second of planned requests that came lately. */
+double glet_sched_recent_rps(const struct glet_sched_let *let, const struct glet_sched_model *model,
+                             uint64_t now_us);
+
+#endif
