@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "benchmarks/planner/fleet.h"
+
+#include "common/random.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define UNITS     16
+#define BATCHES   32
+#define MIB       1024.0
+#define TYPE_NAME "synthetic"
+
+struct shape { /* one made-up model */
+    double h_ms, d_ms, c_ms, p1, slo_ms, rate, memory_mib;
+    double l2_low, l2_high, dram_low, dram_high;
+};
+
+static void *grab(size_t count, size_t size)
+{
+    void *memory = calloc(count, size);
+    if (!memory)
+        abort();
+    return memory;
+}
+
+static char *text(const char *source)
+{
+    char *copy = strdup(source);
+    if (!copy)
+        abort();
+    return copy;
+}
+
+static double latency_ms(const struct shape *x, int batch, int units)
+{
+    double share = (double)units / UNITS;
+    double saturation = fmin(1, x->p1 * sqrt(batch));
+    return x->h_ms + (x->d_ms + x->c_ms * batch) * saturation / fmin(share, saturation);
+}
+
+static double log_uniform(struct glet_random *random, double low, double high)
+{
+    return low * exp(glet_random_uniform(random) * log(high / low));
+}
+
+static void draw(struct glet_random *random, struct shape *x)
+{
+    x->c_ms = log_uniform(random, 0.05, 8);
+    x->d_ms = x->c_ms * (0.5 + 3.5 * glet_random_uniform(random));
+    x->h_ms = 0.2 + 1.3 * glet_random_uniform(random);
+    x->p1 = log_uniform(random, 0.08, 0.7);
+    x->slo_ms = fmax(log_uniform(random, 10, 500), 2.3 * latency_ms(x, 1, UNITS));
+    x->slo_ms = fmin(x->slo_ms, 500);
+    double a = glet_random_uniform(random), b = glet_random_uniform(random);
+    x->memory_mib = (2 + a * b * 38) * MIB;
+    x->l2_low = 0.05 + 0.1 * glet_random_uniform(random);
+    x->l2_high = 0.15 + 0.2 * glet_random_uniform(random);
+    x->dram_low = 0.1 + 0.15 * glet_random_uniform(random);
+    x->dram_high = 0.3 + 0.35 * glet_random_uniform(random);
+}
+
+/* GPUs that the model needs when its load could be divided at will. */
+static double ideal_load(const struct shape *x)
+{
+    double best = 0;
+    for (int s = 1; s <= UNITS; s++)
+        for (int b = 1; b <= BATCHES; b++)
+            if (2 * latency_ms(x, b, s) <= x->slo_ms)
+                best = fmax(best, b / latency_ms(x, b, s) / s);
+    return best > 0 ? x->rate / 1000 / best / UNITS : 0;
+}
+
+static struct shape *draw_all(const struct glet_fleet_options *options)
+{
+    size_t count = (size_t)options->models;
+    struct glet_random random = glet_random_seeded(options->seed);
+    struct shape *shapes = grab(count, sizeof *shapes);
+    for (size_t m = 0; m < count; m++) {
+        draw(&random, &shapes[m]);
+        shapes[m].rate = pow((double)m + 1, -options->zipf);
+    }
+    for (size_t i = count - 1; i > 0; i--) {
+        size_t j = glet_random_below(&random, i + 1);
+        double swap = shapes[i].rate;
+        shapes[i].rate = shapes[j].rate;
+        shapes[j].rate = swap;
+    }
+    double load = 0;
+    for (size_t m = 0; m < count; m++)
+        load += ideal_load(&shapes[m]);
+    for (size_t m = 0; m < count; m++)
+        shapes[m].rate *= options->target / load;
+    return shapes;
+}
+
+static struct glet_workload *make_workload(const struct glet_fleet_options *options,
+                                           const struct shape *shapes)
+{
+    struct glet_workload *w = grab(1, sizeof *w);
+    w->path = text("fleet");
+    w->model_count = (size_t)options->models;
+    w->models = grab(w->model_count, sizeof *w->models);
+    for (size_t m = 0; m < w->model_count; m++) {
+        char name[32];
+        snprintf(name, sizeof name, "m%04zu", m);
+        w->models[m] = (struct glet_workload_model){.name = text(name),
+                                                    .rate_rps = shapes[m].rate,
+                                                    .slo_ms = shapes[m].slo_ms,
+                                                    .percentile = 99};
+    }
+    w->gpu_count = 1;
+    w->gpus = grab(1, sizeof *w->gpus);
+    w->gpus[0] = (struct glet_workload_gpu){
+        .type = text(TYPE_NAME), .count = GLET_COUNT_UNLIMITED, .cost_per_hour = 1};
+    w->options.interference = options->interference;
+    w->options.latency_factor = 1;
+    return w;
+}
+
+static void fill_latency(struct glet_profile *p, const struct shape *shapes)
+{
+    p->latency_count = p->model_count * UNITS * BATCHES;
+    p->latency = grab(p->latency_count, sizeof *p->latency);
+    struct glet_profile_latency *row = p->latency;
+    for (size_t m = 0; m < p->model_count; m++)
+        for (int s = 1; s <= UNITS; s++)
+            for (int b = 1; b <= BATCHES; b++, row++) {
+                const struct shape *x = &shapes[m];
+                double filled = 1 - exp(-b / 6.0), share = (double)s / UNITS;
+                *row = (struct glet_profile_latency){.model = m, .batch = b, .units = s,
+                                                     .p50_ms = latency_ms(x, b, s), .p99_ms = NAN,
+                                                     .samples = NAN,
+                                                     .trust = GLET_TRUST_ESTIMATED};
+                row->l2_util = (x->l2_low + (x->l2_high - x->l2_low) * filled) * share;
+                row->dram_util = (x->dram_low + (x->dram_high - x->dram_low) * filled) * share;
+            }
+}
+
+static struct glet_profile *make_profile(const struct glet_fleet_options *options,
+                                         const struct shape *shapes)
+{
+    struct glet_profile *p = grab(1, sizeof *p);
+    p->path = text("fleet");
+    p->device_count = 1;
+    p->devices = grab(1, sizeof *p->devices);
+    p->devices[0] = (struct glet_profile_device){
+        .gpu = text(TYPE_NAME), .mechanism = GLET_MECHANISM_MPS, .sm_count = 128, .units = UNITS,
+        .max_gpulets = 8,
+        .memory_mib = (options->memory_gib > 0 ? options->memory_gib : 100000) * MIB};
+    p->model_count = (size_t)options->models;
+    p->models = grab(p->model_count, sizeof *p->models);
+    for (size_t m = 0; m < p->model_count; m++) {
+        char name[32];
+        snprintf(name, sizeof name, "m%04zu", m);
+        p->models[m].model = text(name);
+        p->models[m].memory_mib = options->memory_gib > 0 ? shapes[m].memory_mib : 0;
+    }
+    fill_latency(p, shapes);
+    p->interference_count = options->interference ? 1 : 0;
+    p->interference = grab(1, sizeof *p->interference);
+    /* Published with glet for the RTX 2080 Ti, five digits. */
+    p->interference[0] = (struct glet_profile_interference){
+        .constant = 0.89537, .l2_self = 0.11291, .l2_other = 0.71596, .dram_self = 0.35487,
+        .dram_other = 0.08820};
+    return p;
+}
+
+void glet_fleet_make(const struct glet_fleet_options *options, struct glet_fleet *out)
+{
+    struct shape *shapes = draw_all(options);
+    out->workload = make_workload(options, shapes);
+    out->profile = make_profile(options, shapes);
+    free(shapes);
+}
+
+void glet_fleet_free(struct glet_fleet *fleet)
+{
+    struct glet_workload *w = fleet->workload;
+    for (size_t m = 0; m < w->model_count; m++)
+        free(w->models[m].name);
+    free(w->models);
+    free(w->gpus[0].type);
+    free(w->gpus);
+    free(w->path);
+    free(w);
+    struct glet_profile *p = fleet->profile;
+    for (size_t m = 0; m < p->model_count; m++)
+        free(p->models[m].model);
+    free(p->models);
+    free(p->devices[0].gpu);
+    free(p->devices);
+    free(p->latency);
+    free(p->interference);
+    free(p->path);
+    free(p);
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#ifndef GLET_BENCHMARKS_FLEET_H
+#define GLET_BENCHMARKS_FLEET_H
+
+/*
+ * Synthetic fleets: a workload and a profile of made-up models on one made-up GPU type of 16 units
+ * with at most 8 gpu-lets. Nothing here was measured; the shape is what matters:
+ *
+ *   latency(b, s) = h + (d + c b) * p / min(s / 16, p) with a saturation share p = p1 sqrt(b) <= 1,
+ *   c log-uniform in 0.05 .. 8 ms, d in (0.5 .. 4) c, h in 0.2 .. 1.5 ms, p1 log-uniform 0.08 .. 0.7;
+ *   SLO log-uniform 10 .. 500 ms, at least 2.3 times the latency of batch 1 on the whole GPU;
+ *   rates by Zipf with exponent 0.9 in random order, scaled so that the ideal, fully divisible load
+ *   is `target` GPUs;
+ *   utilisations rise with the batch and are proportional to the size; interference with the five
+ *   coefficients published for the RTX 2080 Ti.
+ */
+
+#include "common/workload.h"
+#include "profiles/profile.h"
+
+#include <stdint.h>
+
+struct glet_fleet_options {
+    int models;        /* 1 .. 5000 */
+    double target;     /* GPUs of ideal load */
+    uint64_t seed;
+    double memory_gib; /* per GPU; models need 2 .. 40 GiB per gpu-let; 0 = memory never binds */
+    double zipf;       /* exponent; 0.9 in the tables */
+    bool interference;
+};
+
+struct glet_fleet {
+    struct glet_workload *workload;
+    struct glet_profile *profile;
+};
+
+void glet_fleet_make(const struct glet_fleet_options *options, struct glet_fleet *out);
+void glet_fleet_free(struct glet_fleet *fleet);
+
+#endif

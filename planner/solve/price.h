@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#ifndef GLET_PLANNER_PRICE_H
+#define GLET_PLANNER_PRICE_H
+
+/*
+ * Prices on what a GPU offers, and what they prove.
+ *
+ * Give every gpu-let size of type g a price sigma, every MiB a price nu, and every GPU of a limited
+ * stock a rent mu. A gpu-let with several models charges each of them its share of the time, exec /
+ * duty. Since duty + exec <= limit, a model with rate x in a gpu-let uses at least the share
+ *
+ *     phi(x) = min over batches b of max(x * L / b, L / (limit - L)),    x <= b / L
+ *
+ * with L its latency next to the mildest possible neighbours, and pays phi * sigma + nu * memory.
+ * C_m is the least that model m can pay in total for its demand, over all ways to split the demand
+ * into pieces, each with a size and batch of its own. A GPU collects at most the price of the most
+ * valuable size pattern plus nu * W; if that is at most rho * (c_g + mu_g) for every type, then
+ *
+ *     cost of any plan  >=  sum_m C_m / rho - sum_g mu_g N_g.
+ *
+ * So any prices give a bound, and the prices are its certificate: whatever found them need not be
+ * trusted. The bound is evaluated in integers, from prices rounded to multiples of 2^-32 and model
+ * payments rounded down.
+ */
+
+#include "planner/solve/space.h"
+
+struct glet_prices {
+    double **sigma; /* [type][size] >= 0 */
+    double *nu;     /* [type] per MiB, >= 0 */
+    double *mu;     /* [type] >= 0; 0 where the stock is unlimited */
+};
+
+void glet_prices_init(struct glet_prices *prices, const struct glet_problem *problem);
+void glet_prices_fini(struct glet_prices *prices, const struct glet_problem *problem);
+
+/* One fact about a (type, model, size, batch) that the bound needs; size -1: alone on the GPU. */
+struct glet_share {
+    int16_t type, size;
+    int32_t batch;
+    double latency_ms, least_share; /* L and L / (limit - L) */
+    double memory_mib;              /* charged in full by each gpu-let with this model */
+};
+
+struct glet_share_table { /* all points of one model with 2 L <= limit */
+    struct glet_share *list;
+    int count;
+};
+
+/* The table of every model with demand. Free with glet_shares_free(). */
+struct glet_share_table *glet_shares_new(const struct glet_space *space);
+void glet_shares_free(struct glet_share_table *tables, const struct glet_problem *problem);
+
+struct glet_piece { /* one gpu-let's worth of a model */
+    int type, size;    /* size -1: alone */
+    double share;      /* phi */
+    double rate_rps, memory_mib;
+};
+
+struct glet_payment {
+    double least;  /* lower bound of C_m, rounded down */
+    double linear; /* the same if the demand could be split without limit: <= least */
+    struct glet_piece *pieces; /* how; owned by the caller, NULL unless asked for */
+    int piece_count;
+};
+
+/*
+ * What model m pays at least for demand_rps. cost[type] is the objective's cost of a GPU. grid = 0
+ * computes only the linear part, otherwise the number of steps that the demand is divided into.
+ */
+struct glet_payment glet_price_model(const struct glet_space *space,
+                                     const struct glet_share_table *table,
+                                     const struct glet_prices *prices, const double *cost,
+                                     double demand_rps, int grid, bool want_pieces);
+
+/*
+ * The bound that the prices prove, for demands demand_rps[model_count] and payments[model_count]
+ * computed at the same prices with the same cost. Returns 0 when they prove nothing.
+ */
+double glet_price_bound(const struct glet_space *space, const struct glet_prices *prices,
+                        const double *cost, const double *payments);
+
+/* Rounds prices to multiples of 2^-32; the payments must be computed afterwards. */
+void glet_prices_round(struct glet_prices *prices, const struct glet_problem *problem);
+
+#endif

@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Levels are evenly spaced between the mildest and the strongest aggressor. Eight make the loss
+ * against the exact factor smaller than the noise of the search; more only add rows to the master.
+ *
+ * Pairs that were co-run need not follow the linear model: a point that was measured as a victim
+ * takes its harshest measured slowdown in every shared level.
+ */
+#include "planner/solve/space.h"
+
+#include "planner/model/interference.h"
+#include "planner/solve/scratch.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+/* More patterns than this are generated on demand instead of listed. */
+#define PATTERN_LIMIT 700
+
+static bool was_victim(const struct glet_problem_type *type, int model, int size, int batch)
+{
+    int low = 0, high = type->pair_count;
+    while (low < high) {
+        int mid = (low + high) / 2;
+        const struct glet_pair *p = &type->pairs[mid];
+        bool before = p->victim_model < model ||
+                      (p->victim_model == model &&
+                       (p->victim_size < size ||
+                        (p->victim_size == size && p->victim_batch < batch)));
+        if (before)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return low < type->pair_count && type->pairs[low].victim_model == model &&
+           type->pairs[low].victim_size == size && type->pairs[low].victim_batch == batch;
+}
+
+double glet_space_factor(const struct glet_space *space, int type, int level, int model, int size,
+                         int batch, const struct glet_cell *cell)
+{
+    const struct glet_problem_type *t = &space->problem->types[type];
+    if (level == 0)
+        return 1;
+    double factor = 1;
+    if (t->linear) {
+        double threshold = space->types[type].threshold[level];
+        if (cell->aggressor_ratio > threshold)
+            return INFINITY;
+        factor = fmax(1, cell->victim_ratio + threshold);
+    }
+    if (t->pair_count && was_victim(t, model, size, batch))
+        factor = fmax(factor,
+                      glet_interference_harshest(space->problem, type,
+                                                 (struct glet_point){model, size, batch}));
+    return factor;
+}
+
+static void rate_single(const struct glet_space *space, int type, int level, int model, int size,
+                        struct glet_single *out)
+{
+    const struct glet_problem *problem = space->problem;
+    const struct glet_problem_type *t = &problem->types[type];
+    const struct glet_cell_row *row = &t->rows[model * t->size_count + size];
+    double base_mib = t->context_mib + problem->models[model].memory_mib;
+    for (int i = 0; row->cells && i <= row->last_batch - row->first_batch; i++) {
+        const struct glet_cell *cell = &row->cells[i];
+        int batch = row->first_batch + i;
+        if (batch > UINT16_MAX)
+            break;
+        double factor = glet_space_factor(space, type, level, model, size, batch, cell);
+        double exec_ms = cell->latency_ms * factor;
+        double memory_mib = base_mib + cell->activation_mib;
+        if (!(2 * exec_ms <= problem->models[model].limit_ms) || memory_mib > t->memory_mib)
+            continue;
+        double rate_rps = 1000.0 * batch / exec_ms;
+        if (rate_rps > out->rate_rps * (1 + 1e-12))
+            *out = (struct glet_single){(float)memory_mib, (uint16_t)batch, rate_rps};
+    }
+}
+
+static void init_levels(const struct glet_problem_type *t, struct glet_space_type *out, int levels)
+{
+    out->level_count = t->linear && t->aggressor_max_ratio > t->aggressor_min_ratio ? levels : 1;
+    double low = fmin(0, t->aggressor_min_ratio), high = t->aggressor_max_ratio;
+    for (int l = 1; l <= out->level_count; l++)
+        out->threshold[l] = low + (high - low) * l / out->level_count;
+    if (t->linear)
+        out->threshold[out->level_count] = high;
+}
+
+/* Whether the heaviest gpu-lets that units and count allow could exceed the memory. */
+static bool memory_binds(const struct glet_problem *problem, const struct glet_problem_type *t)
+{
+    double heaviest_mib = 0;
+    for (int m = 0; m < problem->model_count; m++)
+        for (int s = 0; s < t->size_count && problem->models[m].demand_rps > 0; s++) {
+            const struct glet_cell_row *row = &t->rows[m * t->size_count + s];
+            for (int i = 0; row->cells && i <= row->last_batch - row->first_batch; i++)
+                heaviest_mib = fmax(heaviest_mib, problem->models[m].memory_mib +
+                                                      row->cells[i].activation_mib);
+        }
+    double parts = fmin(t->max_gpulets, t->units);
+    return parts * (t->context_mib + 3 * heaviest_mib) > t->memory_mib;
+}
+
+void glet_space_init(struct glet_space *space, const struct glet_problem *problem, int levels)
+{
+    space->problem = problem;
+    space->types = glet_must_alloc(sizeof *space->types, (size_t)problem->type_count);
+    for (int g = 0; g < problem->type_count; g++) {
+        const struct glet_problem_type *t = &problem->types[g];
+        struct glet_space_type *out = &space->types[g];
+        init_levels(t, out, levels);
+        glet_patterns_init(&out->patterns, t, PATTERN_LIMIT);
+        out->memory_binds = memory_binds(problem, t);
+        size_t cells = (size_t)(out->level_count + 1) * (size_t)problem->model_count *
+                       (size_t)t->size_count;
+        out->best = glet_must_alloc(sizeof *out->best, cells);
+        struct glet_single *next = out->best;
+        for (int l = 0; l <= out->level_count; l++)
+            for (int m = 0; m < problem->model_count; m++)
+                for (int s = 0; s < t->size_count; s++, next++)
+                    if (problem->models[m].demand_rps > 0)
+                        rate_single(space, g, l, m, s, next);
+    }
+}
+
+void glet_space_fini(struct glet_space *space)
+{
+    for (int g = 0; space->types && g < space->problem->type_count; g++) {
+        glet_patterns_fini(&space->types[g].patterns);
+        free(space->types[g].best);
+    }
+    free(space->types);
+    space->types = NULL;
+}
+
+bool glet_space_rate_atom(const struct glet_space *space, int type, int level,
+                          struct glet_atom *atom)
+{
+    const struct glet_problem *problem = space->problem;
+    double exec_ms[GLET_ATOM_PARTS], duty_ms = 0;
+    for (int k = 0; k < atom->count; k++) {
+        const struct glet_cell *cell =
+            glet_problem_cell(problem, type, atom->model[k], atom->size, atom->batch[k]);
+        if (!cell)
+            return false;
+        exec_ms[k] = cell->latency_ms * glet_space_factor(space, type, level, atom->model[k],
+                                                          atom->size, atom->batch[k], cell);
+        duty_ms += exec_ms[k];
+    }
+    for (int k = 0; k < atom->count; k++)
+        if (!(duty_ms + exec_ms[k] <= problem->models[atom->model[k]].limit_ms))
+            return false;
+    atom->duty_ms = duty_ms;
+    return glet_atom_memory_mib(problem, type, atom) <= problem->types[type].memory_mib;
+}
