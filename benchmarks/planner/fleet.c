@@ -129,8 +129,11 @@ static void fill_latency(struct glet_profile *p, const struct shape *shapes)
             for (int b = 1; b <= BATCHES; b++, row++) {
                 const struct shape *x = &shapes[m];
                 double filled = 1 - exp(-b / 6.0), share = (double)s / UNITS;
-                *row = (struct glet_profile_latency){.model = m, .batch = b, .units = s,
-                                                     .p50_ms = latency_ms(x, b, s), .p99_ms = NAN,
+                *row = (struct glet_profile_latency){.model = m,
+                                                     .batch = b,
+                                                     .units = s,
+                                                     .p50_ms = latency_ms(x, b, s),
+                                                     .p99_ms = NAN,
                                                      .samples = NAN,
                                                      .trust = GLET_TRUST_ESTIMATED};
                 row->l2_util = (x->l2_low + (x->l2_high - x->l2_low) * filled) * share;
@@ -146,7 +149,10 @@ static struct glet_profile *make_profile(const struct glet_fleet_options *option
     p->device_count = 1;
     p->devices = grab(1, sizeof *p->devices);
     p->devices[0] = (struct glet_profile_device){
-        .gpu = text(TYPE_NAME), .mechanism = GLET_MECHANISM_MPS, .sm_count = 128, .units = UNITS,
+        .gpu = text(TYPE_NAME),
+        .mechanism = GLET_MECHANISM_MPS,
+        .sm_count = 128,
+        .units = UNITS,
         .max_gpulets = 8,
         .memory_mib = (options->memory_gib > 0 ? options->memory_gib : 100000) * MIB};
     p->model_count = (size_t)options->models;
@@ -161,9 +167,11 @@ static struct glet_profile *make_profile(const struct glet_fleet_options *option
     p->interference_count = options->interference ? 1 : 0;
     p->interference = grab(1, sizeof *p->interference);
     /* Published with glet for the RTX 2080 Ti, five digits. */
-    p->interference[0] = (struct glet_profile_interference){
-        .constant = 0.89537, .l2_self = 0.11291, .l2_other = 0.71596, .dram_self = 0.35487,
-        .dram_other = 0.08820};
+    p->interference[0] = (struct glet_profile_interference){.constant = 0.89537,
+                                                            .l2_self = 0.11291,
+                                                            .l2_other = 0.71596,
+                                                            .dram_self = 0.35487,
+                                                            .dram_other = 0.08820};
     return p;
 }
 

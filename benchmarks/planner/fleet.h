@@ -7,8 +7,8 @@
  * with at most 8 gpu-lets. Nothing here was measured; the shape is what matters:
  *
  *   latency(b, s) = h + (d + c b) * p / min(s / 16, p) with a saturation share p = p1 sqrt(b) <= 1,
- *   c log-uniform in 0.05 .. 8 ms, d in (0.5 .. 4) c, h in 0.2 .. 1.5 ms, p1 log-uniform 0.08 .. 0.7;
- *   SLO log-uniform 10 .. 500 ms, at least 2.3 times the latency of batch 1 on the whole GPU;
+ *   c log-uniform in 0.05 .. 8 ms, d in (0.5 .. 4) c, h in 0.2 .. 1.5 ms, p1 log-uniform 0.08 ..
+ * 0.7; SLO log-uniform 10 .. 500 ms, at least 2.3 times the latency of batch 1 on the whole GPU;
  *   rates by Zipf with exponent 0.9 in random order, scaled so that the ideal, fully divisible load
  *   is `target` GPUs;
  *   utilisations rise with the batch and are proportional to the size; interference with the five
@@ -21,8 +21,8 @@
 #include <stdint.h>
 
 struct glet_fleet_options {
-    int models;        /* 1 .. 5000 */
-    double target;     /* GPUs of ideal load */
+    int models;    /* 1 .. 5000 */
+    double target; /* GPUs of ideal load */
     uint64_t seed;
     double memory_gib; /* per GPU; models need 2 .. 40 GiB per gpu-let; 0 = memory never binds */
     double zipf;       /* exponent; 0.9 in the tables */

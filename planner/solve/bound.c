@@ -20,10 +20,10 @@ struct bound_lp {
     const struct glet_space *space;
     const double *cost;
     struct glet_lp *lp;
-    int *model_row;             /* -1: no demand */
-    int *size_row;              /* [type]: row of size 0 */
-    int memory_row, stock_row;  /* of type 0; the others follow */
-    int *rows;                  /* scratch of one column */
+    int *model_row;            /* -1: no demand */
+    int *size_row;             /* [type]: row of size 0 */
+    int memory_row, stock_row; /* of type 0; the others follow */
+    int *rows;                 /* scratch of one column */
     double *values, *use;
 };
 
@@ -122,9 +122,8 @@ static int read_prices(struct bound_lp *b, struct glet_prices *prices)
         for (int s = 0; s < t->size_count; s++)
             prices->sigma[g][s] = fmax(0, glet_lp_dual(b->lp, b->size_row[g] + s));
         prices->mu[g] = t->count < 0 ? 0 : fmax(0, -glet_lp_dual(b->lp, b->stock_row + g));
-        prices->nu[g] = t->memory_mib > 0
-                            ? fmax(0, glet_lp_dual(b->lp, b->memory_row + g)) / t->memory_mib
-                            : 0;
+        prices->nu[g] =
+            t->memory_mib > 0 ? fmax(0, glet_lp_dual(b->lp, b->memory_row + g)) / t->memory_mib : 0;
     }
     glet_prices_round(prices, problem);
     for (int g = 0; g < problem->type_count; g++) {
@@ -166,9 +165,8 @@ static int improve(struct bound_lp *b, const struct glet_share_table *tables, in
     for (int m = 0; m < problem->model_count; m++) {
         if (b->model_row[m] < 0)
             continue;
-        struct glet_payment payment =
-            glet_price_model(b->space, &tables[m], prices, b->cost,
-                             problem->models[m].demand_rps, grid, true);
+        struct glet_payment payment = glet_price_model(b->space, &tables[m], prices, b->cost,
+                                                       problem->models[m].demand_rps, grid, true);
         payments[m] = payment.least;
         if (glet_lp_dual(b->lp, b->model_row[m]) > payment.least * (1 + 1e-6) + 1e-12 &&
             payment.piece_count) {
@@ -202,8 +200,8 @@ double glet_bound_find(const struct glet_space *space, const double *cost,
                 continue;
             for (int g = 0; phase == 0 && g < problem->type_count; g++)
                 for (int s = 0; s < problem->types[g].size_count; s++)
-                    now.sigma[g][s] = cost[g] * problem->types[g].sizes_units[s] /
-                                      problem->types[g].units;
+                    now.sigma[g][s] =
+                        cost[g] * problem->types[g].sizes_units[s] / problem->types[g].units;
             struct glet_payment payment = glet_price_model(
                 space, &tables[m], &now, cost, problem->models[m].demand_rps, grid, true);
             if (payment.piece_count)
@@ -213,7 +211,7 @@ double glet_bound_find(const struct glet_space *space, const double *cost,
             free(payment.pieces);
         }
         for (int round = 0; round < rounds && isfinite(best); round++) {
-            if ((options->stop && *options->stop) || glet_lp_solve(b.lp))
+            if ((glet_halted(options->halt)) || glet_lp_solve(b.lp))
                 break;
             double bound = 0;
             int added = improve(&b, tables, grid, &now, payments, &bound);

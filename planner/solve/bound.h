@@ -8,13 +8,14 @@
  * alone, whatever the linear program said.
  */
 
+#include "planner/solve/halt.h"
 #include "planner/solve/price.h"
 
 struct glet_bound_options {
-    int rounds;         /* of column generation with pieces that may be divided at will */
-    int piece_rounds;   /* of column generation with whole pieces; 0 = none */
-    int grid;           /* steps per demand for whole pieces */
-    const volatile int *stop; /* NULL = never */
+    int rounds;                   /* of column generation with pieces that may be divided at will */
+    int piece_rounds;             /* of column generation with whole pieces; 0 = none */
+    int grid;                     /* steps per demand for whole pieces */
+    const struct glet_halt *halt; /* NULL = never */
 };
 
 /*

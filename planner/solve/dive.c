@@ -21,15 +21,16 @@ static int by_value(const void *a, const void *b)
 
 static bool stopped(const struct glet_dive_options *options)
 {
-    return options->stop && *options->stop;
+    return glet_halted(options->halt);
 }
 
 /* Solves and prices until the rounds are over or progress tails off. */
-static int generate(struct glet_master *master, const struct glet_dive_options *options,
-                    int rounds, bool shared, double least_progress)
+static int generate(struct glet_master *master, const struct glet_dive_options *options, int rounds,
+                    bool shared, double least_progress)
 {
     int models = master->space->problem->model_count;
-    struct glet_pricing_options pricing = {.shared = shared, .levels = 2,
+    struct glet_pricing_options pricing = {.shared = shared,
+                                           .levels = 2,
                                            .duty_cycles = options->duty_cycles,
                                            .most = shared ? 4 * models + 200 : 1 << 30};
     double last = INFINITY;

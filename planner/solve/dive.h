@@ -3,21 +3,22 @@
 #define GLET_PLANNER_DIVE_H
 
 /*
- * From the master's fractional solution to gpu-lets: commit what is certain, price again for what is
- * left, repeat. Rounding the whole solution at once loses several times more GPUs, because the
+ * From the master's fractional solution to gpu-lets: commit what is certain, price again for what
+ * is left, repeat. Rounding the whole solution at once loses several times more GPUs, because the
  * columns that serve small remainders well are not worth anything to the first program.
  */
 
+#include "planner/solve/halt.h"
 #include "planner/solve/pricing.h"
 
 struct glet_dive_options {
-    int root_rounds;       /* pricing rounds before the first commit */
-    int rounds;            /* pricing rounds between commits */
-    double commit_ratio;   /* share of the remaining gpu-lets committed at once, (0, 1] */
-    double keep_open;      /* copies of a repeated gpu-let left open at the root, 0 .. 2 */
-    int duty_cycles;       /* tried by the pricing */
-    bool shared;           /* time-shared gpu-lets */
-    const volatile int *stop; /* NULL = never */
+    int root_rounds;              /* pricing rounds before the first commit */
+    int rounds;                   /* pricing rounds between commits */
+    double commit_ratio;          /* share of the remaining gpu-lets committed at once, (0, 1] */
+    double keep_open;             /* copies of a repeated gpu-let left open at the root, 0 .. 2 */
+    int duty_cycles;              /* tried by the pricing */
+    bool shared;                  /* time-shared gpu-lets */
+    const struct glet_halt *halt; /* NULL = never */
 };
 
 /*

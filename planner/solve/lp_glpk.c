@@ -219,7 +219,7 @@ static void on_branch_and_bound(glp_tree *tree, void *info)
 {
     struct search *search = info;
     const struct glet_ilp_options *options = search->options;
-    if (options->stop && *options->stop) {
+    if (glet_halted(options->halt)) {
         search->stopped = true;
         glp_ios_terminate(tree);
         return;

@@ -11,6 +11,7 @@
  */
 
 #include "common/error.h"
+#include "planner/solve/halt.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -65,11 +66,11 @@ bool glet_lp_col_is_basic(const struct glet_lp *lp, int col);
 enum glet_ilp_status { GLET_ILP_NONE, GLET_ILP_FEASIBLE, GLET_ILP_OPTIMAL };
 
 struct glet_ilp_options {
-    bool cuts;               /* mixed-integer rounding, cover and Gomory cuts */
-    int node_limit;          /* subproblems, > 0: the only limit, so that results repeat */
-    double stop_at;          /* stop at the first solution with at most this objective */
-    const double *incumbent; /* a feasible point to start from, one per column; NULL = none */
-    const volatile int *stop; /* stop as soon as it is not 0; NULL = never */
+    bool cuts;                    /* mixed-integer rounding, cover and Gomory cuts */
+    int node_limit;               /* subproblems, > 0: the only limit, so that results repeat */
+    double stop_at;               /* stop at the first solution with at most this objective */
+    const double *incumbent;      /* a feasible point to start from, one per column; NULL = none */
+    const struct glet_halt *halt; /* stop as soon as it is not 0; NULL = never */
 };
 
 /*

@@ -33,8 +33,7 @@ static void shrink_single(const struct glet_space *space, const double *demand_r
     struct glet_atom *atom = &placed->atom;
     int m = atom->model[0];
     for (int s = 0; s < atom->size; s++) {
-        const struct glet_single *one =
-            glet_space_best(space, placed->type, placed->level, m, s);
+        const struct glet_single *one = glet_space_best(space, placed->type, placed->level, m, s);
         double rest_rps = rate_rps[m] - glet_atom_rate_rps(atom, 0) + one->rate_rps;
         if (one->rate_rps <= 0 || rest_rps < demand_rps[m])
             continue;
@@ -52,8 +51,7 @@ static void shrink_single(const struct glet_space *space, const double *demand_r
 void glet_pack_trim(const struct glet_space *space, const double *demand_rps,
                     struct glet_placed_list *atoms)
 {
-    double *rate_rps =
-        glet_must_alloc(sizeof *rate_rps, (size_t)space->problem->model_count);
+    double *rate_rps = glet_must_alloc(sizeof *rate_rps, (size_t)space->problem->model_count);
     for (int i = 0; i < atoms->count; i++)
         for (int k = 0; k < atoms->list[i].atom.count; k++)
             rate_rps[atoms->list[i].atom.model[k]] += glet_atom_rate_rps(&atoms->list[i].atom, k);
@@ -97,7 +95,8 @@ static void choose_patterns(const struct glet_patterns *patterns, const int *cou
     if (glet_lp_solve(lp) == 0) {
         for (int p = 0; p < patterns->count; p++)
             x[p] = ceil(glet_lp_value(lp, p) - 1e-9);
-        struct glet_ilp_options options = {.node_limit = PACK_NODES, .incumbent = NULL,
+        struct glet_ilp_options options = {.node_limit = PACK_NODES,
+                                           .incumbent = NULL,
                                            .stop_at = ceil(glet_lp_objective(lp) - 1e-7)};
         glet_lp_solve_integer(lp, &options, x);
     }
@@ -124,7 +123,8 @@ static int largest_first(const void *a, const void *b)
     return x->index - y->index;
 }
 
-/* The slot for an atom: of the smallest size that has one free, on the GPU with the least memory. */
+/* The slot for an atom: of the smallest size that has one free, on the GPU with the least memory.
+ */
 static int pick_slot(int *const *slots, const int *free_count, int sizes, int size,
                      const double *memory_mib, int *size_out)
 {
@@ -218,8 +218,7 @@ static void insert_atom(const struct glet_space *space, int g, const struct glet
     int best = -1, best_free = 1 << 30;
     for (int i = 0; i < out->count; i++) {
         struct glet_box *box = &out->list[i];
-        int rest = glet_box_free_units(problem, box) -
-                   problem->types[g].sizes_units[atom->size];
+        int rest = glet_box_free_units(problem, box) - problem->types[g].sizes_units[atom->size];
         if (box->type != g || box->count == 0 || rest < 0 || rest >= best_free ||
             box->count >= problem->types[g].max_gpulets)
             continue;

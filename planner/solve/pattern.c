@@ -32,8 +32,8 @@ static bool is_maximal(const struct glet_problem_type *type, const int16_t *uses
 static void append(struct glet_patterns *patterns, const int16_t *uses)
 {
     size_t width = (size_t)patterns->size_count;
-    patterns->uses = glet_must_resize(patterns->uses, sizeof *uses * width,
-                                      (size_t)patterns->count + 1);
+    patterns->uses =
+        glet_must_resize(patterns->uses, sizeof *uses * width, (size_t)patterns->count + 1);
     memcpy(patterns->uses + (size_t)patterns->count * width, uses, sizeof *uses * width);
     patterns->count++;
 }

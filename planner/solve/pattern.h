@@ -15,8 +15,8 @@
 struct glet_patterns {
     int size_count;
     int count;
-    int16_t *uses;  /* [count * size_count]: how many gpu-lets of each size */
-    bool complete;  /* false: there were more than the limit, and these are only some */
+    int16_t *uses; /* [count * size_count]: how many gpu-lets of each size */
+    bool complete; /* false: there were more than the limit, and these are only some */
 };
 
 /* At most limit patterns. Free with glet_patterns_fini(). */

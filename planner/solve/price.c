@@ -33,8 +33,8 @@ void glet_prices_init(struct glet_prices *prices, const struct glet_problem *pro
     prices->nu = glet_must_alloc(sizeof *prices->nu, types);
     prices->mu = glet_must_alloc(sizeof *prices->mu, types);
     for (size_t g = 0; g < types; g++)
-        prices->sigma[g] = glet_must_alloc(sizeof **prices->sigma,
-                                           (size_t)problem->types[g].size_count);
+        prices->sigma[g] =
+            glet_must_alloc(sizeof **prices->sigma, (size_t)problem->types[g].size_count);
 }
 
 void glet_prices_fini(struct glet_prices *prices, const struct glet_problem *problem)
@@ -107,8 +107,7 @@ static void fill_shares(const struct glet_problem *problem, int type, int model,
 struct glet_share_table *glet_shares_new(const struct glet_space *space)
 {
     const struct glet_problem *problem = space->problem;
-    struct glet_share_table *tables =
-        glet_must_alloc(sizeof *tables, (size_t)problem->model_count);
+    struct glet_share_table *tables = glet_must_alloc(sizeof *tables, (size_t)problem->model_count);
     for (int m = 0; m < problem->model_count; m++) {
         if (problem->models[m].demand_rps <= 0)
             continue;
@@ -299,8 +298,8 @@ struct glet_payment glet_price_model(const struct glet_space *space,
         for (int j = 0; j < grid + 2; j++)
             k.excess[j] = INFINITY;
         for (int i = 0; i < table->count; i++)
-            fill_excess(&k, &table->list[i],
-                        tariff_of(space, prices, cost, &table->list[i]), lambda, i, budget);
+            fill_excess(&k, &table->list[i], tariff_of(space, prices, cost, &table->list[i]),
+                        lambda, i, budget);
         int *choice = glet_must_alloc(sizeof *choice, (size_t)grid + 1);
         double excess = solve_knapsack(&k, budget, choice);
         if (isfinite(excess)) {
@@ -317,9 +316,9 @@ struct glet_payment glet_price_model(const struct glet_space *space,
         out.pieces = glet_must_alloc(sizeof *out.pieces, 1);
         double copies = demand_rps / piece_rps;
         out.piece_count = 1;
-        out.pieces[0] = (struct glet_piece){share->type, share->size,
-                                            copies * share_at(share, piece_rps), demand_rps,
-                                            copies * share->memory_mib};
+        out.pieces[0] =
+            (struct glet_piece){share->type, share->size, copies * share_at(share, piece_rps),
+                                demand_rps, copies * share->memory_mib};
     }
     return out;
 }
@@ -345,8 +344,7 @@ double glet_price_bound(const struct glet_space *space, const struct glet_prices
             price[s] = (int64_t)(prices->sigma[g][s] * PRICE_UNIT);
         int64_t most = glet_pattern_best(t, price, NULL);
         free(price);
-        double value = (double)most / PRICE_UNIT +
-                       prices->nu[g] * t->memory_mib * (1 + SLACK);
+        double value = (double)most / PRICE_UNIT + prices->nu[g] * t->memory_mib * (1 + SLACK);
         rho = fmax(rho, value * (1 + 4e-16) / (cost[g] + prices->mu[g]));
         if (t->count >= 0)
             rent += prices->mu[g] * t->count;

@@ -52,14 +52,14 @@ struct glet_share_table *glet_shares_new(const struct glet_space *space);
 void glet_shares_free(struct glet_share_table *tables, const struct glet_problem *problem);
 
 struct glet_piece { /* one gpu-let's worth of a model */
-    int type, size;    /* size -1: alone */
-    double share;      /* phi */
+    int type, size; /* size -1: alone */
+    double share;   /* phi */
     double rate_rps, memory_mib;
 };
 
 struct glet_payment {
-    double least;  /* lower bound of C_m, rounded down */
-    double linear; /* the same if the demand could be split without limit: <= least */
+    double least;              /* lower bound of C_m, rounded down */
+    double linear;             /* the same if the demand could be split without limit: <= least */
     struct glet_piece *pieces; /* how; owned by the caller, NULL unless asked for */
     int piece_count;
 };

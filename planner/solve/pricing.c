@@ -88,8 +88,8 @@ static int price_singles(struct glet_master *master)
                     chosen.atom.model[0] = (uint16_t)m;
                     chosen.atom.batch[0] = one->batch;
                 }
-        if (chosen.type >= 0 && glet_space_rate_atom(master->space, chosen.type, chosen.level,
-                                                     &chosen.atom)) {
+        if (chosen.type >= 0 &&
+            glet_space_rate_atom(master->space, chosen.type, chosen.level, &chosen.atom)) {
             glet_master_add(master, &chosen);
             added++;
         }
@@ -102,8 +102,7 @@ static struct item make_item(const struct glet_master *master, int g, int l, int
                              double duty_ms)
 {
     const struct glet_problem *problem = master->space->problem;
-    const struct glet_cell_row *row =
-        &problem->types[g].rows[m * problem->types[g].size_count + s];
+    const struct glet_cell_row *row = &problem->types[g].rows[m * problem->types[g].size_count + s];
     double limit_ms = problem->models[m].limit_ms;
     struct item item = {.model = m};
     if (!row->cells || limit_ms <= duty_ms)
@@ -123,9 +122,9 @@ static struct item make_item(const struct glet_master *master, int g, int l, int
             continue;
         }
         double rate_rps = fmin(1000.0 * batch / duty_ms, master->residual_rps[m]);
-        item.worth = master->model_price[m] * rate_rps -
-                     master->memory_price[g] *
-                         (problem->models[m].memory_mib + cell->activation_mib);
+        item.worth =
+            master->model_price[m] * rate_rps -
+            master->memory_price[g] * (problem->models[m].memory_mib + cell->activation_mib);
         item.batch = item.worth > 0 ? batch : 0;
         item.exec_ms = exec_ms;
         item.density = item.worth / exec_ms;
@@ -145,8 +144,8 @@ static void keep_candidate(struct pricing *p, int g, int l, const struct bin *bi
         return;
     if (p->candidate_count == p->candidate_room) {
         p->candidate_room = p->candidate_room ? 2 * p->candidate_room : 1024;
-        p->candidates = glet_must_resize(p->candidates, sizeof *p->candidates,
-                                         (size_t)p->candidate_room);
+        p->candidates =
+            glet_must_resize(p->candidates, sizeof *p->candidates, (size_t)p->candidate_room);
     }
     p->candidates[p->candidate_count++] = c;
 }
@@ -185,8 +184,7 @@ static int order_levels(const struct glet_master *master, int g, int s, int *lev
     const struct glet_problem_type *type = &master->space->problem->types[g];
     double price[GLET_LEVELS_MAX + 1];
     int count = 0;
-    for (int l = s + 1 == type->size_count ? 0 : 1; l <= master->space->types[g].level_count;
-         l++) {
+    for (int l = s + 1 == type->size_count ? 0 : 1; l <= master->space->types[g].level_count; l++) {
         double here = l ? glet_master_size_price(master, g, l, s) : master->gpu_price[g];
         int at = count++;
         while (at > 0 && price[at - 1] > here * (1 + 1e-6)) {

@@ -12,10 +12,10 @@
 #include "planner/solve/master.h"
 
 struct glet_pricing_options {
-    bool shared;      /* time-shared atoms too */
-    int levels;       /* cheapest levels tried per size, >= 1 */
-    int duty_cycles;  /* duty cycles tried, >= 2 */
-    int most;         /* atoms added at most */
+    bool shared;     /* time-shared atoms too */
+    int levels;      /* cheapest levels tried per size, >= 1 */
+    int duty_cycles; /* duty cycles tried, >= 2 */
+    int most;        /* atoms added at most */
 };
 
 /* Adds promising atoms to the master; returns how many. */

@@ -22,11 +22,3 @@ void *glet_must_resize(void *list, size_t size, size_t count)
 {
     return checked(reallocarray(list, count ? count : 1, size));
 }
-
-double glet_dice_roll(struct glet_dice *dice)
-{
-    dice->state ^= dice->state >> 12;
-    dice->state ^= dice->state << 25;
-    dice->state ^= dice->state >> 27;
-    return (double)((dice->state * 0x2545F4914F6CDD1DULL) >> 11) * 0x1p-53;
-}

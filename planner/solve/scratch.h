@@ -9,16 +9,8 @@
  */
 
 #include <stddef.h>
-#include <stdint.h>
 
 void *glet_must_alloc(size_t size, size_t count); /* zeroed; size x count is checked */
 void *glet_must_resize(void *list, size_t size, size_t count);
-
-/* xorshift64*: the same seed gives the same numbers on every machine. */
-struct glet_dice {
-    uint64_t state; /* not 0 */
-};
-
-double glet_dice_roll(struct glet_dice *dice); /* [0, 1) */
 
 #endif

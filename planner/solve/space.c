@@ -23,10 +23,10 @@ static bool was_victim(const struct glet_problem_type *type, int model, int size
     while (low < high) {
         int mid = (low + high) / 2;
         const struct glet_pair *p = &type->pairs[mid];
-        bool before = p->victim_model < model ||
-                      (p->victim_model == model &&
-                       (p->victim_size < size ||
-                        (p->victim_size == size && p->victim_batch < batch)));
+        bool before =
+            p->victim_model < model ||
+            (p->victim_model == model &&
+             (p->victim_size < size || (p->victim_size == size && p->victim_batch < batch)));
         if (before)
             low = mid + 1;
         else
@@ -50,9 +50,8 @@ double glet_space_factor(const struct glet_space *space, int type, int level, in
         factor = fmax(1, cell->victim_ratio + threshold);
     }
     if (t->pair_count && was_victim(t, model, size, batch))
-        factor = fmax(factor,
-                      glet_interference_harshest(space->problem, type,
-                                                 (struct glet_point){model, size, batch}));
+        factor = fmax(factor, glet_interference_harshest(space->problem, type,
+                                                         (struct glet_point){model, size, batch}));
     return factor;
 }
 
@@ -97,8 +96,8 @@ static bool memory_binds(const struct glet_problem *problem, const struct glet_p
         for (int s = 0; s < t->size_count && problem->models[m].demand_rps > 0; s++) {
             const struct glet_cell_row *row = &t->rows[m * t->size_count + s];
             for (int i = 0; row->cells && i <= row->last_batch - row->first_batch; i++)
-                heaviest_mib = fmax(heaviest_mib, problem->models[m].memory_mib +
-                                                      row->cells[i].activation_mib);
+                heaviest_mib = fmax(heaviest_mib,
+                                    problem->models[m].memory_mib + row->cells[i].activation_mib);
         }
     double parts = fmin(t->max_gpulets, t->units);
     return parts * (t->context_mib + 3 * heaviest_mib) > t->memory_mib;
@@ -114,8 +113,8 @@ void glet_space_init(struct glet_space *space, const struct glet_problem *proble
         init_levels(t, out, levels);
         glet_patterns_init(&out->patterns, t, PATTERN_LIMIT);
         out->memory_binds = memory_binds(problem, t);
-        size_t cells = (size_t)(out->level_count + 1) * (size_t)problem->model_count *
-                       (size_t)t->size_count;
+        size_t cells =
+            (size_t)(out->level_count + 1) * (size_t)problem->model_count * (size_t)t->size_count;
         out->best = glet_must_alloc(sizeof *out->best, cells);
         struct glet_single *next = out->best;
         for (int l = 0; l <= out->level_count; l++)

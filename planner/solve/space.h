@@ -29,7 +29,7 @@ struct glet_space_type {
     double threshold[GLET_LEVELS_MAX + 1];
     struct glet_patterns patterns;
     struct glet_single *best; /* [(level * model_count + model) * size_count + size] */
-    bool memory_binds;        /* a GPU's memory can keep gpu-lets apart that its units would allow */
+    bool memory_binds; /* a GPU's memory can keep gpu-lets apart that its units would allow */
 };
 
 struct glet_space {

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The order of attack: the cheap bound, the dive with repair, neighbourhoods of what was found,
+ * the exact method when the menu is small. Each step is skipped when the plan already equals the
+ * bound.
+ */
+#include "planner/solve/search.h"
+
+#include "planner/solve/dive.h"
+#include "planner/solve/pack.h"
+#include "planner/solve/repair.h"
+#include "planner/solve/scratch.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+void glet_search_init(struct glet_search *search, const struct glet_problem *problem,
+                      struct glet_space *space, enum glet_effort effort,
+                      const struct glet_halt *halt)
+{
+    *search = (struct glet_search){.problem = problem,
+                                   .space = space,
+                                   .effort = effort,
+                                   .halt = halt,
+                                   .best_cost = INFINITY,
+                                   .whole_costs = true};
+    space->problem = problem;
+    search->cost = glet_must_alloc(sizeof *search->cost, (size_t)problem->type_count);
+    for (int g = 0; g < problem->type_count; g++) {
+        search->cost[g] = glet_type_cost(problem, g);
+        search->whole_costs &= search->cost[g] == 1;
+    }
+    search->demand_rps = glet_must_alloc(sizeof(double), (size_t)problem->model_count);
+    search->rate_rps = glet_must_alloc(sizeof(double), (size_t)problem->model_count);
+    for (int m = 0; m < problem->model_count; m++)
+        search->demand_rps[m] = problem->models[m].demand_rps;
+}
+
+void glet_search_fini(struct glet_search *search)
+{
+    glet_boxes_free(&search->best);
+    free(search->cost);
+    free(search->demand_rps);
+    free(search->rate_rps);
+}
+
+static bool is_correct(struct glet_search *search, const struct glet_boxes *boxes)
+{
+    const struct glet_problem *problem = search->problem;
+    for (int g = 0; g < problem->type_count; g++) {
+        int used = 0;
+        for (int i = 0; i < boxes->count; i++)
+            used += boxes->list[i].type == g;
+        if (problem->types[g].count >= 0 && used > problem->types[g].count)
+            return false;
+    }
+    struct glet_box box;
+    for (int i = 0; i < boxes->count; i++) {
+        glet_box_copy(&box, &boxes->list[i]);
+        if (!glet_box_evaluate(problem, &box))
+            return false;
+    }
+    glet_boxes_rates(problem, boxes, search->rate_rps);
+    for (int m = 0; m < problem->model_count; m++)
+        if (!glet_within(search->demand_rps[m] * (1 - GLET_TOLERANCE_RATIO / 2),
+                         search->rate_rps[m]))
+            return false;
+    return true;
+}
+
+bool glet_search_offer(struct glet_search *search, const struct glet_boxes *boxes)
+{
+    double cost = glet_boxes_cost(search->problem, boxes);
+    if (!is_correct(search, boxes))
+        return false;
+    if (cost < search->best_cost * (1 - 1e-12)) {
+        glet_boxes_copy(&search->best, boxes);
+        search->best_cost = cost;
+    }
+    return true;
+}
+
+void glet_search_raise(struct glet_search *search, double value)
+{
+    if (search->whole_costs && isfinite(value))
+        value = ceil(value);
+    if (value > search->bound)
+        search->bound = value;
+}
+
+bool glet_search_closed(const struct glet_search *search)
+{
+    if (search->best_cost <= search->bound * (1 + 1e-12) || !isfinite(search->bound))
+        return true;
+    return search->best_cost <= search->enough;
+}
+
+static void improve(struct glet_search *search, struct glet_boxes *boxes)
+{
+    glet_repair_repack(search->space, search->demand_rps, boxes, 40);
+    for (int round = 0; round < 20 && !glet_halted(search->halt); round++) {
+        int tries = boxes->count > 3000 ? 60 : 150;
+        int removed =
+            glet_repair_dissolve(search->space, search->demand_rps, boxes, tries, search->halt);
+        if (round < 3)
+            removed += glet_repair_repack(search->space, search->demand_rps, boxes, 20);
+        if (!removed)
+            break;
+    }
+}
+
+static void dive_once(struct glet_search *search, const struct glet_dive_options *options)
+{
+    struct glet_placed_list atoms = {0};
+    struct glet_boxes boxes = {0};
+    glet_dive(search->space, search->demand_rps, options, &atoms);
+    glet_pack_trim(search->space, search->demand_rps, &atoms);
+    glet_pack(search->space, &atoms, &boxes);
+    if (glet_repair_cover(search->space, search->demand_rps, &boxes))
+        improve(search, &boxes);
+    glet_search_offer(search, &boxes);
+    glet_placed_free(&atoms);
+    glet_boxes_free(&boxes);
+}
+
+void glet_search_run(struct glet_search *search)
+{
+    struct glet_bound_options bound = {.rounds = 60, .halt = search->halt};
+    glet_search_raise(search, glet_bound_find(search->space, search->cost, &bound, NULL));
+    if (glet_search_closed(search) || glet_halted(search->halt))
+        return;
+    struct glet_dive_options dive = {.root_rounds = 40,
+                                     .rounds = 2,
+                                     .commit_ratio = 0.3,
+                                     .keep_open = 1,
+                                     .duty_cycles = 16,
+                                     .shared = true,
+                                     .halt = search->halt};
+    dive_once(search, &dive);
+}

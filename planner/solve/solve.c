@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "planner/solve/solve.h"
+
+#include "common/clock.h"
+#include "planner/solve/lp_glpk.h"
+#include "planner/solve/scratch.h"
+#include "planner/solve/search.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+/* Interference levels; eight lose less than the noise of the search (space.h). */
+#define LEVELS 8
+
+struct job {
+    const struct glet_problem *problem;
+    const struct glet_solve_options *options;
+    struct glet_halt halt;
+    struct glet_solve_result *out;
+    struct glet_error *err;
+};
+
+static void set_bound(const struct glet_problem *problem, double bound, struct glet_bound *out)
+{
+    double dearest = 0, cheapest = INFINITY;
+    for (int g = 0; g < problem->type_count; g++) {
+        dearest = fmax(dearest, problem->types[g].cost_per_hour);
+        cheapest = fmin(cheapest, problem->types[g].cost_per_hour);
+    }
+    if (!isfinite(bound)) {
+        out->gpus = INT32_MAX;
+        out->cost_per_hour = INFINITY;
+    } else if (problem->objective == GLET_MIN_COST) {
+        out->cost_per_hour = bound;
+        out->gpus = (int)ceil(bound / dearest * (1 - 1e-12));
+    } else {
+        out->gpus = (int)ceil(bound);
+        out->cost_per_hour = out->gpus * cheapest;
+    }
+}
+
+static int solve_cheapest(struct job *job, struct glet_space *space)
+{
+    struct glet_search search;
+    glet_search_init(&search, job->problem, space, job->options->effort, &job->halt);
+    glet_search_run(&search);
+    struct glet_solve_result *out = job->out;
+    int status = 0;
+    set_bound(job->problem, search.bound, &out->bound);
+    out->bound.scale = INFINITY;
+    out->infeasible = !isfinite(search.bound);
+    out->limit_hit = glet_halted(&job->halt);
+    if (isfinite(search.best_cost)) {
+        out->found = true;
+        if (glet_boxes_to_solution(job->problem, &search.best, &out->solution) ||
+            !glet_solution_feasible(job->problem, &out->solution))
+            status = glet_error_set(job->err, GLET_ERR_INTERNAL,
+                                    "the solver's plan does not pass the check");
+    }
+    glet_search_fini(&search);
+    return status;
+}
+
+static int run(void *context)
+{
+    struct job *job = context;
+    struct glet_space space;
+    glet_space_init(&space, job->problem, LEVELS);
+    int status = solve_cheapest(job, &space);
+    glet_space_fini(&space);
+    return status;
+}
+
+int glet_solve(const struct glet_problem *problem, const struct glet_solve_options *options,
+               struct glet_solve_result *out, struct glet_error *err)
+{
+    *out = (struct glet_solve_result){0};
+    glet_solution_init(&out->solution);
+    struct job job = {.problem = problem, .options = options, .out = out, .err = err};
+    job.halt.flag = options->stop;
+    if (options->time_limit_s > 0)
+        job.halt.deadline_us = (int64_t)glet_clock_us() + (int64_t)(options->time_limit_s * 1e6);
+    if (glet_lp_guard(run, &job, err) < 0) {
+        glet_solve_result_fini(out);
+        return -1;
+    }
+    return 0;
+}
+
+void glet_solve_result_fini(struct glet_solve_result *result)
+{
+    if (result)
+        glet_solution_fini(&result->solution);
+}
