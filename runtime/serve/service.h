@@ -30,6 +30,7 @@ enum glet_outcome {
     GLET_REFUSED_DRAIN, /* 503: shutting down */
     GLET_LATE,          /* 504: accepted, but dropped before compute: it would have been late */
     GLET_FAILED,        /* 500: the device failed */
+    GLET_INVALID,       /* 400: the model refuses these values (an index out of range) */
     GLET_OUTCOME_COUNT
 };
 
