@@ -6,8 +6,10 @@
  * plan.yaml, schema gpulet-plan/1, as plain structs: what `plan` writes and `gpulet-runtime` takes.
  *
  * Reading validates what the file alone can tell (types, ranges, names, sizes within the GPU,
- * sum exec <= duty cycle, batch >= rate x duty cycle, duty cycle + exec <= SLO). What needs the
- * workload and the profile is `plan verify`'s job (planner/verify.h).
+ * sum exec <= duty cycle, batch >= rate x duty cycle, latency bound = duty cycle + exec <= SLO,
+ * planned_rps = sum over the gpu-lets), each with a relative tolerance of 1e-9. `certificate` and
+ * `inputs` may be absent: then nothing is claimed. What needs the workload and the profile is `plan
+ * verify`'s job (planner/verify.h).
  */
 
 #include "common/error.h"
@@ -99,5 +101,6 @@ int glet_plan_write(const struct glet_plan *plan, FILE *out, struct glet_error *
 
 /* NULL is accepted. */
 void glet_plan_free(struct glet_plan *plan);
+void glet_plan_cleanup(struct glet_plan **plan); /* for GLET_CLEANUP */
 
 #endif

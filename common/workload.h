@@ -91,15 +91,34 @@ struct glet_workload {
 GLET_MUST_CHECK
 int glet_workload_load(const char *path, struct glet_workload **out, struct glet_error *err);
 
+/*
+ * As glet_workload_load(), from memory, and without opening any other file: the times of traces
+ * are not read. name is used in messages and becomes the path.
+ */
+GLET_MUST_CHECK
+int glet_workload_parse(const char *text, size_t length, const char *name,
+                        struct glet_workload **out, struct glet_error *err);
+
+/*
+ * Reads the arrival times of a trace: a CSV with a column t_s, seconds >= 0, ascending. On success
+ * *times_out is the caller's to free().
+ */
+GLET_MUST_CHECK
+int glet_workload_read_trace(const char *path, double **times_out, size_t *count_out,
+                             struct glet_error *err);
+
 /* NULL is accepted. */
 void glet_workload_free(struct glet_workload *workload);
+void glet_workload_cleanup(struct glet_workload **workload); /* for GLET_CLEANUP */
 
 /* Index of the model called name, or -1. */
 int glet_workload_find_model(const struct glet_workload *workload, const char *name);
 
 /*
  * The rate to plan model k for, requests per second: its own rate plus its apps' calls, times
- * (1 + headroom), then, with rate_quantile, the Poisson quantile of that over one second. Pure.
+ * (1 + headroom), then, with rate_quantile, the Poisson quantile of that over one second: the
+ * smallest whole number that a second's arrivals exceed with probability at most 1 - quantile.
+ * Pure.
  */
 double glet_workload_demand_rps(const struct glet_workload *workload, size_t k);
 
