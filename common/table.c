@@ -1,7 +1,7 @@
-/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Tables of text: cells are kept until the widths are known. Widths are in bytes: names and units
  * of this project are ASCII, anything else only misaligns. */
-#include "planner/report/table.h"
+#include "common/table.h"
 
 #include <stdarg.h>
 #include <stdlib.h>

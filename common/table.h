@@ -1,6 +1,6 @@
-/* SPDX-License-Identifier: GPL-3.0-or-later */
-#ifndef GLET_PLANNER_REPORT_TABLE_H
-#define GLET_PLANNER_REPORT_TABLE_H
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef GLET_COMMON_TABLE_H
+#define GLET_COMMON_TABLE_H
 
 /*
  * A small table of text cells, printed aligned for people or as Markdown. The first row is the
