@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "benchmarks/load/arrivals.h"
+
+#include <math.h>
+
+static double trace_time_s(const struct glet_arrivals *arrivals)
+{
+    if (arrivals->time_count == 0)
+        return INFINITY;
+    /* A repeated trace goes on one mean gap after its last time. */
+    double first = arrivals->times_s[0], last = arrivals->times_s[arrivals->time_count - 1];
+    double mean_gap_s = (last - first) / (double)arrivals->time_count;
+    size_t round = arrivals->index / arrivals->time_count;
+    double period_s = last - first + mean_gap_s;
+    if (round > 0 && period_s <= 0)
+        return INFINITY;
+    double at = arrivals->times_s[arrivals->index % arrivals->time_count] - first;
+    return ((double)round * period_s + at) * arrivals->time_scale;
+}
+
+static double gap_s(struct glet_arrivals *arrivals)
+{
+    double cv2 = arrivals->burstiness * arrivals->burstiness;
+    switch (arrivals->process) {
+    case GLET_PROCESS_POISSON:
+        return glet_random_exponential(&arrivals->random, arrivals->rate_rps);
+    case GLET_PROCESS_BURST:
+        return glet_random_gamma(&arrivals->random, 1 / cv2, cv2 / arrivals->rate_rps);
+    case GLET_PROCESS_UNIFORM:
+    case GLET_PROCESS_TRACE:
+        break;
+    }
+    return 1 / arrivals->rate_rps;
+}
+
+void glet_arrivals_start(struct glet_arrivals *arrivals)
+{
+    arrivals->index = 0;
+    if (arrivals->process == GLET_PROCESS_TRACE)
+        arrivals->next_s = trace_time_s(arrivals);
+    else if (arrivals->rate_rps <= 0)
+        arrivals->next_s = INFINITY;
+    else if (arrivals->process == GLET_PROCESS_UNIFORM)
+        arrivals->next_s = glet_random_uniform(&arrivals->random) / arrivals->rate_rps;
+    else
+        arrivals->next_s = gap_s(arrivals);
+}
+
+void glet_arrivals_advance(struct glet_arrivals *arrivals)
+{
+    arrivals->index++;
+    if (arrivals->process == GLET_PROCESS_TRACE)
+        arrivals->next_s = trace_time_s(arrivals);
+    else
+        arrivals->next_s += gap_s(arrivals);
+}

@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Values: floats uniform in [-1, 1), so that activations stay ordinary; integers 0 or 1, which is
+ * valid for token ids, masks and indices alike; strings of eight letters.
+ */
+#include "benchmarks/load/infer_request.h"
+
+#include "common/json.h"
+#include "common/memory.h"
+
+#include <cjson/cJSON.h>
+#include <ctype.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { DIMENSIONS_MAX = 16, STRING_LETTERS = 8 };
+static const size_t request_limit_bytes = (size_t)1 << 30;
+
+enum value_kind { VALUE_FLOAT, VALUE_HALF, VALUE_BRAIN, VALUE_INTEGER, VALUE_STRING };
+
+static const struct datatype {
+    const char *name;
+    size_t size_bytes;
+    enum value_kind kind;
+} datatypes[] = {
+    {"FP32", 4, VALUE_FLOAT},     {"FP64", 8, VALUE_FLOAT},
+    {"FP16", 2, VALUE_HALF},      {"BF16", 2, VALUE_BRAIN},
+    {"BOOL", 1, VALUE_INTEGER},   {"INT8", 1, VALUE_INTEGER},
+    {"INT16", 2, VALUE_INTEGER},  {"INT32", 4, VALUE_INTEGER},
+    {"INT64", 8, VALUE_INTEGER},  {"UINT8", 1, VALUE_INTEGER},
+    {"UINT16", 2, VALUE_INTEGER}, {"UINT32", 4, VALUE_INTEGER},
+    {"UINT64", 8, VALUE_INTEGER}, {"BYTES", 4 + STRING_LETTERS, VALUE_STRING},
+};
+
+struct input {
+    const char *name;
+    const struct datatype *type;
+    int64_t dims[DIMENSIONS_MAX];
+    int rank;
+    size_t elements, bytes;
+};
+
+/* ---- values ---- */
+
+static void put_value(const struct datatype *type, struct glet_random *random, char *at)
+{
+    double value = 2 * glet_random_uniform(random) - 1;
+    uint16_t half;
+    switch (type->kind) {
+    case VALUE_FLOAT:
+        if (type->size_bytes == sizeof(double)) {
+            memcpy(at, &value, sizeof value);
+        } else {
+            float narrow = (float)value;
+            memcpy(at, &narrow, sizeof narrow);
+        }
+        break;
+    case VALUE_HALF: /* a random sign and mantissa, exponent of [0.5, 1) */
+        half = (uint16_t)(0x3800 | (glet_random_bits(random) & 0x83ff));
+        memcpy(at, &half, sizeof half);
+        break;
+    case VALUE_BRAIN:
+        half = (uint16_t)(0x3f00 | (glet_random_bits(random) & 0x807f));
+        memcpy(at, &half, sizeof half);
+        break;
+    case VALUE_INTEGER: /* little-endian */
+        at[0] = value > 0;
+        memset(at + 1, 0, type->size_bytes - 1);
+        break;
+    case VALUE_STRING:
+        memcpy(at, &(uint32_t){STRING_LETTERS}, 4);
+        for (int i = 0; i < STRING_LETTERS; i++)
+            at[4 + i] = (char)('a' + glet_random_below(random, 26));
+        break;
+    }
+}
+
+/* ---- metadata ---- */
+
+static int parse_input(const cJSON *item, struct input *input, const char *model,
+                       struct glet_error *err)
+{
+    const cJSON *name = cJSON_GetObjectItemCaseSensitive(item, "name");
+    const cJSON *datatype = cJSON_GetObjectItemCaseSensitive(item, "datatype");
+    const cJSON *shape = cJSON_GetObjectItemCaseSensitive(item, "shape");
+    if (!cJSON_IsString(name) || !cJSON_IsString(datatype) || !cJSON_IsArray(shape) ||
+        cJSON_GetArraySize(shape) > DIMENSIONS_MAX)
+        return glet_error_set(err, GLET_ERR_INPUT, "metadata of %s: malformed input", model);
+    input->name = name->valuestring;
+    for (size_t i = 0; i < sizeof datatypes / sizeof *datatypes && !input->type; i++)
+        if (strcmp(datatypes[i].name, datatype->valuestring) == 0)
+            input->type = &datatypes[i];
+    if (!input->type)
+        return glet_error_set(err, GLET_ERR_UNSUPPORTED,
+                              "metadata of %s: datatype '%s' of input %s", model,
+                              datatype->valuestring, input->name);
+    input->elements = 1;
+    const cJSON *dim;
+    cJSON_ArrayForEach(dim, shape)
+    {
+        double value = cJSON_IsNumber(dim) ? dim->valuedouble : -2;
+        if (value < -1 || value != (double)(int64_t)value)
+            return glet_error_set(err, GLET_ERR_INPUT, "metadata of %s: bad shape of input %s",
+                                  model, input->name);
+        int64_t size = value < 0 ? 1 : (int64_t)value;
+        input->dims[input->rank++] = size;
+        if (__builtin_mul_overflow(input->elements, (size_t)size, &input->elements) ||
+            input->elements > request_limit_bytes)
+            return glet_error_set(err, GLET_ERR_RANGE, "metadata of %s: input %s is too large",
+                                  model, input->name);
+    }
+    input->bytes = input->elements * input->type->size_bytes;
+    return 0;
+}
+
+static char *json_header(const struct input *inputs, size_t count, size_t *length,
+                         struct glet_error *err)
+{
+    char *text = NULL;
+    FILE *stream = open_memstream(&text, length);
+    if (!stream) {
+        glet_error_set(err, GLET_ERR_NOMEM, "out of memory");
+        return NULL;
+    }
+    struct glet_json json = glet_json_begin(stream, GLET_JSON_COMPACT);
+    glet_json_object(&json, NULL);
+    glet_json_array(&json, "inputs");
+    for (size_t i = 0; i < count; i++) {
+        glet_json_object(&json, NULL);
+        glet_json_string(&json, "name", inputs[i].name);
+        glet_json_array(&json, "shape");
+        for (int d = 0; d < inputs[i].rank; d++)
+            glet_json_int(&json, NULL, inputs[i].dims[d]);
+        glet_json_end(&json);
+        glet_json_string(&json, "datatype", inputs[i].type->name);
+        glet_json_object(&json, "parameters");
+        glet_json_uint(&json, "binary_data_size", inputs[i].bytes);
+        glet_json_end(&json);
+        glet_json_end(&json);
+    }
+    glet_json_end(&json);
+    glet_json_object(&json, "parameters");
+    glet_json_bool(&json, "binary_data_output", true);
+    glet_json_end(&json);
+    glet_json_end(&json);
+    if (fclose(stream) != 0) {
+        free(text);
+        glet_error_set(err, GLET_ERR_NOMEM, "out of memory");
+        return NULL;
+    }
+    return text;
+}
+
+/* ---- requests ---- */
+
+char *glet_model_path(const char *model, const char *suffix, struct glet_error *err)
+{
+    char *path = glet_alloc(strlen(model) * 3 + strlen(suffix) + sizeof "/v2/models/", 1, err);
+    if (!path)
+        return NULL;
+    char *at = stpcpy(path, "/v2/models/");
+    for (const char *c = model; *c; c++) {
+        bool plain = isalnum((unsigned char)*c) || strchr("-._~", *c);
+        at += plain ? sprintf(at, "%c", *c) : sprintf(at, "%%%02X", (unsigned char)*c);
+    }
+    strcpy(at, suffix);
+    return path;
+}
+
+char *glet_get_request(const char *host, const char *path, struct glet_error *err)
+{
+    return glet_format(err, "GET %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: gpulet-load\r\n\r\n", path,
+                       host);
+}
+
+static int assemble(struct glet_infer_request *request, const char *head, const char *json,
+                    size_t json_length, const struct input *inputs, size_t count, size_t data_bytes,
+                    struct glet_random *random, struct glet_error *err)
+{
+    size_t head_length = strlen(head);
+    request->length = head_length + json_length + data_bytes;
+    for (int v = 0; v < GLET_INFER_VARIANTS; v++) {
+        char *at = request->bytes[v] = glet_alloc(request->length, 1, err);
+        if (!at)
+            return -1;
+        at = mempcpy(at, head, head_length);
+        at = mempcpy(at, json, json_length);
+        for (size_t i = 0; i < count; i++)
+            for (size_t e = 0; e < inputs[i].elements; e++, at += inputs[i].type->size_bytes)
+                put_value(inputs[i].type, random, at);
+    }
+    return 0;
+}
+
+int glet_infer_request_init(struct glet_infer_request *request, const char *host, const char *model,
+                            const char *metadata, struct glet_random *random,
+                            struct glet_error *err)
+{
+    *request = (struct glet_infer_request){0};
+    int rc = -1;
+    size_t count = 0, data_bytes = 0, json_length = 0;
+    char *path = NULL, *json = NULL, *head = NULL;
+    struct input *inputs = NULL;
+    cJSON *root = cJSON_Parse(metadata);
+    const cJSON *list = cJSON_GetObjectItemCaseSensitive(root, "inputs"), *item;
+    if (!cJSON_IsArray(list) || cJSON_GetArraySize(list) == 0) {
+        glet_error_set(err, GLET_ERR_INPUT, "metadata of %s: no inputs", model);
+        goto out;
+    }
+    inputs = glet_alloc((size_t)cJSON_GetArraySize(list), sizeof *inputs, err);
+    if (!inputs)
+        goto out;
+    cJSON_ArrayForEach(item, list)
+    {
+        if (parse_input(item, &inputs[count], model, err) < 0)
+            goto out;
+        data_bytes += inputs[count++].bytes;
+    }
+    path = glet_model_path(model, "/infer", err);
+    json = path ? json_header(inputs, count, &json_length, err) : NULL;
+    head = json ? glet_format(err,
+                              "POST %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: gpulet-load\r\n"
+                              "Content-Type: application/octet-stream\r\n"
+                              "Inference-Header-Content-Length: %zu\r\n"
+                              "Content-Length: %zu\r\n\r\n",
+                              path, host, json_length, json_length + data_bytes)
+                : NULL;
+    if (head)
+        rc = assemble(request, head, json, json_length, inputs, count, data_bytes, random, err);
+out:
+    cJSON_Delete(root);
+    free(inputs);
+    free(path);
+    free(json);
+    free(head);
+    return rc;
+}
+
+void glet_infer_request_fini(struct glet_infer_request *request)
+{
+    for (int v = 0; v < GLET_INFER_VARIANTS; v++)
+        free(request->bytes[v]);
+    *request = (struct glet_infer_request){0};
+}

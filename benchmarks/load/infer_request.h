@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef GLET_LOAD_INFER_REQUEST_H
+#define GLET_LOAD_INFER_REQUEST_H
+
+/*
+ * KServe v2 infer requests made from a model's metadata: every input a binary tensor of random
+ * values, one row, outputs asked for in binary. Whole HTTP requests, ready for the wire, made once
+ * and sent many times.
+ */
+
+#include "common/error.h"
+#include "common/random.h"
+
+#include <stddef.h>
+
+enum { GLET_INFER_VARIANTS = 4 }; /* different data, so that nothing is served from a cache */
+
+struct glet_infer_request {
+    char *bytes[GLET_INFER_VARIANTS];
+    size_t length; /* of each */
+};
+
+/*
+ * metadata is the JSON of GET /v2/models/{model}; a free dimension becomes 1. Fails with
+ * GLET_ERR_INPUT when it is not such JSON, GLET_ERR_UNSUPPORTED for an unknown datatype,
+ * GLET_ERR_NOMEM. Release with glet_infer_request_fini() whatever happens.
+ */
+GLET_MUST_CHECK
+int glet_infer_request_init(struct glet_infer_request *request, const char *host, const char *model,
+                            const char *metadata, struct glet_random *random,
+                            struct glet_error *err);
+void glet_infer_request_fini(struct glet_infer_request *request);
+
+/* "GET path" as a whole request, the caller's to free. */
+GLET_MUST_CHECK
+char *glet_get_request(const char *host, const char *path, struct glet_error *err);
+
+/* The path of a model, percent-encoded where needed; the caller's to free. */
+GLET_MUST_CHECK
+char *glet_model_path(const char *model, const char *suffix, struct glet_error *err);
+
+#endif

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "benchmarks/load/load_run.h"
+#include "common/clock.h"
+#include "common/memory.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const uint64_t call_timeout_us = 10 * 1000000, retry_us = 100 * 1000;
+
+struct answer {
+    char *body;
+    bool out_of_memory;
+};
+
+static void keep_answer(struct glet_call *call)
+{
+    struct answer *answer = call->user;
+    if (call->result != GLET_CALL_ANSWERED)
+        return;
+    answer->body = strdup(call->body ? call->body : "");
+    answer->out_of_memory = !answer->body;
+}
+
+/* One GET, waited for. call->result and call->status say how it went; body_out is the caller's. */
+static int get(struct glet_client *client, size_t target, const char *path, struct glet_call *call,
+               char **body_out, struct glet_error *err)
+{
+    GLET_CLEANUP(glet_cleanup_free)
+    char *request = glet_get_request(glet_client_host(client, target), path, err);
+    if (!request)
+        return -1;
+    struct answer answer = {0};
+    *call = (struct glet_call){.target = target,
+                               .bytes = request,
+                               .length = strlen(request),
+                               .timeout_us = call_timeout_us,
+                               .keep_body = true,
+                               .done = keep_answer,
+                               .user = &answer};
+    glet_client_begin(client, call);
+    while (glet_client_open_calls(client) > 0)
+        if (glet_client_poll(client, glet_clock_us() + call_timeout_us, NULL, err) < 0)
+            return -1;
+    if (answer.out_of_memory)
+        return glet_error_set(err, GLET_ERR_NOMEM, "out of memory");
+    *body_out = answer.body;
+    return 0;
+}
+
+static int wait_ready(struct glet_client *client, size_t target, uint64_t wait_us,
+                      struct glet_error *err)
+{
+    uint64_t end_us = glet_clock_us() + wait_us;
+    for (;;) {
+        GLET_CLEANUP(glet_cleanup_free) char *body = NULL;
+        struct glet_call call;
+        if (get(client, target, "/v2/health/ready", &call, &body, err) < 0)
+            return -1;
+        if (call.result == GLET_CALL_ANSWERED && call.status == 200)
+            return 0;
+        uint64_t now_us = glet_clock_us();
+        if (now_us >= end_us && call.result == GLET_CALL_ANSWERED)
+            return glet_error_set(err, GLET_ERR_IO, "%s is not ready: status %d",
+                                  glet_client_host(client, target), call.status);
+        if (now_us >= end_us)
+            return glet_error_set(err, GLET_ERR_IO, "%s: %s", glet_client_host(client, target),
+                                  glet_call_result_name(call.result));
+        glet_clock_sleep_until_us(now_us + retry_us);
+    }
+}
+
+static int ask_model(struct glet_client *client, size_t target, struct glet_stream *stream,
+                     struct glet_random *random, struct glet_error *err)
+{
+    const char *host = glet_client_host(client, target);
+    GLET_CLEANUP(glet_cleanup_free) char *path = glet_model_path(stream->name, "", err);
+    GLET_CLEANUP(glet_cleanup_free) char *body = NULL;
+    struct glet_call call;
+    if (!path || get(client, target, path, &call, &body, err) < 0)
+        return -1;
+    if (call.result != GLET_CALL_ANSWERED)
+        return glet_error_set(err, GLET_ERR_IO, "%s: %s", host, glet_call_result_name(call.result));
+    if (call.status != 200)
+        return glet_error_set(err, GLET_ERR_INPUT, "%s does not serve model %s: status %d", host,
+                              stream->name, call.status);
+    return glet_infer_request_init(&stream->requests[target], host, stream->name, body, random,
+                                   err);
+}
+
+int glet_load_prepare(struct glet_client *client, size_t target_count, struct glet_stream *streams,
+                      size_t stream_count, uint64_t wait_us, uint64_t seed, struct glet_error *err)
+{
+    for (size_t t = 0; t < target_count; t++)
+        if (wait_ready(client, t, wait_us, err) < 0)
+            return -1;
+    struct glet_random random = glet_random_seeded(seed);
+    for (size_t i = 0; i < stream_count; i++) {
+        struct glet_stream *stream = &streams[i];
+        stream->requests = glet_alloc(target_count, sizeof *stream->requests, err);
+        if (!stream->requests)
+            return -1;
+        stream->request_count = target_count;
+        for (size_t t = 0; t < target_count; t++) {
+            struct glet_random own = glet_random_split(&random, i);
+            if (ask_model(client, t, stream, &own, err) < 0)
+                return -1;
+        }
+    }
+    return 0;
+}

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef GLET_LOAD_RUN_H
+#define GLET_LOAD_RUN_H
+
+/*
+ * Plays the schedules of several streams against the targets, in open loop: a request is sent when
+ * its time has come, whatever became of those before it.
+ */
+
+#include "benchmarks/load/load_stream.h"
+
+struct glet_load_options {
+    uint64_t warmup_us;       /* requests of this first part are sent but not counted */
+    uint64_t duration_us;     /* the measured window after it */
+    uint64_t timeout_us;      /* per request */
+    const volatile int *stop; /* not 0: stop sending, wait for what is open; may be NULL */
+    /* called about once a second, and once at the end; may be NULL */
+    void (*progress)(void *user, double elapsed_s, size_t open_calls);
+    void *user;
+};
+
+struct glet_load_result {
+    double measured_s; /* length of the measured window; shorter when stopped */
+    size_t max_open_calls, max_connections;
+};
+
+/* Stream i's requests go to the targets in turn. */
+GLET_MUST_CHECK
+int glet_load_run(struct glet_client *client, struct glet_stream *streams, size_t stream_count,
+                  const struct glet_load_options *options, struct glet_load_result *result,
+                  struct glet_error *err);
+
+/*
+ * Asks each target whether it is ready, for up to wait_us, then for the metadata of every stream's
+ * model, and fills streams[].requests. GLET_ERR_IO when a target is not there or not ready in time,
+ * GLET_ERR_INPUT when it does not know a model.
+ */
+GLET_MUST_CHECK
+int glet_load_prepare(struct glet_client *client, size_t target_count, struct glet_stream *streams,
+                      size_t stream_count, uint64_t wait_us, uint64_t seed, struct glet_error *err);
+
+#endif

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "benchmarks/load/load_stream.h"
+
+void glet_stream_record(struct glet_stream *stream, const struct glet_call *call,
+                        uint64_t intended_us)
+{
+    struct glet_stream_counts *counts = &stream->counts;
+    counts->offered++;
+    uint64_t lag_us = call->sent_us > intended_us ? call->sent_us - intended_us : 0;
+    glet_histogram_record(stream->send_lag_us, lag_us);
+    if (call->result != GLET_CALL_ANSWERED) {
+        counts->failed[call->result]++;
+        return;
+    }
+    uint64_t latency_us = call->done_us > intended_us ? call->done_us - intended_us : 0;
+    switch (call->status) {
+    case 200:
+        counts->answered++;
+        glet_histogram_record(stream->latency_us, latency_us);
+        counts->in_slo += stream->slo_ms <= 0 || (double)latency_us <= stream->slo_ms * 1e3;
+        break;
+    case 429:
+        counts->over_rate_429++;
+        break;
+    case 503:
+        counts->short_503++;
+        break;
+    case 504:
+        counts->late_504++;
+        break;
+    default:
+        counts->other_status++;
+    }
+}
+
+double glet_stream_attainment(const struct glet_stream *stream)
+{
+    const struct glet_stream_counts *counts = &stream->counts;
+    return counts->offered ? (double)counts->in_slo / (double)counts->offered : 1;
+}
+
+bool glet_stream_meets_slo(const struct glet_stream *stream)
+{
+    return stream->slo_ms <= 0 || glet_stream_attainment(stream) * 100 >= stream->percentile;
+}
+
+uint64_t glet_stream_failures(const struct glet_stream *stream)
+{
+    uint64_t sum = 0;
+    for (int i = 0; i < GLET_CALL_RESULT_COUNT; i++)
+        sum += stream->counts.failed[i];
+    return sum;
+}
