@@ -28,7 +28,8 @@ enum { GLET_CPU_MAX_THREADS = 256 };
 /* Packed weights, shared by all nets of one device. Safe from any thread. */
 struct glet_cpu_packs;
 GLET_MUST_CHECK int glet_cpu_packs_new(struct glet_cpu_packs **out, struct glet_error *err);
-void glet_cpu_packs_free(struct glet_cpu_packs *packs); /* NULL is accepted; its nets must be gone */
+void glet_cpu_packs_free(
+    struct glet_cpu_packs *packs); /* NULL is accepted; its nets must be gone */
 size_t glet_cpu_packs_bytes(struct glet_cpu_packs *packs);
 /* Drops what was packed of this model; none of its nets may exist any more. */
 void glet_cpu_packs_forget(struct glet_cpu_packs *packs, const struct glet_model *model);
@@ -59,8 +60,7 @@ size_t glet_cpu_net_step_count(const struct glet_cpu_net *net, int used);
 
 /*
  * Runs step i (0 ... count - 1, in order, each once) of a run of `used` rows. Allocates nothing and
- * takes no lock. GLET_ERR_INPUT: an index in the input data lies outside its table (names the
- * node); GLET_ERR_DEVICE: oneDNN failed. After an error the run is over; the net stays usable.
+ * takes no lock. GLET_ERR_DEVICE: oneDNN failed (names the node); the run is over.
  */
 GLET_MUST_CHECK
 int glet_cpu_net_step(struct glet_cpu_net *net, size_t i, int used, struct glet_error *err);
