@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef GLET_BUFFER_POOL_H
+#define GLET_BUFFER_POOL_H
+
+/*
+ * Buffers for request bodies and results, kept for reuse: after the largest mix of sizes so far
+ * nothing is allocated any more. One thread's; the memory of all pools together is limited by a
+ * budget that they share.
+ */
+
+#include "common/error.h"
+
+#include <stdatomic.h>
+#include <stddef.h>
+
+struct glet_buffer_budget {
+    size_t limit_bytes;
+    _Atomic size_t used_bytes; /* handed out, all pools */
+};
+
+#define GLET_BUFFER_CLASSES 160
+
+struct glet_buffer_pool {
+    struct glet_buffer_budget *budget;
+    struct glet_buffer *idle[GLET_BUFFER_CLASSES];
+    size_t idle_bytes;
+};
+
+void glet_buffer_pool_init(struct glet_buffer_pool *pool, struct glet_buffer_budget *budget);
+/* Every buffer must be back. */
+void glet_buffer_pool_fini(struct glet_buffer_pool *pool);
+
+/* At least `bytes` (0 is fine), 64-byte aligned; NULL when the budget or memory is used up. */
+void *glet_buffer_take(struct glet_buffer_pool *pool, size_t bytes);
+void glet_buffer_give(struct glet_buffer_pool *pool, void *buffer); /* NULL is accepted */
+
+#endif

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* One page without anything from elsewhere: it asks /plan every second. History is the business of
+   whatever scrapes /metrics. Names are set as text, never as markup. */
+
+#include "runtime/serve/front/front.h"
+
+const char glet_dashboard_page[] =
+    "<!DOCTYPE html>\n<html lang='en'><head><meta charset='utf-8'><title>gpulet</title>\n"
+    "<meta name='viewport' content='width=device-width'><style>\n"
+    "body{font:14px system-ui,sans-serif;margin:2em;max-width:70em;color:#222}\n"
+    "table{border-collapse:collapse;width:100%;margin:1em 0}\n"
+    "th,td{text-align:right;padding:.3em .7em;border-bottom:1px solid #ddd}\n"
+    "th:first-child,td:first-child{text-align:left}\n"
+    ".bar{display:flex;height:2.2em;margin:.3em 0;background:#eee;border:1px solid #999}\n"
+    ".bar div{background:#56b4e9;border-right:2px solid #fff;overflow:hidden;padding:.4em;"
+    "white-space:nowrap;font-size:12px}\n"
+    ".bad{color:#d55e00;font-weight:bold}#state{color:#666}\n"
+    "</style></head><body><h1>gpulet</h1><p id='state'>loading</p>\n"
+    "<div id='gpus'></div><table><thead><tr><th>model<th>planned req/s<th>measured req/s"
+    "<th>SLO ms<th>p50 ms<th>p99 ms<th>late<th>refused<th>waiting</tr></thead>"
+    "<tbody id='models'></tbody></table>\n"
+    "<p>p50 and p99 are since the start of the program. <a href='/metrics'>/metrics</a> "
+    "<a href='/plan'>/plan</a></p>\n"
+    "<noscript>This page needs scripts; the same data is at /plan and /metrics.</noscript>\n"
+    "<script>\n'use strict';\n"
+    "const $=i=>document.getElementById(i);let last={},then=0;\n"
+    "function el(tag,text,kind){const e=document.createElement(tag);"
+    "e.textContent=text;if(kind)e.className=kind;return e}\n"
+    "function gpu(g){const d=el('div','');d.append(el('strong',g.id+' ('+g.type+', '+"
+    "g.planned_units+' of '+g.units+' units)'));const b=el('div','','bar');\n"
+    "for(const l of g.gpulets){const p=el('div',l.models.map(m=>m.name+' x'+m.batch).join(', ')"
+    "+' | '+l.units+' planned, '+l.achieved_units.toFixed(1)+' achieved, '+"
+    "Math.round(100*l.busy_ratio)+'% busy');\n"
+    "p.style.width=100*l.units/g.units+'%';p.title=p.textContent;b.append(p)}\n"
+    "d.append(b);return d}\n"
+    "function model(m,dt){const r=el('tr',''),was=last[m.name]??m.done;last[m.name]=m.done;\n"
+    "r.append(el('td',m.name+(m.ready?'':' (not ready)')),el('td',m.planned_rps.toFixed(1)),"
+    "el('td',((m.done-was)/dt).toFixed(1)),el('td',m.slo_ms),el('td',m.p50_ms),"
+    "el('td',m.p99_ms,m.p99_ms>m.slo_ms?'bad':''),el('td',m.slo_violations),"
+    "el('td',m.refused),el('td',m.queue_depth));return r}\n"
+    "async function tick(){try{const p=await(await fetch('/plan')).json(),now=Date.now();\n"
+    "const dt=Math.max(now-then,1)/1000;then=now;\n"
+    "$('state').textContent='plan '+p.plan+' '+p.sha256.slice(0,12)+', generation '+p.generation;\n"
+    "$('gpus').replaceChildren(...p.gpus.map(gpu));\n"
+    "$('models').replaceChildren(...p.models.map(m=>model(m,dt)))}\n"
+    "catch(e){$('state').textContent='no answer: '+e}setTimeout(tick,1000)}tick();\n"
+    "</script></body></html>\n";

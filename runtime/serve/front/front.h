@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef GLET_FRONT_H
+#define GLET_FRONT_H
+
+/*
+ * What the endpoints share; private to this folder.
+ *
+ * A frontend has listeners; each is one server thread with its own calls and buffers, so that
+ * nothing below needs a lock. A call is the state of one exchange; it goes through head, body,
+ * resumed and finished as http_server.h says.
+ */
+
+#include "common/histogram.h"
+#include "runtime/serve/front/access_log.h"
+#include "runtime/serve/front/bearer.h"
+#include "runtime/serve/front/buffer_pool.h"
+#include "runtime/serve/front/endpoint.h"
+#include "runtime/serve/front/frontend.h"
+#include "runtime/serve/http/http_server.h"
+#include "runtime/serve/service.h"
+#include "runtime/serve/text.h"
+#include "runtime/serve/v2/v2_response.h"
+
+#include <pthread.h>
+
+#define GLET_FRONT_MAX_MODELS  1024
+#define GLET_FRONT_MAX_THREADS 64
+#define GLET_FRONT_STATUSES    20 /* of the table in front_status.c, and "other" */
+
+enum glet_front_role { GLET_ROLE_INFERENCE, GLET_ROLE_METRICS, GLET_ROLE_ADMIN };
+
+/* A model of the service, described for the codec, with the answers given for it. */
+struct glet_front_model {
+    int index; /* of the service */
+    struct glet_v2_model v2;
+    _Atomic uint64_t answers[GLET_FRONT_STATUSES];
+};
+
+struct glet_listener {
+    struct glet_frontend *frontend;
+    enum glet_front_role role;
+    struct glet_http_server *server;
+    int port;
+    const struct glet_bearer *bearer;
+    struct glet_buffer_pool buffers;
+    struct glet_call *idle;                         /* calls */
+    struct glet_text line;                          /* of the access log */
+    struct glet_histogram *total, *queue, *compute; /* for a scrape; metrics listener only */
+};
+
+struct glet_frontend {
+    struct glet_frontend_options options; /* its strings are not used after opening */
+    struct glet_service *service;
+    struct glet_bearer token, admin_token;
+    struct glet_buffer_budget budget;
+    struct glet_access_log *log;
+    atomic_bool draining;
+    uint64_t start_unix_ms;
+    struct glet_listener listeners[GLET_FRONT_MAX_THREADS + 2];
+    size_t listener_count;
+    _Atomic uint64_t other_answers[GLET_FRONT_STATUSES]; /* that concern no model */
+    pthread_mutex_t models_lock;                         /* of adding one */
+    _Atomic(struct glet_front_model *) models[GLET_FRONT_MAX_MODELS];
+};
+
+struct glet_call {
+    struct glet_call *next; /* idle */
+    struct glet_listener *listener;
+    struct glet_http_exchange *exchange;
+    struct glet_endpoint endpoint;
+    struct glet_front_model *model; /* NULL: not about one */
+    uint64_t head_us;
+    size_t body_length;
+    char headers[512]; /* more lines of the answer */
+    size_t answer_bytes;
+    struct iovec parts[2 + GLET_V2_MAX_TENSORS];
+    struct glet_v2_response response; /* its json is every answer's text */
+
+    /* inference */
+    bool submitted;
+    char *body, *json, *results;
+    size_t header_length; /* Inference-Header-Content-Length */
+    struct glet_v2_request request;
+    struct glet_request job;
+    void *outputs[GLET_V2_MAX_TENSORS];
+};
+
+/* --- answers (front_reply.c) --- */
+
+/* Sends call->response.json; content_type NULL = JSON. */
+void glet_front_send(struct glet_call *call, int status, const char *content_type);
+/* {"error": message}; retry_after_s > 0 adds Retry-After. */
+void glet_front_refuse(struct glet_call *call, int status, double retry_after_s, const char *format,
+                       ...) GLET_PRINTF(4, 5);
+/* Adds a header line to the answer. */
+void glet_front_header(struct glet_call *call, const char *format, ...) GLET_PRINTF(2, 3);
+/* Counts the answer and writes its line of the access log. */
+void glet_front_account(struct glet_call *call);
+/* The status of slot i of a glet_front_model's answers; 0 = other. */
+int glet_front_status(size_t slot);
+
+/* --- models (front_models.c) --- */
+
+/* The model of that index, described on first use; NULL = none, or one that cannot be served (then
+ *why says so). Any thread. */
+struct glet_front_model *glet_front_model(struct glet_frontend *frontend, int index,
+                                          struct glet_error *why);
+
+/* --- inference (front_infer.c) --- */
+
+void glet_infer_head(struct glet_call *call);
+void glet_infer_body(struct glet_call *call);
+void glet_infer_resumed(struct glet_call *call);
+void glet_infer_finished(struct glet_call *call);
+
+/* --- documents: each fills call->response.json --- */
+
+void glet_document_server(struct glet_call *call);
+void glet_document_model(struct glet_call *call);
+void glet_document_config(struct glet_call *call);
+void glet_document_models(struct glet_call *call);
+void glet_document_index(struct glet_call *call);
+void glet_document_stats(struct glet_call *call); /* of call->model; NULL = all */
+void glet_document_plan(struct glet_call *call);
+void glet_metrics_text(struct glet_call *call);
+extern const char glet_dashboard_page[];
+
+#endif
