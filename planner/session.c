@@ -37,7 +37,8 @@ void glet_session_catch_signals(void)
 static int check_stock(const struct glet_session *session, struct glet_error *err)
 {
     const struct glet_workload *workload = session->workload;
-    for (size_t i = 0; session->inputs->objective == GLET_MAX_RATE && i < workload->gpu_count; i++) {
+    for (size_t i = 0; session->inputs->objective == GLET_MAX_RATE && i < workload->gpu_count;
+         i++) {
         if (workload->gpus[i].count >= 0)
             continue;
         glet_error_at(err, GLET_ERR_INPUT, workload->path, workload->gpus[i].mark,
@@ -64,8 +65,16 @@ int glet_session_open(const struct glet_inputs *inputs, struct glet_session *ses
     if (check_stock(session, err) < 0 ||
         glet_profile_load(inputs->profiles, &session->profile, err) < 0)
         return -1;
+    return glet_session_rebuild(session, err);
+}
+
+int glet_session_rebuild(struct glet_session *session, struct glet_error *err)
+{
+    glet_problem_free(session->problem);
+    session->problem = NULL;
     return glet_problem_new(session->workload, session->profile,
-                            (enum glet_objective)inputs->objective, &session->problem, err);
+                            (enum glet_objective)session->inputs->objective, &session->problem,
+                            err);
 }
 
 void glet_session_close(struct glet_session *session)
@@ -82,8 +91,7 @@ void glet_session_close(struct glet_session *session)
 static int find_unserveable(const struct glet_problem *problem, struct glet_answer *answer,
                             struct glet_error *err)
 {
-    answer->unserveable =
-        calloc((size_t)problem->model_count + 1, sizeof *answer->unserveable);
+    answer->unserveable = calloc((size_t)problem->model_count + 1, sizeof *answer->unserveable);
     if (!answer->unserveable)
         return glet_error_set(err, GLET_ERR_NOMEM, "out of memory");
     for (int m = 0; m < problem->model_count; m++)
@@ -92,18 +100,13 @@ static int find_unserveable(const struct glet_problem *problem, struct glet_answ
     return 0;
 }
 
-static int verify(const struct glet_session *session, const struct glet_problem *problem,
-                  const struct glet_plan *plan, struct glet_error *err)
+static int verify(const struct glet_session *session, const struct glet_plan *plan,
+                  struct glet_error *err)
 {
     struct glet_verdict verdict;
     int result = glet_verify(session->workload, session->profile, plan, &verdict, err);
-    /* A view may ask for other rates or SLOs than the workload: then those two rules do not bind. */
-    bool own = problem == session->problem;
-    for (size_t i = 0; result == 0 && i < verdict.count; i++) {
-        const struct glet_violation *bad = &verdict.violations[i];
-        if (!own && (bad->rule == GLET_RULE_DEMAND || bad->rule == GLET_RULE_LATENCY ||
-                     bad->rule == GLET_RULE_APP || bad->rule == GLET_RULE_STOCK))
-            continue;
+    if (result == 0 && verdict.count > 0) {
+        const struct glet_violation *bad = &verdict.violations[0];
         result = glet_error_set(err, GLET_ERR_INTERNAL,
                                 "the planner's own check refuses its plan: %s: %s: %s",
                                 glet_rule_name(bad->rule), bad->where, bad->what);
@@ -130,9 +133,10 @@ static struct glet_solve_options options_of(const struct glet_session *session,
 }
 
 /* The largest factor on all rates that the stock serves, with its proven bound. */
-static int find_scale(const struct glet_session *session, const struct glet_problem *problem,
-                      struct glet_answer *answer, struct glet_error *err)
+static int find_scale(const struct glet_session *session, struct glet_answer *answer,
+                      struct glet_error *err)
 {
+    const struct glet_problem *problem = session->problem;
     for (int t = 0; t < problem->type_count; t++)
         if (problem->types[t].count < 0)
             return 0;
@@ -152,10 +156,10 @@ static int find_scale(const struct glet_session *session, const struct glet_prob
     return status;
 }
 
-static int solve(const struct glet_session *session, const struct glet_problem *problem,
-                 const struct glet_wishes *wishes, struct glet_answer *answer,
-                 struct glet_error *err)
+static int solve(const struct glet_session *session, const struct glet_wishes *wishes,
+                 struct glet_answer *answer, struct glet_error *err)
 {
+    const struct glet_problem *problem = session->problem;
     struct glet_solve_options options = options_of(session, wishes);
     struct glet_solve_result result;
     if (glet_solve(problem, &options, &result, err) < 0)
@@ -165,13 +169,14 @@ static int solve(const struct glet_session *session, const struct glet_problem *
     int status = 0;
     if (result.found) {
         answer->outcome = GLET_PLAN_FOUND;
-        status = glet_solution_to_plan(problem, &result.solution, &result.bound, &answer->plan, err);
+        status =
+            glet_solution_to_plan(problem, &result.solution, &result.bound, &answer->plan, err);
         if (status == 0)
-            status = verify(session, problem, answer->plan, err);
+            status = verify(session, answer->plan, err);
     } else {
         answer->outcome = result.infeasible ? GLET_PLAN_TOO_SMALL : GLET_PLAN_NONE_FOUND;
         if (!result.limit_hit && problem->objective != GLET_MAX_RATE)
-            status = find_scale(session, problem, answer, err);
+            status = find_scale(session, answer, err);
         if (status == 0 && answer->scale_bound > 0 && answer->scale_bound < 1 &&
             !glet_within(1, answer->scale_bound))
             answer->outcome = GLET_PLAN_TOO_SMALL;
@@ -180,18 +185,17 @@ static int solve(const struct glet_session *session, const struct glet_problem *
     return status;
 }
 
-int glet_session_solve(const struct glet_session *session, const struct glet_problem *problem,
-                       const struct glet_wishes *wishes, struct glet_answer *answer,
-                       struct glet_error *err)
+int glet_session_solve(const struct glet_session *session, const struct glet_wishes *wishes,
+                       struct glet_answer *answer, struct glet_error *err)
 {
     *answer = (struct glet_answer){0};
-    if (find_unserveable(problem, answer, err) < 0)
+    if (find_unserveable(session->problem, answer, err) < 0)
         return -1;
     if (answer->unserveable_count > 0) {
         answer->outcome = GLET_PLAN_UNSERVEABLE;
         return 0;
     }
-    return solve(session, problem, wishes, answer, err);
+    return solve(session, wishes, answer, err);
 }
 
 void glet_answer_fini(struct glet_answer *answer)

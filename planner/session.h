@@ -15,10 +15,10 @@
 /* Rows of an option table that fill a struct glet_inputs at the start of a verb's values. */
 struct glet_inputs {
     const char *slo, *profiles;
-    int objective; /* enum glet_objective */
-    int effort;    /* enum glet_effort */
-    double headroom_ratio; /* < 0: as in the workload */
-    double latency_factor; /* 0: as in the workload */
+    int objective;          /* enum glet_objective */
+    int effort;             /* enum glet_effort */
+    double headroom_ratio;  /* < 0: as in the workload */
+    double latency_factor;  /* 0: as in the workload */
     uint64_t time_limit_us; /* 0 = none */
     bool quiet;
 };
@@ -78,10 +78,10 @@ struct glet_answer {
     enum glet_outcome outcome;
     struct glet_plan *plan; /* GLET_PLAN_FOUND */
     struct glet_bound bound;
-    bool limit_hit; /* stopped by a limit or a signal */
+    bool limit_hit;                       /* stopped by a limit or a signal */
     struct glet_unserveable *unserveable; /* GLET_PLAN_UNSERVEABLE */
     int unserveable_count;
-    double scale;       /* GLET_PLAN_TOO_SMALL: the largest factor on all rates found to fit; or 0 */
+    double scale; /* GLET_PLAN_TOO_SMALL: the largest factor on all rates found to fit; or 0 */
     double scale_bound; /* ... and no plan serves more */
 };
 
@@ -95,14 +95,17 @@ int glet_session_open(const struct glet_inputs *inputs, struct glet_session *ses
                       struct glet_error *err);
 void glet_session_close(struct glet_session *session);
 
+/* Builds the problem again after a change of session->workload; errors as glet_problem_new(). */
+GLET_MUST_CHECK
+int glet_session_rebuild(struct glet_session *session, struct glet_error *err);
+
 /*
- * Solves problem (the session's, or a view of it) and fills answer. wishes may be
- * NULL. A plan that the verifier refuses is GLET_ERR_INTERNAL. Release with glet_answer_fini() in either case.
+ * Solves the session's problem and fills answer. wishes may be NULL. A plan that the verifier
+ * refuses is GLET_ERR_INTERNAL. Release with glet_answer_fini() in either case.
  */
 GLET_MUST_CHECK
-int glet_session_solve(const struct glet_session *session, const struct glet_problem *problem,
-                       const struct glet_wishes *wishes, struct glet_answer *answer,
-                       struct glet_error *err);
+int glet_session_solve(const struct glet_session *session, const struct glet_wishes *wishes,
+                       struct glet_answer *answer, struct glet_error *err);
 void glet_answer_fini(struct glet_answer *answer);
 
 /* Catches SIGINT and SIGTERM: the first one makes the search stop at its best plan so far. */

@@ -12,8 +12,7 @@
  * all functions here do.
  */
 GLET_MUST_CHECK
-int glet_report_plan(const struct glet_plan *plan, FILE *out,
-                     struct glet_error *err);
+int glet_report_plan(const struct glet_plan *plan, FILE *out, struct glet_error *err);
 
 /* The plan file's content as JSON, with the same keys. */
 GLET_MUST_CHECK

@@ -30,8 +30,8 @@ static void reason(const struct glet_session *session, const struct glet_answer 
         return;
     }
     glet_answer_stock_text(answer, text, size);
-    *mark = session->workload->gpu_count ? session->workload->gpus[0].mark
-                                         : (struct glet_mark){0, 0};
+    *mark =
+        session->workload->gpu_count ? session->workload->gpus[0].mark : (struct glet_mark){0, 0};
 }
 
 static int reason_count(const struct glet_answer *answer)

@@ -118,11 +118,11 @@ static int flush(const struct glet_table *table, FILE *out, struct glet_error *e
                                 : glet_error_set(err, GLET_ERR_IO, "the report cannot be written");
 }
 
-int glet_report_plan(const struct glet_plan *plan, FILE *out,
-                     struct glet_error *err)
+int glet_report_plan(const struct glet_plan *plan, FILE *out, struct glet_error *err)
 {
     struct glet_table gpus, models;
-    glet_table_init(&gpus, "gpu|type|>units|>duty ms|model|>batch|>rate/s|>exec ms|>factor|>bound ms");
+    glet_table_init(&gpus,
+                    "gpu|type|>units|>duty ms|model|>batch|>rate/s|>exec ms|>factor|>bound ms");
     for (size_t g = 0; g < plan->gpu_count; g++)
         gpu_rows(plan, &plan->gpus[g], &gpus);
     glet_table_init(&models, "model|>demand/s|>planned/s|>gpu-lets|>worst ms|>SLO ms|>headroom");

@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* plan check: does it fit, how close, what changed? The gate for a pull request. */
+#include "common/file.h"
+#include "planner/commands.h"
+#include "planner/export/export.h"
+#include "planner/report/answer.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct values {
+    struct glet_inputs inputs;
+    const char *baseline, *output;
+    int64_t max_gpus, survive;
+    double max_cost_per_hour, min_scale, min_headroom_percent;
+    bool require_measured;
+    int format;
+};
+
+static const struct glet_option options[] = {
+    GLET_INPUT_OPTIONS(values),
+    {.name = "format",
+     .kind = GLET_OPTION_CHOICE,
+     .fallback = "table",
+     .choices = glet_export_names,
+     .offset = offsetof(struct values, format),
+     .help = "What to print on standard output. github also appends Markdown to the file that "
+             "GITHUB_STEP_SUMMARY names."},
+    {.name = "output",
+     .letter = 'o',
+     .kind = GLET_OPTION_TEXT,
+     .value = "PLAN.yaml",
+     .offset = offsetof(struct values, output),
+     .help = "Also write the plan there."},
+    {.group = "What must hold",
+     .name = "baseline",
+     .kind = GLET_OPTION_TEXT,
+     .value = "PLAN.yaml",
+     .offset = offsetof(struct values, baseline),
+     .help = "Show what changes from this plan."},
+    {.name = "max-gpus",
+     .kind = GLET_OPTION_INT,
+     .value = "N",
+     .fallback = "-1",
+     .low = -1,
+     .high = 1e9,
+     .offset = offsetof(struct values, max_gpus),
+     .help = "Fail when more GPUs are needed. -1 is no limit but the stock."},
+    {.name = "max-cost",
+     .kind = GLET_OPTION_DOUBLE,
+     .value = "PER_HOUR",
+     .fallback = "-1",
+     .low = -1,
+     .high = 1e12,
+     .offset = offsetof(struct values, max_cost_per_hour),
+     .help = "Fail when the GPUs cost more per hour."},
+    {.name = "min-scale",
+     .kind = GLET_OPTION_DOUBLE,
+     .value = "F",
+     .fallback = "0",
+     .low = 0,
+     .high = 1e6,
+     .offset = offsetof(struct values, min_scale),
+     .help = "Fail when the plan as it is does not serve F x every rate."},
+    {.name = "min-headroom",
+     .kind = GLET_OPTION_DOUBLE,
+     .value = "PERCENT",
+     .fallback = "-1",
+     .low = -1,
+     .high = 100,
+     .offset = offsetof(struct values, min_headroom_percent),
+     .help = "Fail when a model's worst latency is less than PERCENT below its SLO."},
+    {.name = "require-measured",
+     .kind = GLET_OPTION_FLAG,
+     .offset = offsetof(struct values, require_measured),
+     .help = "Decide nothing on imported or estimated profile rows: exit with 3."},
+    {.name = "survive",
+     .kind = GLET_OPTION_INT,
+     .value = "N",
+     .fallback = "0",
+     .low = 0,
+     .high = 1,
+     .offset = offsetof(struct values, survive),
+     .help = "Any N GPUs may fail, and the rest still serves everything."},
+};
+
+static int append_summary(const struct glet_gate *gate, struct glet_error *err)
+{
+    const char *path = getenv("GITHUB_STEP_SUMMARY");
+    if (!path || !*path)
+        return 0;
+    FILE *out = fopen(path, "ae");
+    if (!out)
+        return glet_error_set(err, GLET_ERR_IO, "%s: cannot be opened", path);
+    int result = glet_export_text(gate, true, out, err);
+    if (fclose(out) != 0 && result == 0)
+        result = glet_error_set(err, GLET_ERR_IO, "%s: cannot be written", path);
+    return result;
+}
+
+static int show(const struct values *v, const struct glet_gate *gate, struct glet_error *err)
+{
+    static const enum glet_code codes[] = {GLET_OK, GLET_OK, GLET_ERR_NO, GLET_ERR_UNDECIDED};
+    if (glet_export(gate, (enum glet_export_format)v->format, stdout, err) < 0 ||
+        (v->format == GLET_EXPORT_GITHUB && append_summary(gate, err) < 0))
+        return -1;
+    return glet_error_exit_status(codes[gate->status]);
+}
+
+static int keep_plan(const struct values *v, const struct glet_answer *answer,
+                     struct glet_error *err)
+{
+    if (!v->output || !answer->plan)
+        return 0;
+    GLET_CLEANUP(glet_output_discard) struct glet_output output = {0};
+    if (glet_output_open(&output, v->output, err) < 0 ||
+        glet_plan_write(answer->plan, output.stream, err) < 0)
+        return -1;
+    return glet_output_commit(&output, err);
+}
+
+static int judge(const struct values *v, const struct glet_session *session,
+                 const struct glet_plan *baseline, struct glet_error *err)
+{
+    struct glet_answer answer;
+    struct glet_gate gate = {0};
+    struct glet_wishes wishes = {baseline, -1, (int)v->survive};
+    struct glet_gate_limits limits = {(int)v->max_gpus, v->max_cost_per_hour, v->min_scale,
+                                      v->min_headroom_percent, v->require_measured};
+    int result = glet_session_solve(session, &wishes, &answer, err);
+    if (result == 0)
+        result = keep_plan(v, &answer, err);
+    if (result == 0)
+        result = glet_gate(session, &answer, baseline, &limits, &gate, err);
+    if (result == 0)
+        result = show(v, &gate, err);
+    glet_gate_fini(&gate);
+    glet_answer_fini(&answer);
+    return result;
+}
+
+/* A missing profile is an answer of the gate, not a failure of the tool. */
+static int undecided(const struct values *v, struct glet_error *err)
+{
+    struct glet_gate gate;
+    struct glet_error cause = *err;
+    int result = glet_gate_of_error(&cause, v->inputs.slo, &gate, err);
+    if (result == 0)
+        result = show(v, &gate, err);
+    glet_gate_fini(&gate);
+    return result;
+}
+
+static int run(const void *values, const struct glet_list *arguments, struct glet_error *err)
+{
+    (void)arguments;
+    const struct values *v = values;
+    struct glet_session session;
+    struct glet_plan *baseline = NULL;
+    int result = glet_session_open(&v->inputs, &session, err);
+    if (result < 0 && err->code == GLET_ERR_UNDECIDED) {
+        glet_error_print(err, stderr);
+        result = undecided(v, err);
+    } else {
+        if (result == 0 && v->baseline)
+            result = glet_plan_load(v->baseline, &baseline, err);
+        if (result == 0)
+            result = judge(v, &session, baseline, err);
+    }
+    glet_plan_free(baseline);
+    glet_session_close(&session);
+    return result;
+}
+
+static const struct glet_example examples[] = {
+    {"In a pull request, with annotations on the workload file:",
+     "plan check --slo workload.yaml --profiles profiles --baseline plan.yaml --format github"},
+    {NULL, NULL},
+};
+
+const struct glet_command glet_cmd_check = {
+    .name = "check",
+    .summary = "Says whether a workload fits, how close, and what changed: a gate for CI.",
+    .options = options,
+    .option_count = sizeof options / sizeof options[0],
+    .examples = examples,
+    .exit_no = "a check failed",
+    .exit_undecided = "a profile is missing, a proof was not reached, or with --require-measured "
+                      "the plan rests on rows that were not measured",
+    .values_bytes = sizeof(struct values),
+    .run = run,
+};

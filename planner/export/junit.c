@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * JUnit XML as test reporters read it: one suite, one case per check. A failed check is a failure,
+ * an undecided one an error, a note goes to system-out.
+ */
+#include "planner/export/export.h"
+
+/* XML 1.0 forbids most control characters even when escaped: they become U+FFFD. */
+static void put(const char *text, FILE *out)
+{
+    for (const unsigned char *at = (const unsigned char *)text; *at; at++) {
+        switch (*at) {
+        case '&':
+            fputs("&amp;", out);
+            break;
+        case '<':
+            fputs("&lt;", out);
+            break;
+        case '>':
+            fputs("&gt;", out);
+            break;
+        case '"':
+            fputs("&quot;", out);
+            break;
+        case '\t':
+        case '\n':
+        case '\r':
+            fprintf(out, "&#%d;", *at);
+            break;
+        default:
+            if (*at < 0x20 || *at == 0x7f)
+                fputs("\xef\xbf\xbd", out);
+            else
+                fputc(*at, out);
+        }
+    }
+}
+
+static void attribute(const char *name, const char *value, FILE *out)
+{
+    fprintf(out, " %s=\"", name);
+    put(value, out);
+    fputc('"', out);
+}
+
+static void element(const char *name, const struct glet_check *check, FILE *out)
+{
+    fprintf(out, "    <%s", name);
+    attribute("type", check->rule, out);
+    attribute("message", check->message, out);
+    fputs("/>\n", out);
+}
+
+static void test_case(const struct glet_gate *gate, const struct glet_check *check, FILE *out)
+{
+    fputs("  <testcase", out);
+    attribute("classname", check->subject, out);
+    attribute("name", check->title, out);
+    attribute("file", gate->file, out);
+    if (check->mark.line > 0)
+        fprintf(out, " line=\"%d\"", check->mark.line);
+    fputs(">\n", out);
+    if (check->status == GLET_CHECK_FAIL)
+        element("failure", check, out);
+    if (check->status == GLET_CHECK_UNDECIDED)
+        element("error", check, out);
+    fputs("    <system-out>", out);
+    put(check->message, out);
+    fputs("</system-out>\n  </testcase>\n", out);
+}
+
+void glet_export_junit(const struct glet_gate *gate, FILE *out)
+{
+    size_t failures = 0, errors = 0;
+    for (size_t i = 0; i < gate->count; i++) {
+        failures += gate->checks[i].status == GLET_CHECK_FAIL;
+        errors += gate->checks[i].status == GLET_CHECK_UNDECIDED;
+    }
+    fputs("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n", out);
+    fprintf(out,
+            "<testsuites>\n<testsuite name=\"capacity\" tests=\"%zu\" failures=\"%zu\" "
+            "errors=\"%zu\" skipped=\"0\">\n",
+            gate->count, failures, errors);
+    for (size_t i = 0; i < gate->count; i++)
+        test_case(gate, &gate->checks[i], out);
+    fputs("</testsuite>\n</testsuites>\n", out);
+}
