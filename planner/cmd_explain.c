@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* plan explain: what binds, what a relaxation is worth, and what would make it fit. */
 #include "common/json.h"
+#include "common/table.h"
 #include "planner/commands.h"
 #include "planner/explain.h"
 #include "planner/report/answer.h"
-#include "planner/report/table.h"
 
 #include <math.h>
 

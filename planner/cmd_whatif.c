@@ -2,8 +2,8 @@
 /* plan what-if: more load, tighter SLOs, one GPU less. */
 #include "common/json.h"
 #include "common/number.h"
+#include "common/table.h"
 #include "planner/commands.h"
-#include "planner/report/table.h"
 #include "planner/whatif.h"
 
 #include <math.h>

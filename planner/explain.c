@@ -5,7 +5,7 @@
  */
 #include "planner/explain.h"
 
-#include "planner/model/memory.h"
+#include "planner/model/gpu_memory.h"
 
 #include <math.h>
 #include <stdio.h>

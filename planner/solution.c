@@ -8,8 +8,8 @@
  */
 #include "planner/solution.h"
 
+#include "planner/model/gpu_memory.h"
 #include "planner/model/interference.h"
-#include "planner/model/memory.h"
 
 #include <math.h>
 #include <stdlib.h>

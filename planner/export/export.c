@@ -2,8 +2,8 @@
 /* The choice of format, and the two formats for people: the same tables, aligned or as Markdown. */
 #include "planner/export/export.h"
 
+#include "common/table.h"
 #include "planner/report/diff_report.h"
-#include "planner/report/table.h"
 
 #include <string.h>
 

@@ -3,7 +3,7 @@
 #include "planner/report/diff_report.h"
 
 #include "common/json.h"
-#include "planner/report/table.h"
+#include "common/table.h"
 
 #include <math.h>
 

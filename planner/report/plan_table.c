@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The plan for people: a sentence, the GPUs with their gpu-lets, and the models. */
+#include "common/table.h"
 #include "planner/diff.h"
 #include "planner/report/answer.h"
-#include "planner/report/table.h"
 
 #include <math.h>
 #include <string.h>

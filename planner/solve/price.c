@@ -13,8 +13,8 @@
  */
 #include "planner/solve/price.h"
 
+#include "planner/model/gpu_memory.h"
 #include "planner/model/interference.h"
-#include "planner/model/memory.h"
 #include "planner/solve/scratch.h"
 
 #include <math.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Memory of a GPU by the rules of its partition mechanism (formats.md). */
-#include "planner/model/memory.h"
+#include "planner/model/gpu_memory.h"
 
 #include "planner/solution.h"
 

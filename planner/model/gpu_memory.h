@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-#ifndef GLET_PLANNER_MODEL_MEMORY_H
-#define GLET_PLANNER_MODEL_MEMORY_H
+#ifndef GLET_PLANNER_MODEL_GPU_MEMORY_H
+#define GLET_PLANNER_MODEL_GPU_MEMORY_H
 
 /*
  * What a GPU's memory must hold (formats.md): a context per gpu-let, the activations of each model
