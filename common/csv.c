@@ -300,7 +300,9 @@ void glet_csv_put(struct glet_csv_writer *writer, const char *text)
 {
     if (writer->in_row)
         putc(',', writer->stream);
-    bool quote = text && (text[strcspn(text, ",\"\r\n")] || (!*text && !writer->in_row));
+    /* An empty line would be skipped, and a byte order mark taken away, by the reader. */
+    bool quote = text && (text[strcspn(text, ",\"\r\n")] || (!*text && !writer->in_row) ||
+                          strncmp(text, "\xef\xbb\xbf", 3) == 0);
     writer->in_row = true;
     if (!text)
         return;

@@ -45,9 +45,13 @@ int glet_reserve(void *items, size_t *capacity, size_t wanted, size_t size_bytes
         grown = wanted;
     if (grown < 8)
         grown = 8;
+    if (size_bytes > 0 && grown > SIZE_MAX / size_bytes) {
+        check(NULL, err);
+        return -1;
+    }
     void *old, *block;
     memcpy(&old, items, sizeof old); /* a `T **` cannot be read as a `void **` */
-    block = check(reallocarray(old, grown, size_bytes), err);
+    block = check(realloc(old, grown * size_bytes), err);
     if (!block)
         return -1;
     memcpy(items, &block, sizeof block);

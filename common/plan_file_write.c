@@ -8,9 +8,20 @@
 
 #include <errno.h>
 
+/* A plan written by hand need not claim anything; then neither do we. */
+static bool has_certificate(const struct glet_plan *plan)
+{
+    bool used = false;
+    for (size_t g = 0; g < plan->gpu_count; g++)
+        used = used || plan->gpus[g].let_count > 0;
+    return plan->certificate.gpus > 0 || !used;
+}
+
 static void write_certificate(const struct glet_plan *plan, FILE *out)
 {
     const struct glet_plan_certificate *certificate = &plan->certificate;
+    if (!has_certificate(plan))
+        return;
     fprintf(out, "certificate:\n  gpus: %d\n  lower_bound: %d\n", certificate->gpus,
             certificate->lower_bound);
     glet_yaml_put_double(out, "  gap: ", certificate->gap_ratio, "\n");

@@ -260,7 +260,7 @@ static void hostile_sizes(void **state)
 {
     (void)state;
     enum { DEEP = 100000 };
-    static char text[2 * DEEP];
+    static char text[2 * DEEP + 1];
     struct glet_workload *workload;
     struct glet_error err;
     memset(text, '[', DEEP);

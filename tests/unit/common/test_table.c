@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/unit/check.h"
+
+#include "common/progress.h"
+#include "common/table.h"
+
+#include <stdlib.h>
+
+static void columns_are_aligned(void **state)
+{
+    (void)state;
+    struct glet_table table;
+    char *text = NULL;
+    size_t length;
+    FILE *out = open_memstream(&text, &length);
+    glet_table_init(&table, "model|>ms|note");
+    glet_table_cell(&table, "a");
+    glet_table_cell(&table, "%.2f", 12.5);
+    glet_table_cell(&table, "late");
+    glet_table_cell(&table, "resnet50");
+    glet_table_cell(&table, "%.2f", 1.5);
+    glet_table_cell(&table, "%s", "");
+    assert_int_equal(glet_table_print(&table, out), 0);
+    glet_table_fini(&table);
+    fclose(out);
+    assert_string_equal(text, "model        ms  note\n"
+                              "a         12.50  late\n"
+                              "resnet50   1.50  \n");
+    free(text);
+}
+
+static void progress_lines(void **state)
+{
+    (void)state;
+    char line[81];
+    glet_progress_format(line, 80, "profiling", 12, 30, "lenet", 60000000);
+    assert_string_equal(line, "profiling [########------------] 40 %  12 of 30  lenet  1m30s left");
+    glet_progress_format(line, 80, "x", 0, 30, NULL, 1);
+    assert_string_equal(line, "x [--------------------] 0 %  0 of 30");
+    glet_progress_format(line, 5, "x", 40, 30, NULL, 1);
+    assert_string_equal(line, "x [##");
+    glet_progress_format(line, 80, "x", 0, 0, NULL, 1);
+    assert_string_equal(line, "x [--------------------] 0 %  0 of 0");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(columns_are_aligned),
+        cmocka_unit_test(progress_lines),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
