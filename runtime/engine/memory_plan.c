@@ -2,9 +2,8 @@
 /*
  * Greedy by size (Pisarchyk and Lee, "Efficient Memory Management for Deep Neural Net Inference",
  * arXiv 2001.03288): the largest buffer first, each into the smallest gap that holds it between the
- * buffers already placed whose lifetimes overlap with its own. The problem is NP-hard; on the
- * networks that we serve this meets the lower bound or comes within a few percent of it, because
- * few large buffers decide the size and those are placed while the arena is empty.
+ * buffers already placed whose lifetimes overlap with its own. The problem is NP-hard; two other
+ * orders, by size times lifetime and by start, are tried as well and the smallest arena is kept.
  */
 #include "runtime/engine/memory_plan.h"
 
@@ -26,6 +25,23 @@ static int by_size(const void *a, const void *b)
     if (x->first_step != y->first_step)
         return x->first_step < y->first_step ? -1 : 1;
     return x < y ? -1 : x > y; /* the same plan on every machine */
+}
+
+static int by_area(const void *a, const void *b)
+{
+    const struct glet_memory_block *x = *(struct glet_memory_block *const *)a;
+    const struct glet_memory_block *y = *(struct glet_memory_block *const *)b;
+    double x_area = (double)x->size_bytes * (x->last_step - x->first_step + 1);
+    double y_area = (double)y->size_bytes * (y->last_step - y->first_step + 1);
+    return x_area != y_area ? (x_area > y_area ? -1 : 1) : by_size(a, b);
+}
+
+static int by_start(const void *a, const void *b)
+{
+    const struct glet_memory_block *x = *(struct glet_memory_block *const *)a;
+    const struct glet_memory_block *y = *(struct glet_memory_block *const *)b;
+    return x->first_step != y->first_step ? (x->first_step < y->first_step ? -1 : 1)
+                                          : by_size(a, b);
 }
 
 static bool overlap_in_time(const struct glet_memory_block *a, const struct glet_memory_block *b)
@@ -54,28 +70,18 @@ static size_t best_gap(const struct glet_memory_block *block,
     return best == SIZE_MAX ? end : best;
 }
 
-int glet_memory_plan(struct glet_memory_block *blocks, size_t count, size_t alignment_bytes,
-                     size_t *total_bytes_out, struct glet_error *err)
+/* Places the blocks in the given order; returns the arena's size. */
+static size_t place(struct glet_memory_block *const *order, struct glet_memory_block **placed,
+                    size_t count, size_t alignment)
 {
-    *total_bytes_out = 0;
-    if (count == 0)
-        return 0;
-    struct glet_memory_block **order = calloc(2 * count, sizeof(struct glet_memory_block *));
-    if (!order)
-        return glet_error_set(err, GLET_ERR_NOMEM, "out of memory for a plan of %zu buffers",
-                              count);
-    struct glet_memory_block **placed = order + count;
-    for (size_t i = 0; i < count; i++)
-        order[i] = &blocks[i];
-    qsort(order, count, sizeof *order, by_size);
-    size_t placed_count = 0;
+    size_t placed_count = 0, total = 0;
     for (size_t i = 0; i < count; i++) {
         struct glet_memory_block *block = order[i];
         block->offset_bytes = 0;
-        size_t size = round_up(block->size_bytes, alignment_bytes);
+        size_t size = round_up(block->size_bytes, alignment);
         if (size == 0)
             continue;
-        size_t offset = best_gap(block, placed, placed_count, size, alignment_bytes);
+        size_t offset = best_gap(block, placed, placed_count, size, alignment);
         block->offset_bytes = offset;
         size_t at = placed_count++;
         while (at > 0 && placed[at - 1]->offset_bytes > offset) {
@@ -83,8 +89,38 @@ int glet_memory_plan(struct glet_memory_block *blocks, size_t count, size_t alig
             at--;
         }
         placed[at] = block;
-        if (offset + size > *total_bytes_out)
-            *total_bytes_out = offset + size;
+        if (offset + size > total)
+            total = offset + size;
+    }
+    return total;
+}
+
+int glet_memory_plan(struct glet_memory_block *blocks, size_t count, size_t alignment_bytes,
+                     size_t *total_bytes_out, struct glet_error *err)
+{
+    static int (*const orders[])(const void *, const void *) = {by_size, by_area, by_start};
+    enum { ORDERS = sizeof orders / sizeof orders[0] };
+    *total_bytes_out = 0;
+    if (count == 0)
+        return 0;
+    struct glet_memory_block **order = calloc(2 * count, sizeof(struct glet_memory_block *));
+    if (!order)
+        return glet_error_set(err, GLET_ERR_NOMEM, "out of memory for a plan of %zu buffers",
+                              count);
+    for (size_t i = 0; i < count; i++)
+        order[i] = &blocks[i];
+    size_t best = 0, best_total = SIZE_MAX;
+    for (size_t k = 0; k < ORDERS; k++) {
+        qsort(order, count, sizeof *order, orders[k]);
+        *total_bytes_out = place(order, order + count, count, alignment_bytes);
+        if (*total_bytes_out < best_total) {
+            best_total = *total_bytes_out;
+            best = k;
+        }
+    }
+    if (best != ORDERS - 1) {
+        qsort(order, count, sizeof *order, orders[best]);
+        *total_bytes_out = place(order, order + count, count, alignment_bytes);
     }
     free(order);
     return 0;
