@@ -14,7 +14,8 @@
  * Threads: a partition belongs to one worker thread at a time. glet_partition_enter() makes the
  * calling thread that worker (pins it, or makes the green context current); executors are built and
  * run on that thread only. Different partitions run side by side. A second set of partitions may
- * exist beside the first while a new plan is being prepared.
+ * exist beside the first while a new plan is being prepared; while both have work, the two share
+ * the hardware as it comes, so the hand-over should be short.
  */
 
 #include "common/error.h"
@@ -39,14 +40,18 @@ struct glet_device_info {
 };
 
 /*
- * spec: "cpu" (all cores this process may run on), "cpu:0-3,6" (those cores), "cuda:0", or
- * "cuda:MIG-<uuid>". Fails with GLET_ERR_USAGE for a malformed spec and GLET_ERR_DEVICE when the
- * device is not there.
+ * spec: "auto" or NULL (the best there is), "cpu" (all cores this process may run on), "cpu:0-3,6"
+ * (those cores), "cuda:0", or "cuda:MIG-<uuid>" (device_spec.h). Fails with GLET_ERR_USAGE for a
+ * malformed spec and GLET_ERR_DEVICE when the device is not there.
  */
 GLET_MUST_CHECK
 int glet_device_open(const char *spec, struct glet_device **out, struct glet_error *err);
 void glet_device_close(struct glet_device *device); /* NULL is accepted; sets must be gone */
 const struct glet_device_info *glet_device_info(const struct glet_device *device);
+
+/* Drops what the device keeps of a model (packed weights); none of its executors may be left. Call
+   it before glet_model_free(). */
+void glet_device_forget_model(struct glet_device *device, const struct glet_model *model);
 
 /* Facts about the machine for profiles (driver, library versions, processor, ...), in order. */
 struct glet_device_fact {

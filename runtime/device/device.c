@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* device.h for every kind of device: checks what is common, then forwards to the kind. */
+#include "runtime/device/device.h"
+
+#include "runtime/device/device_ops.h"
+
+#include <assert.h>
+
+int glet_device_open(const char *spec_text, struct glet_device **out, struct glet_error *err)
+{
+    struct glet_device_spec spec;
+    if (glet_device_spec_parse(spec_text, &spec, err) < 0)
+        return -1;
+    if (spec.kind == GLET_DEVICE_CPU)
+        return glet_cpu_device_open(&spec, out, err);
+    glet_error_set(err, GLET_ERR_DEVICE, "%s: this build cannot drive CUDA devices", spec_text);
+    return glet_error_hint(err, "--device cpu works everywhere");
+}
+
+void glet_device_close(struct glet_device *device)
+{
+    if (device)
+        device->ops->close(device);
+}
+
+const struct glet_device_info *glet_device_info(const struct glet_device *device)
+{
+    return &device->info;
+}
+
+const struct glet_device_fact *glet_device_facts(const struct glet_device *device, size_t *count)
+{
+    *count = device->fact_count;
+    return device->facts;
+}
+
+void glet_device_forget_model(struct glet_device *device, const struct glet_model *model)
+{
+    device->ops->forget_model(device, model);
+}
+
+int glet_partitions_create(struct glet_device *device, const int *units, size_t count,
+                           struct glet_partition_set **out, struct glet_error *err)
+{
+    long sum = 0;
+    if (count == 0)
+        return glet_error_set(err, GLET_ERR_RANGE, "no partitions");
+    if (count > (size_t)device->info.max_gpulets)
+        return glet_error_set(err, GLET_ERR_RANGE, "%zu partitions, %s takes at most %d", count,
+                              device->info.gpu, device->info.max_gpulets);
+    for (size_t i = 0; i < count; i++) {
+        if (units[i] <= 0)
+            return glet_error_set(err, GLET_ERR_RANGE, "a partition of %d units", units[i]);
+        sum += units[i];
+    }
+    if (sum > device->info.units)
+        return glet_error_set(err, GLET_ERR_RANGE, "partitions of %ld units, %s has %d", sum,
+                              device->info.gpu, device->info.units);
+    return device->ops->partitions_create(device, units, count, out, err);
+}
+
+void glet_partitions_free(struct glet_partition_set *set)
+{
+    if (set)
+        set->ops->partitions_free(set);
+}
+
+struct glet_partition *glet_partition_at(struct glet_partition_set *set, size_t index)
+{
+    assert(index < set->count);
+    return set->ops->partition_at(set, index);
+}
+
+int glet_partition_units(const struct glet_partition *partition)
+{
+    return partition->units;
+}
+
+int glet_partition_enter(struct glet_partition *partition, struct glet_error *err)
+{
+    return partition->ops->enter(partition, err);
+}
+
+void glet_partition_leave(struct glet_partition *partition)
+{
+    partition->ops->leave(partition);
+}
+
+void glet_partition_achieved(const struct glet_partition *partition,
+                             struct glet_partition_use *use_out)
+{
+    partition->ops->achieved(partition, use_out);
+}
+
+int glet_executor_build(struct glet_partition *partition, struct glet_model *model, int batch,
+                        struct glet_executor **out, struct glet_error *err)
+{
+    if (batch < 1)
+        return glet_error_set(err, GLET_ERR_RANGE, "a batch of %d", batch);
+    return partition->ops->build(partition, model, batch, out, err);
+}
+
+void glet_executor_free(struct glet_executor *executor)
+{
+    if (executor)
+        executor->ops->executor_free(executor);
+}
+
+int glet_executor_batch(const struct glet_executor *executor)
+{
+    return executor->batch;
+}
+
+double glet_executor_activation_mib(const struct glet_executor *executor)
+{
+    return executor->activation_mib;
+}
+
+void *glet_executor_input(struct glet_executor *executor, size_t i)
+{
+    assert(i < executor->input_count);
+    return executor->inputs[i];
+}
+
+const void *glet_executor_output(struct glet_executor *executor, size_t i)
+{
+    assert(i < executor->output_count);
+    return executor->outputs[i];
+}
+
+int glet_executor_run(struct glet_executor *executor, int used, struct glet_error *err)
+{
+    assert(used >= 1 && used <= executor->batch);
+    return executor->ops->run(executor, used, err);
+}

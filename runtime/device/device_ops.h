@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef GLET_DEVICE_OPS_H
+#define GLET_DEVICE_OPS_H
+
+/*
+ * What a kind of device implements. Only runtime/device/ includes this; everybody else calls
+ * device.h, whose functions check their arguments once for all kinds and forward to these.
+ *
+ * Each kind's structs begin with the ones below.
+ */
+
+#include "runtime/device/device.h"
+#include "runtime/device/device_spec.h"
+
+struct glet_device_ops {
+    void (*close)(struct glet_device *device);
+    void (*forget_model)(struct glet_device *device, const struct glet_model *model);
+    int (*partitions_create)(struct glet_device *device, const int *units, size_t count,
+                             struct glet_partition_set **out, struct glet_error *err);
+    void (*partitions_free)(struct glet_partition_set *set);
+    struct glet_partition *(*partition_at)(struct glet_partition_set *set, size_t index);
+    int (*enter)(struct glet_partition *partition, struct glet_error *err);
+    void (*leave)(struct glet_partition *partition);
+    void (*achieved)(const struct glet_partition *partition, struct glet_partition_use *use_out);
+    int (*build)(struct glet_partition *partition, struct glet_model *model, int batch,
+                 struct glet_executor **out, struct glet_error *err);
+    void (*executor_free)(struct glet_executor *executor);
+    int (*run)(struct glet_executor *executor, int used, struct glet_error *err);
+};
+
+struct glet_device {
+    const struct glet_device_ops *ops;
+    struct glet_device_info info;
+    struct glet_device_fact *facts;
+    size_t fact_count;
+};
+
+struct glet_partition_set {
+    const struct glet_device_ops *ops;
+    size_t count;
+};
+
+struct glet_partition {
+    const struct glet_device_ops *ops;
+    int units;
+};
+
+struct glet_executor {
+    const struct glet_device_ops *ops;
+    int batch;
+    double activation_mib;
+    size_t input_count, output_count;
+    void **inputs, **outputs; /* staging memory */
+};
+
+GLET_MUST_CHECK
+int glet_cpu_device_open(const struct glet_device_spec *spec, struct glet_device **out,
+                         struct glet_error *err);
+
+#endif

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "runtime/device/device_spec.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int malformed(const char *text, struct glet_error *err)
+{
+    glet_error_set(err, GLET_ERR_USAGE, "'%.100s' is not a device", text);
+    return glet_error_hint(err, "auto, cpu, cpu:0-3,6, cuda:0 or cuda:MIG-<uuid>");
+}
+
+/* A plain decimal below CPU_SETSIZE; *end is what follows it. -1 = none. */
+static long parse_core(const char *text, const char **end)
+{
+    if (!isdigit((unsigned char)*text))
+        return -1;
+    char *after;
+    long value = strtol(text, &after, 10);
+    *end = after;
+    return value < CPU_SETSIZE ? value : -1;
+}
+
+static int parse_cores(const char *list, struct glet_device_spec *spec)
+{
+    for (;;) {
+        long first = parse_core(list, &list), last = first;
+        if (first >= 0 && *list == '-')
+            last = parse_core(list + 1, &list);
+        if (first < 0 || last < first)
+            return -1;
+        for (long core = first; core <= last; core++) {
+            if (CPU_ISSET((size_t)core, &spec->cores))
+                return -1;
+            CPU_SET((size_t)core, &spec->cores);
+        }
+        if (!*list)
+            return 0;
+        if (*list++ != ',')
+            return -1;
+    }
+}
+
+int glet_device_spec_parse(const char *text, struct glet_device_spec *out, struct glet_error *err)
+{
+    struct glet_device_spec spec = {.index = -1};
+    CPU_ZERO(&spec.cores);
+    if (!text || strcmp(text, "auto") == 0 || strcmp(text, "cpu") == 0) {
+        spec.all_cores = true;
+    } else if (strncmp(text, "cpu:", 4) == 0) {
+        if (parse_cores(text + 4, &spec) < 0)
+            return malformed(text, err);
+    } else if (strncmp(text, "cuda:MIG-", 9) == 0) {
+        spec.kind = GLET_DEVICE_CUDA;
+        size_t length = strlen(text + 5);
+        if (length >= sizeof spec.mig || text[9 + strspn(text + 9, "0123456789abcdefABCDEF-")])
+            return malformed(text, err);
+        memcpy(spec.mig, text + 5, length + 1);
+    } else if (strncmp(text, "cuda:", 5) == 0) {
+        const char *end;
+        spec.kind = GLET_DEVICE_CUDA;
+        spec.index = (int)parse_core(text + 5, &end);
+        if (spec.index < 0 || *end)
+            return malformed(text, err);
+    } else {
+        return malformed(text, err);
+    }
+    *out = spec;
+    return 0;
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef GLET_DEVICE_SPEC_H
+#define GLET_DEVICE_SPEC_H
+
+/*
+ * What a person types after --device: "auto", "cpu" (all cores this process may run on),
+ * "cpu:0-3,6" (those cores), "cuda:0", "cuda:MIG-<uuid>". Pure; safe from any thread.
+ */
+
+#include "common/error.h"
+
+#include <sched.h>
+#include <stdbool.h>
+
+enum glet_device_kind { GLET_DEVICE_CPU, GLET_DEVICE_CUDA };
+
+struct glet_device_spec {
+    enum glet_device_kind kind;
+    bool all_cores;  /* CPU: no list was given */
+    cpu_set_t cores; /* CPU: the list */
+    int index;       /* CUDA: ordinal, or -1 */
+    char mig[64];    /* CUDA: "MIG-<uuid>", or empty */
+};
+
+/*
+ * Reads text; "auto" and NULL give the best device that this build can drive. GLET_ERR_USAGE when
+ * it is malformed, with what is accepted as the hint. Whether the device is there is not looked at.
+ */
+GLET_MUST_CHECK
+int glet_device_spec_parse(const char *text, struct glet_device_spec *out, struct glet_error *err);
+
+/* For option tables: what --device accepts, in one sentence. */
+#define GLET_DEVICE_SPEC_HELP                                                                      \
+    "The device: auto, cpu (all cores this process may use), cpu:0-3,6 (those cores), or cuda:N."
+
+#endif
