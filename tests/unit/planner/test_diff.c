@@ -40,8 +40,10 @@ static struct glet_plan *plan_of(const int (*rows)[4])
 static void the_order_of_gpus_and_gpulets_is_no_change(void **state)
 {
     (void)state;
-    struct glet_plan *x = plan_of((const int[][4]){{0, 4, 0, 8}, {0, 6, 1, 4}, {1, 10, 1, 16}, {-1}});
-    struct glet_plan *y = plan_of((const int[][4]){{0, 10, 1, 16}, {1, 6, 1, 4}, {1, 4, 0, 8}, {-1}});
+    struct glet_plan *x =
+        plan_of((const int[][4]){{0, 4, 0, 8}, {0, 6, 1, 4}, {1, 10, 1, 16}, {-1}});
+    struct glet_plan *y =
+        plan_of((const int[][4]){{0, 10, 1, 16}, {1, 6, 1, 4}, {1, 4, 0, 8}, {-1}});
     struct glet_diff diff;
     CHECK_OK(glet_diff(x, y, NULL, &diff, &err), &err);
     assert_int_equal(diff.lets_kept, 3);

@@ -8,11 +8,18 @@
 
 static struct glet_error err;
 
+#define TEXT(s) ((char[]){s}) /* what a check owns is not const */
+
 static struct glet_check checks[] = {
-    {GLET_CHECK_PASS, "demand", "a", "a serves 5 requests/s", "fine", {3, 5}},
-    {GLET_CHECK_FAIL, "latency", "b<&>\"", "b p99 <= 5 ms", "50 % too slow: \"x\", y\nline 2", {4, 9}},
-    {GLET_CHECK_UNDECIDED, "trust", "c", "c is measured", "bell \a", {0, 0}},
-    {GLET_CHECK_NOTE, "trust", "d", "d is measured", "1 imported", {6, 5}},
+    {GLET_CHECK_PASS, "demand", TEXT("a"), TEXT("a serves 5 requests/s"), TEXT("fine"), {3, 5}},
+    {GLET_CHECK_FAIL,
+     "latency",
+     TEXT("b<&>\""),
+     TEXT("b p99 <= 5 ms"),
+     TEXT("50 % too slow: \"x\", y\nline 2"),
+     {4, 9}},
+    {GLET_CHECK_UNDECIDED, "trust", TEXT("c"), TEXT("c is measured"), TEXT("bell \a"), {0, 0}},
+    {GLET_CHECK_NOTE, "trust", TEXT("d"), TEXT("d is measured"), TEXT("1 imported"), {6, 5}},
 };
 
 static char *written(enum glet_export_format format)
@@ -60,7 +67,8 @@ static void junit_counts_and_escapes(void **state)
 {
     (void)state;
     char *text = written(GLET_EXPORT_JUNIT);
-    has(text, "<testsuite name=\"capacity\" tests=\"4\" failures=\"1\" errors=\"1\" skipped=\"0\">");
+    has(text,
+        "<testsuite name=\"capacity\" tests=\"4\" failures=\"1\" errors=\"1\" skipped=\"0\">");
     has(text, "classname=\"b&lt;&amp;&gt;&quot;\" name=\"b p99 &lt;= 5 ms\"");
     has(text, "<failure type=\"latency\" message=\"50 % too slow: &quot;x&quot;, y&#10;line 2\"/>");
     has(text, "<error type=\"trust\" message=\"bell \xef\xbf\xbd\"/>");

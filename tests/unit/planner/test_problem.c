@@ -181,16 +181,16 @@ static void an_unknown_utilisation_counts_as_the_worst(void **state)
     fixture_util(&f, 0, 1, NAN, NAN);
     fixture_interference(&f, 0, 1, 0, 0.4, 0, -0.2, 0);
     struct glet_problem *p = fixture_problem(&f, GLET_MIN_GPUS);
-    CHECK_NEAR(glet_interference_pair(p, 0, (struct glet_point){0, 0, 1},
-                                      (struct glet_point){1, 0, 1}),
-               1.4, 1e-12);
+    CHECK_NEAR(
+        glet_interference_pair(p, 0, (struct glet_point){0, 0, 1}, (struct glet_point){1, 0, 1}),
+        1.4, 1e-12);
     glet_problem_free(p);
     f.workload->options.interference = false;
     p = fixture_problem(&f, GLET_MIN_GPUS);
     assert_false(p->types[0].interferes);
-    CHECK_NEAR(glet_interference_pair(p, 0, (struct glet_point){0, 0, 1},
-                                      (struct glet_point){1, 0, 1}),
-               1, 0);
+    CHECK_NEAR(
+        glet_interference_pair(p, 0, (struct glet_point){0, 0, 1}, (struct glet_point){1, 0, 1}), 1,
+        0);
     glet_problem_free(p);
     fixture_free(&f);
 }

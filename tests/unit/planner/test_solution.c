@@ -102,8 +102,8 @@ static void rates_follow_capacity_and_cover_demand(void **state)
     struct glet_solution s;
     glet_solution_init(&s);
     struct glet_gpu *gpu = glet_solution_add_gpu(&s, 0);
-    add_let(gpu, 0, (int[]){0, 1, -1});        /* 500/s */
-    add_let(gpu, 1, (int[]){0, 1, 1, 1, -1});  /* 1 and 1 ms: 500/s each */
+    add_let(gpu, 0, (int[]){0, 1, -1});                          /* 500/s */
+    add_let(gpu, 1, (int[]){0, 1, 1, 1, -1});                    /* 1 and 1 ms: 500/s each */
     add_let(glet_solution_add_gpu(&s, 0), 1, (int[]){1, 1, -1}); /* serves nobody */
     struct glet_plan *plan = NULL;
     CHECK_OK(glet_solution_to_plan(p, &s, &(struct glet_bound){1, 1.5, 0}, &plan, &err), &err);
@@ -181,8 +181,8 @@ static void an_infeasible_solution_is_our_bug(void **state)
     struct glet_plan *plan = NULL;
     glet_solution_init(&s);
     add_let(glet_solution_add_gpu(&s, 0), 0, (int[]){0, 1, -1}); /* nobody serves b */
-    assert_int_equal(
-        glet_solution_to_plan(p, &s, &(struct glet_bound){1, 1.5, 0}, &plan, &err), -1);
+    assert_int_equal(glet_solution_to_plan(p, &s, &(struct glet_bound){1, 1.5, 0}, &plan, &err),
+                     -1);
     assert_int_equal(err.code, GLET_ERR_INTERNAL);
     glet_solution_fini(&s);
     glet_problem_free(p);

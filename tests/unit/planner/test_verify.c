@@ -178,8 +178,12 @@ static void unknown_names_and_points(void **state)
 {
     (void)state;
     struct world w = world_new();
+    struct glet_verdict v;
     SLOT(0, 0)->batch = 9;
-    expect(&w, GLET_RULE_PROFILE, "gpus[0].gpulets[0].models[0]");
+    CHECK_OK(glet_verify(w.f.workload, w.f.profile, w.plan, &v, &err), &err);
+    assert_int_equal(v.violations[0].rule, GLET_RULE_PROFILE);
+    assert_string_equal(v.violations[0].where, "gpus[0].gpulets[0].models[0]");
+    glet_verdict_fini(&v);
     SLOT(0, 0)->batch = 8;
     free(w.plan->gpus[0].node);
     w.plan->gpus[0].node = strdup("elsewhere");
@@ -187,7 +191,6 @@ static void unknown_names_and_points(void **state)
     w.f.workload->gpus[0].node[0] = 'm';
     free(w.plan->gpus[0].node);
     w.plan->gpus[0].node = NULL; /* any node */
-    struct glet_verdict v;
     CHECK_OK(glet_verify(w.f.workload, w.f.profile, w.plan, &v, &err), &err);
     assert_int_equal(v.count, 0);
     glet_verdict_fini(&v);
