@@ -364,6 +364,11 @@ void glet_sched_let_end(struct glet_sched_let *let, uint64_t now_us)
     let->running = false;
 }
 
+void glet_sched_let_replan(struct glet_sched_let *let, size_t share, double rate_rps)
+{
+    let->models[share].plan.rate_rps = rate_rps;
+}
+
 bool glet_sched_let_evacuate(struct glet_sched_let *let, size_t *share_out,
                              struct glet_sched_item *item_out)
 {

@@ -92,6 +92,9 @@ enum glet_sched_step glet_sched_let_next(struct glet_sched_let *let, uint64_t no
 /* The batch of the last GLET_SCHED_RUN has ended; its time refines the predictions. */
 void glet_sched_let_end(struct glet_sched_let *let, uint64_t now_us);
 
+/* Another planned rate for a model; what is queued stays. */
+void glet_sched_let_replan(struct glet_sched_let *let, size_t share, double rate_rps);
+
 /* Takes out any waiting item (a gpu-let that goes away); false when none waits. */
 bool glet_sched_let_evacuate(struct glet_sched_let *let, size_t *share_out,
                              struct glet_sched_item *item_out);

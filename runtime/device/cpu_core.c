@@ -105,10 +105,11 @@ static void decide(struct glet_cpu_core *core, struct glet_cpu_seat *me, uint64_
         pthread_cond_signal(&seat->turn);
 }
 
-/* Under the mutex: asks, and waits until the core is this seat's. */
-static void obtain(struct glet_cpu_seat *seat, uint64_t now_ns)
+void glet_cpu_seat_enter(struct glet_cpu_seat *seat)
 {
     struct glet_cpu_core *core = seat->core;
+    pthread_mutex_lock(&core->mutex);
+    uint64_t now_ns = glet_clock_ns();
     glet_arbiter_request(&core->arbiter, &seat->member, now_ns);
     decide(core, seat, now_ns);
     while (core->arbiter.holder != &seat->member) {
@@ -122,13 +123,7 @@ static void obtain(struct glet_cpu_seat *seat, uint64_t now_ns)
         now_ns = glet_clock_ns();
         decide(core, seat, now_ns);
     }
-}
-
-void glet_cpu_seat_enter(struct glet_cpu_seat *seat)
-{
-    pthread_mutex_lock(&seat->core->mutex);
-    obtain(seat, glet_clock_ns());
-    pthread_mutex_unlock(&seat->core->mutex);
+    pthread_mutex_unlock(&core->mutex);
 }
 
 void glet_cpu_seat_leave(struct glet_cpu_seat *seat, uint64_t used_ns)
@@ -139,15 +134,6 @@ void glet_cpu_seat_leave(struct glet_cpu_seat *seat, uint64_t used_ns)
     glet_arbiter_release(&core->arbiter, used_ns, now_ns);
     decide(core, NULL, now_ns);
     pthread_mutex_unlock(&core->mutex);
-}
-
-void glet_cpu_seat_renew(struct glet_cpu_seat *seat, uint64_t used_ns)
-{
-    pthread_mutex_lock(&seat->core->mutex);
-    uint64_t now_ns = glet_clock_ns();
-    glet_arbiter_release(&seat->core->arbiter, used_ns, now_ns);
-    obtain(seat, now_ns);
-    pthread_mutex_unlock(&seat->core->mutex);
 }
 
 uint64_t glet_cpu_seat_turn_ns(struct glet_cpu_seat *seat)

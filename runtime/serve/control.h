@@ -32,7 +32,9 @@ struct glet_service_options {
     const char *node;       /* serve the GPUs of this node; NULL = the plan must not name nodes, or
                                name just one */
     const char *models_dir; /* DIR/<name>.onnx is looked at before the plan's `file`; NULL = none */
-    bool random_weights;    /* see glet_model_options */
+    const char
+        *base_dir; /* where relative files of a plan that is no file itself are; NULL = here */
+    bool random_weights; /* see glet_model_options */
     uint64_t seed;
     enum glet_route route;
     bool planned_batch_only; /* build no executors for smaller batches */

@@ -62,7 +62,7 @@ bool glet_json_next_item(struct glet_json_reader *r, struct glet_json_scope *sco
 bool glet_json_next_member(struct glet_json_reader *r, struct glet_json_scope *scope,
                            struct glet_json_string *key)
 {
-    if (!glet_json_next_item(r, scope) || !glet_json_string(r, key))
+    if (!glet_json_next_item(r, scope) || !glet_json_text(r, key))
         return false;
     if (glet_json_peek(r) != ':')
         return glet_json_fail(r, "a colon is expected");
@@ -113,7 +113,7 @@ static size_t unescape(const char *at, const char *end, uint32_t *out)
     return 12;
 }
 
-bool glet_json_string(struct glet_json_reader *r, struct glet_json_string *out)
+bool glet_json_text(struct glet_json_reader *r, struct glet_json_string *out)
 {
     if (glet_json_peek(r) != '"')
         return glet_json_fail(r, "a string is expected");
@@ -228,7 +228,7 @@ static bool skip_plain(struct glet_json_reader *r, char c)
     struct glet_slice number;
     bool boolean;
     if (c == '"')
-        return glet_json_string(r, &string);
+        return glet_json_text(r, &string);
     if (c == 't' || c == 'f')
         return glet_json_boolean(r, &boolean);
     if (c == 'n')

@@ -53,7 +53,7 @@ bool glet_json_next_member(struct glet_json_reader *reader, struct glet_json_sco
                            struct glet_json_string *key);
 bool glet_json_next_item(struct glet_json_reader *reader, struct glet_json_scope *scope);
 
-bool glet_json_string(struct glet_json_reader *reader, struct glet_json_string *out);
+bool glet_json_text(struct glet_json_reader *reader, struct glet_json_string *out);
 bool glet_json_integer(struct glet_json_reader *reader, int64_t *out);
 bool glet_json_boolean(struct glet_json_reader *reader, bool *out);
 /* Any number's text. */

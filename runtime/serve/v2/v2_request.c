@@ -156,7 +156,7 @@ static bool read_input_member(struct parser *p, struct input *in, unsigned *seen
     struct glet_json_reader *r = &p->reader;
     if (glet_json_is(key, "name")) {
         struct glet_json_string name;
-        if (!once(p, seen, 1, "name") || !glet_json_string(r, &name))
+        if (!once(p, seen, 1, "name") || !glet_json_text(r, &name))
             return false;
         in->index = find_tensor(p->model->inputs, p->model->input_count, &name);
         return in->index >= 0 || fail(p, GLET_ERR_INPUT, "model '%s' has no input '%.*s'",
@@ -166,7 +166,7 @@ static bool read_input_member(struct parser *p, struct input *in, unsigned *seen
         return once(p, seen, 2, "shape") && read_shape(p, in);
     if (glet_json_is(key, "datatype")) {
         in->has_datatype = true;
-        return once(p, seen, 4, "datatype") && glet_json_string(r, &in->datatype);
+        return once(p, seen, 4, "datatype") && glet_json_text(r, &in->datatype);
     }
     if (glet_json_is(key, "parameters"))
         return once(p, seen, 8, "parameters") && read_input_parameters(p, in);
@@ -335,7 +335,7 @@ static bool read_output(struct parser *p)
         return false;
     while (glet_json_next_member(&p->reader, &object, &key)) {
         if (glet_json_is(&key, "name")) {
-            if (!once(p, &seen, 1, "name") || !glet_json_string(&p->reader, &name))
+            if (!once(p, &seen, 1, "name") || !glet_json_text(&p->reader, &name))
                 return false;
             index = find_tensor(p->model->outputs, p->model->output_count, &name);
             if (index < 0)
@@ -425,7 +425,7 @@ static bool read_request(struct parser *p)
         bool fine;
         if (glet_json_is(&key, "id")) {
             struct glet_json_string id = {0};
-            fine = once(p, &seen, 1, "id") && glet_json_string(&p->reader, &id);
+            fine = once(p, &seen, 1, "id") && glet_json_text(&p->reader, &id);
             p->out->id = id.raw;
         } else if (glet_json_is(&key, "parameters")) {
             fine = once(p, &seen, 2, "parameters") && read_parameters(p);

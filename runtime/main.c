@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * gpulet-runtime: serves a plan.
+ *
+ * Threads, by the name that they show in top -H:
+ *
+ *   gpulet-runtime  main: signals, plan file, service manager (runtime/daemon.c). No locks.
+ *   plan            while starting and during a plan change from a signal or file; change,
+ * topology, slot and worker locks http-0, ...     inference listeners: parse, submit, answer; slot,
+ * then worker locks, for microseconds http-metrics    /metrics and the page; topology lock
+ *   http-admin      GET and POST /v2/plan; as plan
+ *   let-G.L         one per gpu-let: batches; its own worker lock, and slot locks of a model when
+ * it hands on requests it cannot serve supervisor      notices hung gpu-lets; topology, slot and
+ * worker locks repairer        rebuilds lost gpu-lets; as plan
+ *
+ * The order of the locks is in runtime/serve/core/service_state.h. The CPU device adds helper
+ * threads to gpu-lets of several cores.
+ */
+#include "common/log.h"
+#include "common/memory.h"
+#include "common/number.h"
+#include "common/options.h"
+#include "runtime/daemon.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct values {
+    struct glet_list devices;
+    const char *node, *models, *random_weights;
+    int route;
+    bool planned_batches_only;
+    uint64_t hang_us, drain_us, finish_us;
+    bool no_watch;
+    const char *listen, *metrics_listen, *admin_listen, *token_file, *admin_token_file;
+    bool allow_remote, triton_metrics;
+    int64_t http_threads, max_connections, max_connections_per_client, max_body_memory_mib;
+    const char *access_log;
+    int log_level, log_format;
+};
+
+static const char *const routes[] = {"plan", "completion", NULL};
+static const char *const levels[] = {"error", "warning", "info", "debug", NULL};
+static const char *const formats[] = {"text", "json", NULL};
+
+#define FIELD(name) offsetof(struct values, name)
+
+static const struct glet_option options[] = {
+    {.group = "What to serve",
+     .name = "device",
+     .kind = GLET_OPTION_LIST,
+     .offset = FIELD(devices),
+     .value = "[ID=]SPEC",
+     .fallback = "cpu",
+     .help = "A device: cpu, cpu:0-3, cuda:0. One per GPU that the plan has for this node, in the "
+             "plan's order, or named by the GPU's id in the plan."},
+    {.name = "node",
+     .kind = GLET_OPTION_TEXT,
+     .offset = FIELD(node),
+     .value = "NAME",
+     .help = "Serve the GPUs that the plan has for this node. Needed when it names several nodes."},
+    {.name = "models",
+     .kind = GLET_OPTION_TEXT,
+     .offset = FIELD(models),
+     .value = "DIR",
+     .help = "Look for DIR/MODEL.onnx before the file that the plan names."},
+    {.name = "random-weights",
+     .kind = GLET_OPTION_TEXT,
+     .offset = FIELD(random_weights),
+     .value = "SEED",
+     .help = "Fill weights that a model file does not hold with random numbers."},
+    {.name = "route",
+     .kind = GLET_OPTION_CHOICE,
+     .offset = FIELD(route),
+     .choices = routes,
+     .fallback = "plan",
+     .help = "Spread a model's requests over its gpu-lets by planned rate, or send each to the one "
+             "that is expected to complete first."},
+    {.name = "planned-batches-only",
+     .kind = GLET_OPTION_FLAG,
+     .offset = FIELD(planned_batches_only),
+     .help = "Do not build executors for batches below the planned one."},
+    {.name = "hang",
+     .kind = GLET_OPTION_DURATION,
+     .offset = FIELD(hang_us),
+     .value = "TIME",
+     .fallback = "2s",
+     .help = "A batch that runs longer than this, and than 20 times its planned time, hangs: its "
+             "gpu-let is rebuilt."},
+    {.name = "drain",
+     .kind = GLET_OPTION_DURATION,
+     .offset = FIELD(drain_us),
+     .value = "TIME",
+     .fallback = "5s",
+     .help =
+         "After SIGTERM: not ready, but serving, for this long, so that load balancers notice."},
+    {.name = "finish",
+     .kind = GLET_OPTION_DURATION,
+     .offset = FIELD(finish_us),
+     .value = "TIME",
+     .fallback = "10s",
+     .help = "Then wait at most this long for requests in flight."},
+    {.name = "no-watch",
+     .kind = GLET_OPTION_FLAG,
+     .offset = FIELD(no_watch),
+     .help = "Do not follow changes of the plan file; SIGHUP and POST /v2/plan still work."},
+
+    {.group = "Listeners",
+     .name = "listen",
+     .kind = GLET_OPTION_TEXT,
+     .offset = FIELD(listen),
+     .value = "HOST:PORT",
+     .fallback = "127.0.0.1:8000",
+     .help = "Inference. Port 0: any."},
+    {.name = "metrics",
+     .kind = GLET_OPTION_TEXT,
+     .offset = FIELD(metrics_listen),
+     .value = "HOST:PORT",
+     .fallback = "127.0.0.1:8002",
+     .help = "/metrics, /plan and a status page; empty: none."},
+    {.name = "admin",
+     .kind = GLET_OPTION_TEXT,
+     .offset = FIELD(admin_listen),
+     .value = "HOST:PORT",
+     .help = "GET and POST /v2/plan; none unless given."},
+    {.name = "allow-remote",
+     .kind = GLET_OPTION_FLAG,
+     .offset = FIELD(allow_remote),
+     .help = "Allow listeners beyond loopback. TLS is the proxy's job."},
+    {.name = "token-file",
+     .kind = GLET_OPTION_TEXT,
+     .offset = FIELD(token_file),
+     .value = "FILE",
+     .help = "Inference needs this bearer token."},
+    {.name = "admin-token-file",
+     .kind = GLET_OPTION_TEXT,
+     .offset = FIELD(admin_token_file),
+     .value = "FILE",
+     .help = "The admin listener needs this bearer token."},
+    {.name = "http-threads",
+     .kind = GLET_OPTION_INT,
+     .offset = FIELD(http_threads),
+     .value = "N",
+     .fallback = "1",
+     .low = 1,
+     .high = 64,
+     .help = "Threads of the inference listener."},
+    {.name = "max-connections",
+     .kind = GLET_OPTION_INT,
+     .offset = FIELD(max_connections),
+     .value = "N",
+     .fallback = "1024",
+     .low = 1,
+     .high = 1000000,
+     .help = "Per listener thread."},
+    {.name = "max-connections-per-client",
+     .kind = GLET_OPTION_INT,
+     .offset = FIELD(max_connections_per_client),
+     .value = "N",
+     .fallback = "512",
+     .low = 1,
+     .high = 1000000,
+     .help = "From one address."},
+    {.name = "max-body-memory",
+     .kind = GLET_OPTION_INT,
+     .offset = FIELD(max_body_memory_mib),
+     .value = "MIB",
+     .fallback = "1024",
+     .low = 1,
+     .high = 1048576,
+     .help = "For the bodies of all requests in flight."},
+    {.name = "triton-metrics",
+     .kind = GLET_OPTION_FLAG,
+     .offset = FIELD(triton_metrics),
+     .help = "Also metrics under the names that Triton uses."},
+
+    {.group = "Logs",
+     .name = "access-log",
+     .kind = GLET_OPTION_TEXT,
+     .offset = FIELD(access_log),
+     .value = "FILE",
+     .help = "One JSON line per request; - is standard output."},
+    {.name = "log-level",
+     .kind = GLET_OPTION_CHOICE,
+     .offset = FIELD(log_level),
+     .choices = levels,
+     .fallback = "info",
+     .help = "The least urgent lines to write."},
+    {.name = "log-format",
+     .kind = GLET_OPTION_CHOICE,
+     .offset = FIELD(log_format),
+     .choices = formats,
+     .fallback = "text",
+     .help = "For people, or JSON lines."},
+};
+
+static int open_access_log(const char *path, FILE **out, struct glet_error *err)
+{
+    *out = NULL;
+    if (!path)
+        return 0;
+    *out = strcmp(path, "-") == 0 ? stdout : fopen(path, "ae");
+    return *out ? 0 : glet_error_errno(err, errno, "%s", path);
+}
+
+static int fill_service(const struct values *values, struct glet_service_options *service,
+                        struct glet_error *err)
+{
+    *service = (struct glet_service_options){
+        .devices = values->devices.items,
+        .device_count = values->devices.count,
+        .node = values->node,
+        .models_dir = values->models,
+        .random_weights = values->random_weights != NULL,
+        .route = values->route ? GLET_ROUTE_COMPLETION : GLET_ROUTE_PLAN,
+        .planned_batch_only = values->planned_batches_only,
+        .hang_s = (double)values->hang_us * 1e-6,
+    };
+    int64_t seed = 0;
+    if (values->random_weights && (!glet_parse_int(values->random_weights, &seed) || seed < 0))
+        return glet_error_set(err, GLET_ERR_USAGE, "--random-weights %s: not a seed",
+                              values->random_weights);
+    service->seed = (uint64_t)seed;
+    return 0;
+}
+
+static int run(const void *filled, const struct glet_list *arguments, struct glet_error *err)
+{
+    const struct values *values = filled;
+    glet_log_setup((enum glet_log_level)values->log_level,
+                   (enum glet_log_format)values->log_format);
+    struct glet_daemon_options daemon = {
+        .plan_path = arguments->items[0],
+        .drain_s = (double)values->drain_us * 1e-6,
+        .finish_s = (double)values->finish_us * 1e-6,
+        .watch = !values->no_watch,
+        .frontend = {.listen = values->listen,
+                     .metrics_listen = values->metrics_listen,
+                     .admin_listen = values->admin_listen,
+                     .allow_remote = values->allow_remote,
+                     .token_file = values->token_file,
+                     .admin_token_file = values->admin_token_file,
+                     .http_threads = (int)values->http_threads,
+                     .max_connections = (size_t)values->max_connections,
+                     .max_connections_per_client = (size_t)values->max_connections_per_client,
+                     .max_body_memory_bytes = (size_t)values->max_body_memory_mib << 20,
+                     .triton_metrics = values->triton_metrics},
+    };
+    if (fill_service(values, &daemon.service, err) < 0 ||
+        open_access_log(values->access_log, &daemon.frontend.access_log, err) < 0)
+        return -1;
+    const char *slash = strrchr(daemon.plan_path, '/');
+    GLET_CLEANUP(glet_cleanup_free)
+    char *folder =
+        slash ? glet_format(err, "%.*s/", (int)(slash - daemon.plan_path), daemon.plan_path)
+              : glet_strdup(".", err);
+    if (!folder)
+        return -1;
+    daemon.service.base_dir = folder;
+    int result = glet_daemon_run(&daemon, err);
+    if (daemon.frontend.access_log && daemon.frontend.access_log != stdout)
+        fclose(daemon.frontend.access_log);
+    return result;
+}
+
+static const struct glet_example examples[] = {
+    {"Serve a plan on this machine's processor", "gpulet-runtime plan.yaml"},
+    {"Serve one node's part on two GPUs",
+     "gpulet-runtime plan.yaml --node node-a --device cuda:0 --device cuda:1"},
+    {"Put a changed plan into service", "kill -HUP $(pidof gpulet-runtime)"},
+    {NULL, NULL},
+};
+
+static const struct glet_command commands[] = {
+    {.summary = "Cuts this node's devices as the plan says and serves its models over HTTP.",
+     .arguments = "PLAN.yaml",
+     .min_arguments = 1,
+     .max_arguments = 1,
+     .options = options,
+     .option_count = sizeof options / sizeof options[0],
+     .description =
+         "Speaks the Open Inference Protocol (KServe v2). Listens once everything is built; prints "
+         "one line with its ports then.\n\n"
+         "SIGHUP, or another plan file in place of the old, changes the plan without losing a "
+         "request; a plan that is wrong changes nothing. SIGTERM drains and ends with 0.",
+     .examples = examples,
+     .values_bytes = sizeof(struct values),
+     .run = run},
+};
+
+int main(int argc, char **argv)
+{
+    static const struct glet_program program = {
+        "gpulet-runtime", "serves a plan of models on parts of GPUs", commands, 1};
+    return glet_program_main(&program, argc, argv);
+}

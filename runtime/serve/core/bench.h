@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef GLET_BENCH_H
+#define GLET_BENCH_H
+
+/*
+ * The executors of one model in one gpu-let: the planned batch and, unless told otherwise, the
+ * powers of two below it, so that a few requests need not pay for a full batch. Built and warmed
+ * before serving, and timed for the batcher's table.
+ */
+
+#include "common/error.h"
+#include "common/sched/sched_let.h"
+#include "runtime/device/device.h"
+
+struct glet_bench {
+    struct glet_executor *executors[GLET_SCHED_MAX_SIZES];
+    struct glet_sched_size sizes[GLET_SCHED_MAX_SIZES];
+    size_t count;
+};
+
+/*
+ * On the worker's thread. exec_us is the plan's time for `batch`; smaller batches get the same
+ * share of it that they took of the measured time.
+ */
+GLET_MUST_CHECK
+int glet_bench_build(struct glet_bench *bench, struct glet_partition *partition,
+                     struct glet_model *model, int batch, uint64_t exec_us, bool planned_batch_only,
+                     struct glet_error *err);
+void glet_bench_free(struct glet_bench *bench); /* on the worker's thread */
+
+#endif

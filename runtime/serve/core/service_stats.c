@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a service tells about itself. Everything here holds the topology lock, which nothing on a
+ * request's way takes: units cannot go while they are being added up, and what a unit counted moves
+ * to its models' past in one step when it goes, so that totals never go back.
+ */
+#include "common/clock.h"
+#include "runtime/serve/core/service_state.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void lock_topology(const struct glet_service *service)
+{
+    pthread_mutex_lock((pthread_mutex_t *)(uintptr_t)&service->topology);
+}
+
+static void unlock_topology(const struct glet_service *service)
+{
+    pthread_mutex_unlock((pthread_mutex_t *)(uintptr_t)&service->topology);
+}
+
+static void add_unit(const struct glet_unit *unit, int model, struct glet_model_stats *out)
+{
+    for (size_t w = 0; w < unit->count; w++)
+        for (size_t i = 0; i < glet_worker_share_count(unit->workers[w]); i++)
+            if (glet_worker_share(unit->workers[w], i)->slot == model) {
+                glet_counters_read(glet_worker_counters(unit->workers[w], i), out);
+                out->queue_depth += glet_worker_waiting(unit->workers[w], i);
+            }
+}
+
+void glet_service_stats(const struct glet_service *service, int model, struct glet_model_stats *out)
+{
+    struct glet_slot *slot = service->slots[model];
+    struct glet_histogram *total_us = out->total_us, *queue_us = out->queue_us;
+    *out = (struct glet_model_stats){
+        .total_us = total_us, .queue_us = queue_us, .compute_us = out->compute_us};
+    pthread_mutex_lock(&slot->lock);
+    out->slo_ms = (double)slot->routes.slo_us / 1000;
+    out->planned_rps = slot->routes.rate_rps;
+    pthread_mutex_unlock(&slot->lock);
+    lock_topology(service);
+    glet_counters_read(&slot->past, out);
+    for (size_t i = 0; i < service->unit_count; i++)
+        add_unit(service->units[i], model, out);
+    for (const struct glet_unit *unit = service->retired; unit; unit = unit->next)
+        add_unit(unit, model, out);
+    unlock_topology(service);
+    for (int i = 0; i < GLET_OUTCOME_COUNT; i++)
+        out->outcomes[i] += atomic_load_explicit(&slot->refused[i], memory_order_relaxed);
+    uint64_t open = atomic_load(&slot->open);
+    out->in_flight = open > out->queue_depth ? open - out->queue_depth : 0;
+}
+
+void glet_service_plan_info(const struct glet_service *service, struct glet_plan_info *out)
+{
+    lock_topology(service);
+    *out = service->info;
+    unlock_topology(service);
+}
+
+const char *glet_service_plan_sha256(struct glet_service *service)
+{
+    static _Thread_local char hex[sizeof service->info.sha256];
+    lock_topology(service);
+    memcpy(hex, service->info.sha256, sizeof hex);
+    unlock_topology(service);
+    return hex;
+}
+
+void glet_service_events(const struct glet_service *service, struct glet_service_events *out)
+{
+    lock_topology(service);
+    *out = service->events;
+    unlock_topology(service);
+}
+
+int glet_service_plan_write(struct glet_service *service, FILE *out, struct glet_error *err)
+{
+    char *text = NULL;
+    size_t length = 0;
+    FILE *memory = open_memstream(&text, &length);
+    if (!memory)
+        return glet_error_set(err, GLET_ERR_NOMEM, "out of memory for the plan's text");
+    lock_topology(service);
+    int result = glet_plan_write(service->plan, memory, err);
+    unlock_topology(service);
+    fclose(memory);
+    if (result == 0 && fwrite(text, 1, length, out) != length)
+        result = glet_error_set(err, GLET_ERR_IO, "writing the plan");
+    free(text);
+    return result;
+}
+
+size_t glet_service_gpu_count(const struct glet_service *service)
+{
+    lock_topology(service);
+    size_t count = service->unit_count;
+    unlock_topology(service);
+    return count;
+}
+
+static double used_mib(const struct glet_unit *unit, double context_mib)
+{
+    double mib = 0;
+    for (size_t w = 0; w < unit->count; w++)
+        mib += context_mib + glet_worker_activation_mib(unit->workers[w]);
+    for (size_t i = 0; i < unit->loaded_count; i++) {
+        bool counted = false;
+        for (size_t k = 0; k < i; k++)
+            counted |= unit->loaded[k] == unit->loaded[i];
+        if (!counted)
+            mib += (double)glet_model_weight_bytes(unit->loaded[i]->model) / 1048576;
+    }
+    return mib;
+}
+
+bool glet_service_gpu_stats(const struct glet_service *service, size_t gpu,
+                            struct glet_gpu_stats *out)
+{
+    lock_topology(service);
+    bool found = gpu < service->unit_count;
+    if (found) {
+        const struct glet_plan_gpu *planned = &service->plan->gpus[service->gpus[gpu]];
+        const struct glet_unit *unit = service->units[gpu];
+        const struct glet_device_info *info =
+            glet_device_info(service->devices[unit->device].device);
+        *out = (struct glet_gpu_stats){.units = planned->units};
+        snprintf(out->id, sizeof out->id, "%s", planned->id);
+        snprintf(out->type, sizeof out->type, "%s", planned->type);
+        out->memory_used_bytes = (uint64_t)(used_mib(unit, info->context_mib) * 1048576);
+        out->memory_total_bytes = (uint64_t)(info->memory_mib * 1048576);
+    }
+    unlock_topology(service);
+    return found;
+}
+
+size_t glet_service_let_count(const struct glet_service *service)
+{
+    lock_topology(service);
+    size_t count = 0;
+    for (size_t i = 0; i < service->unit_count; i++)
+        count += service->units[i]->count;
+    unlock_topology(service);
+    return count;
+}
+
+/* Under the topology lock: which GPU of ours, and which gpu-let of it. */
+static bool find_let(const struct glet_service *service, size_t let, size_t *gpu, size_t *number)
+{
+    for (*gpu = 0; *gpu < service->unit_count; ++*gpu) {
+        if (let < service->units[*gpu]->count) {
+            *number = let;
+            return true;
+        }
+        let -= service->units[*gpu]->count;
+    }
+    return false;
+}
+
+bool glet_service_let_stats(const struct glet_service *service, size_t let,
+                            struct glet_let_stats *out)
+{
+    size_t gpu, number;
+    lock_topology(service);
+    bool found = find_let(service, let, &gpu, &number);
+    if (found) {
+        const struct glet_unit *unit = service->units[gpu];
+        const struct glet_plan_let *planned = &service->plan->gpus[service->gpus[gpu]].lets[number];
+        struct glet_partition_use use = {0};
+        glet_partition_achieved(glet_partition_at(unit->set, number), &use);
+        double age_ms = (double)(glet_clock_us() - unit->built_us) / 1000;
+        *out = (struct glet_let_stats){
+            .gpu = gpu,
+            .units = planned->units,
+            .achieved_units = use.achieved_units,
+            .busy_ratio = age_ms > 0 ? (use.busy_ms - unit->trial_ms[number]) / age_ms : 0,
+            .duty_cycle_ms = planned->duty_cycle_ms,
+            .rounds = glet_worker_rounds(unit->workers[number]),
+            .share_count = planned->model_count,
+        };
+    }
+    unlock_topology(service);
+    return found;
+}
+
+bool glet_service_share_stats(const struct glet_service *service, size_t let, size_t share,
+                              struct glet_share_stats *out)
+{
+    size_t gpu, number;
+    lock_topology(service);
+    bool found = find_let(service, let, &gpu, &number) &&
+                 share < service->plan->gpus[service->gpus[gpu]].lets[number].model_count;
+    if (found) {
+        const struct glet_plan_let *planned = &service->plan->gpus[service->gpus[gpu]].lets[number];
+        const struct glet_plan_let_model *part = &planned->models[share];
+        const struct glet_worker *worker = service->units[gpu]->workers[number];
+        struct glet_model_stats counted = {0};
+        glet_counters_read(glet_worker_counters(worker, share), &counted);
+        *out = (struct glet_share_stats){
+            .model = glet_worker_share(worker, share)->slot,
+            .batch = part->batch,
+            .planned_rps = part->rate_rps,
+            .exec_ms = part->exec_ms,
+            .latency_bound_ms = part->latency_bound_ms,
+            .executions = counted.executions,
+            .rows = counted.rows,
+        };
+    }
+    unlock_topology(service);
+    return found;
+}

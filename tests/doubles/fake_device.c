@@ -1,0 +1,329 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/doubles/fake_device.h"
+
+#include "common/clock.h"
+#include "common/memory.h"
+#include "runtime/device/device.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct glet_fake_faults glet_fake_faults;
+struct glet_fake_counts glet_fake_counts;
+
+struct glet_device {
+    struct glet_device_info info;
+};
+
+struct glet_partition {
+    int units;
+    pthread_t worker;
+    bool entered;
+    _Atomic uint64_t busy_us;
+};
+
+struct glet_partition_set {
+    size_t count;
+    struct glet_partition partitions[];
+};
+
+struct glet_model {
+    char *name;
+    struct glet_model_io input, output;
+    uint64_t fixed_us, row_us, build_us;
+};
+
+struct glet_executor {
+    struct glet_partition *partition;
+    struct glet_model *model;
+    int batch;
+    unsigned char *input, *output;
+};
+
+int glet_device_open(const char *spec, struct glet_device **out, struct glet_error *err)
+{
+    int units = 10;
+    if (strncmp(spec, "fake", 4) != 0 || (spec[4] && sscanf(spec + 4, ":%d", &units) != 1))
+        return glet_error_set(err, GLET_ERR_USAGE, "%s: not a device", spec);
+    struct glet_device *device = glet_alloc(1, sizeof *device, err);
+    if (!device)
+        return -1;
+    device->info = (struct glet_device_info){.gpu = "fake",
+                                             .mechanism = "cpu",
+                                             .sm_count = units,
+                                             .units = units,
+                                             .max_gpulets = 64,
+                                             .memory_mib = 1024};
+    glet_fake_counts.devices++;
+    *out = device;
+    return 0;
+}
+
+void glet_device_close(struct glet_device *device)
+{
+    if (device)
+        glet_fake_counts.devices--;
+    free(device);
+}
+
+const struct glet_device_info *glet_device_info(const struct glet_device *device)
+{
+    return &device->info;
+}
+
+const struct glet_device_fact *glet_device_facts(const struct glet_device *device, size_t *count)
+{
+    (void)device;
+    *count = 0;
+    return NULL;
+}
+
+int glet_partitions_create(struct glet_device *device, const int *units, size_t count,
+                           struct glet_partition_set **out, struct glet_error *err)
+{
+    int sum = 0;
+    for (size_t i = 0; i < count; i++)
+        sum += units[i];
+    if (sum > device->info.units)
+        return glet_error_set(err, GLET_ERR_RANGE, "%d units of %d", sum, device->info.units);
+    struct glet_partition_set *set =
+        glet_alloc(1, sizeof *set + count * sizeof set->partitions[0], err);
+    if (!set)
+        return -1;
+    set->count = count;
+    for (size_t i = 0; i < count; i++)
+        set->partitions[i].units = units[i];
+    glet_fake_counts.sets++;
+    *out = set;
+    return 0;
+}
+
+void glet_partitions_free(struct glet_partition_set *set)
+{
+    if (set)
+        glet_fake_counts.sets--;
+    free(set);
+}
+
+struct glet_partition *glet_partition_at(struct glet_partition_set *set, size_t index)
+{
+    return &set->partitions[index];
+}
+
+int glet_partition_units(const struct glet_partition *partition)
+{
+    return partition->units;
+}
+
+int glet_partition_enter(struct glet_partition *partition, struct glet_error *err)
+{
+    if (partition->entered)
+        return glet_error_set(err, GLET_ERR_INTERNAL, "two workers in one partition");
+    partition->entered = true;
+    partition->worker = pthread_self();
+    glet_fake_counts.partitions_entered++;
+    return 0;
+}
+
+void glet_partition_leave(struct glet_partition *partition)
+{
+    partition->entered = false;
+    glet_fake_counts.partitions_entered--;
+}
+
+void glet_partition_achieved(const struct glet_partition *partition,
+                             struct glet_partition_use *use_out)
+{
+    *use_out =
+        (struct glet_partition_use){.busy_ms = (double)atomic_load(&partition->busy_us) / 1000,
+                                    .achieved_units = partition->units};
+}
+
+static bool take_one(_Atomic int *count)
+{
+    int value = atomic_load(count);
+    while (value > 0)
+        if (atomic_compare_exchange_weak(count, &value, value - 1))
+            return true;
+    return false;
+}
+
+int glet_executor_build(struct glet_partition *partition, struct glet_model *model, int batch,
+                        struct glet_executor **out, struct glet_error *err)
+{
+    if (!pthread_equal(partition->worker, pthread_self()))
+        return glet_error_set(err, GLET_ERR_INTERNAL, "built on another thread");
+    if (take_one(&glet_fake_faults.fail_builds))
+        return glet_error_set(err, GLET_ERR_DEVICE, "a build fails because the test says so");
+    struct glet_executor *executor = glet_alloc(1, sizeof *executor, err);
+    if (!executor)
+        return -1;
+    *executor = (struct glet_executor){.partition = partition, .model = model, .batch = batch};
+    executor->input = glet_alloc((size_t)batch, model->input.bytes, err);
+    executor->output = executor->input ? glet_alloc((size_t)batch, model->output.bytes, err) : NULL;
+    glet_fake_counts.executors++;
+    if (!executor->output) {
+        glet_executor_free(executor);
+        return -1;
+    }
+    if (model->build_us)
+        usleep((useconds_t)model->build_us);
+    *out = executor;
+    return 0;
+}
+
+void glet_executor_free(struct glet_executor *executor)
+{
+    if (!executor)
+        return;
+    glet_fake_counts.executors--;
+    free(executor->input);
+    free(executor->output);
+    free(executor);
+}
+
+int glet_executor_batch(const struct glet_executor *executor)
+{
+    return executor->batch;
+}
+
+double glet_executor_activation_mib(const struct glet_executor *executor)
+{
+    return (double)executor->batch * (double)executor->model->input.bytes * 2 / 1048576;
+}
+
+void *glet_executor_input(struct glet_executor *executor, size_t i)
+{
+    (void)i;
+    return executor->input;
+}
+
+const void *glet_executor_output(struct glet_executor *executor, size_t i)
+{
+    (void)i;
+    return executor->output;
+}
+
+int glet_executor_run(struct glet_executor *executor, int used, struct glet_error *err)
+{
+    const struct glet_model *model = executor->model;
+    if (!pthread_equal(executor->partition->worker, pthread_self()))
+        return glet_error_set(err, GLET_ERR_INTERNAL, "run on another thread");
+    if (take_one(&glet_fake_faults.fail_runs))
+        return glet_error_set(err, GLET_ERR_DEVICE, "a run fails because the test says so");
+    if (take_one(&glet_fake_faults.hang_runs))
+        while (!atomic_load(&glet_fake_faults.release))
+            usleep(1000);
+    uint64_t start_us = glet_clock_us();
+    uint64_t sleep_us = model->fixed_us + model->row_us * (uint64_t)executor->batch;
+    if (sleep_us)
+        glet_clock_sleep_until_us(start_us + sleep_us);
+    for (int row = 0; row < used; row++)
+        if (executor->input[(size_t)row * model->input.bytes] == 255)
+            return glet_error_set(err, GLET_ERR_INPUT, "a value is out of range");
+    for (size_t i = 0; i < (size_t)used * model->input.bytes; i++)
+        executor->output[i] = (unsigned char)(executor->input[i] + 1);
+    atomic_fetch_add(&executor->partition->busy_us, glet_clock_us() - start_us);
+    atomic_fetch_add(&glet_fake_counts.runs, 1);
+    atomic_fetch_add(&glet_fake_counts.rows, (uint64_t)used);
+    return 0;
+}
+
+static int read_model(FILE *file, const char *path, struct glet_model *model,
+                      struct glet_error *err)
+{
+    char key[32];
+    unsigned long value;
+    int fields;
+    unsigned long bytes = 16;
+    while ((fields = fscanf(file, "%31s %lu", key, &value)) == 2) {
+        if (strcmp(key, "bytes") == 0)
+            bytes = value;
+        else if (strcmp(key, "fixed_us") == 0)
+            model->fixed_us = value;
+        else if (strcmp(key, "row_us") == 0)
+            model->row_us = value;
+        else if (strcmp(key, "build_us") == 0)
+            model->build_us = value;
+        else
+            break;
+    }
+    if (fields != EOF)
+        return glet_error_set(err, GLET_ERR_INPUT, "%s: not a fake model", path);
+    struct glet_model_io io = {.name = "IN",
+                               .dtype = GLET_UINT8,
+                               .rank = 2,
+                               .dims = {GLET_DIM_BATCH, (int64_t)bytes},
+                               .bytes = bytes};
+    model->input = io;
+    io.name = "OUT";
+    model->output = io;
+    return 0;
+}
+
+int glet_model_load(const char *path, const struct glet_model_options *options,
+                    struct glet_model **out, struct glet_error *err)
+{
+    GLET_CLEANUP(glet_cleanup_fclose) FILE *file = fopen(path, "re");
+    if (!file)
+        return glet_error_errno(err, errno, "%s", path);
+    struct glet_model *model = glet_alloc(1, sizeof *model, err);
+    if (!model)
+        return -1;
+    glet_fake_counts.models++;
+    model->name = glet_strdup(options->name ? options->name : path, err);
+    if (!model->name || read_model(file, path, model, err) < 0) {
+        glet_model_free(model);
+        return -1;
+    }
+    *out = model;
+    return 0;
+}
+
+void glet_model_free(struct glet_model *model)
+{
+    if (!model)
+        return;
+    glet_fake_counts.models--;
+    free(model->name);
+    free(model);
+}
+
+const char *glet_model_name(const struct glet_model *model)
+{
+    return model->name;
+}
+
+size_t glet_model_input_count(const struct glet_model *model)
+{
+    (void)model;
+    return 1;
+}
+
+size_t glet_model_output_count(const struct glet_model *model)
+{
+    (void)model;
+    return 1;
+}
+
+const struct glet_model_io *glet_model_input(const struct glet_model *model, size_t i)
+{
+    (void)i;
+    return &model->input;
+}
+
+const struct glet_model_io *glet_model_output(const struct glet_model *model, size_t i)
+{
+    (void)i;
+    return &model->output;
+}
+
+size_t glet_model_weight_bytes(const struct glet_model *model)
+{
+    (void)model;
+    return 0;
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef GLET_TESTS_FAKE_DEVICE_H
+#define GLET_TESTS_FAKE_DEVICE_H
+
+/*
+ * A device and an engine made of sleep(): runtime/device/device.h and runtime/engine/model.h for
+ * tests of what sits above them. A "model file" is a text of `key value` lines:
+ *
+ *     bytes 64        of its one input IN and of its one output OUT (UINT8) (default 16)
+ *     fixed_us 500    a run sleeps for fixed_us + row_us x batch (default 0, 0)
+ *     row_us 100
+ *     build_us 1000   building an executor sleeps this long (default 0)
+ *
+ * An output byte is the input byte plus one. An input that begins with a byte 255 is refused
+ * (GLET_ERR_INPUT). Device specs "fake", "fake:UNITS" (default 10); the type is "fake".
+ */
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Any test may set these at any time. */
+struct glet_fake_faults {
+    _Atomic int fail_runs; /* that many of the next runs fail with GLET_ERR_DEVICE */
+    _Atomic int hang_runs; /* that many of the next runs do not return until `release` */
+    _Atomic int fail_builds;
+    _Atomic bool release;
+};
+extern struct glet_fake_faults glet_fake_faults;
+
+struct glet_fake_counts { /* what exists now, and what was done since the start */
+    _Atomic int devices, sets, partitions_entered, executors, models;
+    _Atomic uint64_t runs, rows;
+};
+extern struct glet_fake_counts glet_fake_counts;
+
+#endif
