@@ -115,7 +115,7 @@ static int with_number(struct glet_bind *b, const struct glet_node *node, int x,
     }
 }
 
-static int neutral_integer(const struct glet_node *node, double value, bool swapped)
+static bool neutral_element(const struct glet_node *node, double value, bool swapped)
 {
     switch (node->binary) {
     case GLET_ADD:
@@ -131,7 +131,7 @@ static int neutral_integer(const struct glet_node *node, double value, bool swap
     case GLET_POW:
         return is(value, 1.0) && !swapped;
     default:
-        return 0;
+        return false;
     }
 }
 
@@ -144,12 +144,17 @@ static int simplify_binary(struct glet_bind *b, const struct glet_node *node, co
         if (!glet_bind_uniform(b, inputs[i], &value) || glet_bind_is_constant(b, x))
             continue;
         struct glet_shape from = glet_bind_shape(b, x);
-        if (glet_shape_elements(&from) != glet_shape_elements(shape))
+        enum glet_dtype type = glet_bind_tensor(b, x)->dtype;
+        bool neutral = type == dtype && neutral_element(node, value, i == 0);
+        if (glet_shape_elements(&from) != glet_shape_elements(shape)) {
+            if (neutral)
+                return or_failed(glet_bind_expand(b, x, shape));
             continue;
+        }
         int found = NONE;
-        if (dtype == GLET_FLOAT32 && glet_bind_tensor(b, x)->dtype == GLET_FLOAT32)
+        if (type == GLET_FLOAT32 && dtype == GLET_FLOAT32)
             found = with_number(b, node, x, value, i == 0, shape);
-        else if (neutral_integer(node, value, i == 0))
+        else if (neutral)
             found = same_elements(b, x, dtype, shape);
         if (found >= 0)
             return or_failed(glet_bind_view(b, found, shape));
