@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef GLET_TESTS_SERVE_LOAD_H
+#define GLET_TESTS_SERVE_LOAD_H
+
+/*
+ * A service over the fake device, and load on it from inside the process: one thread per model
+ * submits at a steady rate, checks every answer byte by byte, and counts what became of it.
+ */
+
+#include "runtime/serve/control.h"
+#include "tests/doubles/fake_device.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+struct load_model {
+    const char *name;
+    double rate_rps;
+    int rows;
+    _Atomic uint64_t submitted, outcomes[GLET_OUTCOME_COUNT], wrong, twice, over_slo, retry_missing;
+};
+
+struct load {
+    struct glet_service *service;
+    struct load_model models[8];
+    size_t model_count;
+    uint64_t slo_us;
+    pthread_t threads[8];
+    _Atomic bool stop;
+    _Atomic uint64_t open;
+};
+
+void load_start(struct load *load);
+void load_stop(struct load *load); /* waits until every request is answered */
+
+/* One request of one model, from here; waits for its answer. first_byte 255 is refused data. */
+enum glet_outcome load_once(struct glet_service *service, const char *model, int rows,
+                            unsigned char first_byte, char message[128]);
+
+/* Writes text to a file in the test's own folder; the path is static per name. */
+const char *serve_file(const char *name, const char *text);
+void serve_files_remove(void);
+
+/* Parses a plan; aborts the test when it is malformed. */
+struct glet_plan *serve_plan(const char *text);
+
+#endif
