@@ -53,8 +53,9 @@ static const struct glet_option options[] = {
      .kind = GLET_OPTION_LIST,
      .offset = FIELD(devices),
      .value = "[ID=]SPEC",
-     .fallback = "cpu",
-     .help = "A device: cpu, cpu:0-3, cuda:0. One per GPU that the plan has for this node, in the "
+     .fallback = "auto",
+     .help = "A device: auto, cpu, cpu:0-3,6, cuda:0. One per GPU that the plan has for this node, "
+             "in the "
              "plan's order, or named by the GPU's id in the plan."},
     {.name = "node",
      .kind = GLET_OPTION_TEXT,
@@ -205,12 +206,44 @@ static int open_access_log(const char *path, FILE **out, struct glet_error *err)
     return *out ? 0 : glet_error_errno(err, errno, "%s", path);
 }
 
-static int fill_service(const struct values *values, struct glet_service_options *service,
-                        struct glet_error *err)
+/* Lists are split at commas, but a list of cores has commas of its own: "cpu:0-3", "6" were one. */
+static int join_cores(const struct glet_list *list, struct glet_list *out, struct glet_error *err)
+{
+    out->items = glet_alloc(list->count, sizeof *out->items, err);
+    out->copies = out->items ? glet_alloc(list->count, sizeof *out->copies, err) : NULL;
+    if (!out->copies)
+        return -1;
+    for (size_t i = 0; i < list->count; i++) {
+        bool cores = list->items[i][strspn(list->items[i], "0123456789-")] == '\0';
+        if (!cores || out->count == 0) {
+            out->copies[out->copy_count] = glet_strdup(list->items[i], err);
+        } else {
+            char *last = out->copies[--out->copy_count];
+            out->copies[out->copy_count] = glet_format(err, "%s,%s", last, list->items[i]);
+            free(last);
+        }
+        if (!out->copies[out->copy_count])
+            return -1;
+        out->items[out->copy_count] = out->copies[out->copy_count];
+        out->count = ++out->copy_count;
+    }
+    return 0;
+}
+
+static void free_list(struct glet_list *list)
+{
+    for (size_t i = 0; i < list->copy_count; i++)
+        free(list->copies[i]);
+    free(list->copies);
+    free(list->items);
+}
+
+static int fill_service(const struct values *values, const struct glet_list *devices,
+                        struct glet_service_options *service, struct glet_error *err)
 {
     *service = (struct glet_service_options){
-        .devices = values->devices.items,
-        .device_count = values->devices.count,
+        .devices = devices->items,
+        .device_count = devices->count,
         .node = values->node,
         .models_dir = values->models,
         .random_weights = values->random_weights != NULL,
@@ -248,15 +281,15 @@ static int run(const void *filled, const struct glet_list *arguments, struct gle
                      .max_body_memory_bytes = (size_t)values->max_body_memory_mib << 20,
                      .triton_metrics = values->triton_metrics},
     };
-    if (fill_service(values, &daemon.service, err) < 0 ||
-        open_access_log(values->access_log, &daemon.frontend.access_log, err) < 0)
-        return -1;
     const char *slash = strrchr(daemon.plan_path, '/');
     GLET_CLEANUP(glet_cleanup_free)
     char *folder =
         slash ? glet_format(err, "%.*s/", (int)(slash - daemon.plan_path), daemon.plan_path)
               : glet_strdup(".", err);
-    if (!folder)
+    GLET_CLEANUP(free_list) struct glet_list devices = {0};
+    if (!folder || join_cores(&values->devices, &devices, err) < 0 ||
+        fill_service(values, &devices, &daemon.service, err) < 0 ||
+        open_access_log(values->access_log, &daemon.frontend.access_log, err) < 0)
         return -1;
     daemon.service.base_dir = folder;
     int result = glet_daemon_run(&daemon, err);

@@ -75,6 +75,11 @@ const struct glet_device_info *glet_device_info(const struct glet_device *device
     return &device->info;
 }
 
+void glet_device_forget_model(struct glet_device *device, const struct glet_model *model)
+{
+    (void)device, (void)model;
+}
+
 const struct glet_device_fact *glet_device_facts(const struct glet_device *device, size_t *count)
 {
     (void)device;

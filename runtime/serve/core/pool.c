@@ -78,6 +78,7 @@ void glet_pool_put(struct glet_pool *pool, struct glet_loaded *loaded)
     while (*link != loaded)
         link = &(*link)->next;
     *link = loaded->next;
+    pool->forget(pool->user, loaded->model);
     glet_log_info("model unloaded name=%s file=%s", loaded->name, loaded->path);
     unload(loaded);
 }

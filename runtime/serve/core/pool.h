@@ -25,6 +25,9 @@ struct glet_pool {
     struct glet_loaded *first;
     bool random_weights;
     uint64_t seed;
+    /* Called before a model is freed: devices keep packed weights of it. */
+    void (*forget)(void *user, const struct glet_model *model);
+    void *user;
 };
 
 /* Loads the file, or finds it loaded; glet_pool_put() it once per success. */

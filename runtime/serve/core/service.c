@@ -37,15 +37,25 @@ static int init_locks(struct glet_service *service)
     return 0;
 }
 
+static void forget_model(void *user, const struct glet_model *model)
+{
+    struct glet_service *service = user;
+    for (size_t d = 0; d < service->device_count; d++)
+        if (service->devices[d].device)
+            glet_device_forget_model(service->devices[d].device, model);
+}
+
 static int open_service(struct glet_service *service, struct glet_plan *plan,
                         struct glet_error *err)
 {
     const struct glet_service_options *options = &service->options;
-    static const char *const any_cpu[] = {"cpu"};
+    static const char *const best[] = {"auto"};
     size_t count = options->device_count ? options->device_count : 1;
-    const char *const *specs = options->device_count ? options->devices : any_cpu;
+    const char *const *specs = options->device_count ? options->devices : best;
     service->pool.random_weights = options->random_weights;
     service->pool.seed = options->seed;
+    service->pool.forget = forget_model;
+    service->pool.user = service;
     service->devices = glet_alloc(count, sizeof *service->devices, err);
     if (!service->devices)
         return -1;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The service over a device made of sleep(): answers, refusals, plan changes and faults. Run under the
- * thread sanitizer as well. What is asserted are counts, not times.
+ * The service over a device made of sleep(): answers, refusals, plan changes and faults. Run under
+ * the thread sanitizer as well. What is asserted are counts, not times.
  */
 #include "common/clock.h"
 #include "common/log.h"
@@ -163,9 +163,11 @@ static void a_wrong_plan_changes_nothing(void **state)
     struct load load = two_models(service, 0.5);
     load_start(&load);
     struct glet_error err = {0};
-    CHECK_FAILS(glet_service_change(service, make_plan(9), &err), &err, GLET_ERR_INPUT,
-                "gpu0: its gpu-lets need 11 units, but the device here has 10");
     struct glet_plan *plan = make_plan(6);
+    plan->gpus[0].lets[0].units = 9;
+    CHECK_FAILS(glet_service_change(service, plan, &err), &err, GLET_ERR_INPUT,
+                "gpu0: its gpu-lets need 11 units, but the device here has 10");
+    plan = make_plan(6);
     strcpy(plan->gpus[0].type, "abc");
     CHECK_FAILS(glet_service_change(service, plan, &err), &err, GLET_ERR_INPUT,
                 "gpu0: planned for a 'abc', but the device here is a 'fake'");
@@ -326,9 +328,8 @@ static void overload_is_refused_and_never_late(void **state)
     uint64_t refused = model->outcomes[GLET_REFUSED_RATE] + model->outcomes[GLET_REFUSED_LOAD];
     assert_true(refused > 0);
     assert_true(model->outcomes[GLET_DONE] > 0);
-    assert_int_equal(model->outcomes[GLET_FAILED] + model->wrong + model->twice +
-                         model->retry_missing,
-                     0);
+    assert_int_equal(
+        model->outcomes[GLET_FAILED] + model->wrong + model->twice + model->retry_missing, 0);
     /* b is within its plan: it is not refused for a's sake. */
     assert_int_equal(load.models[1].outcomes[GLET_DONE], load.models[1].submitted);
     glet_service_close(service);
