@@ -362,6 +362,9 @@ void glet_client_begin(struct glet_client *client, struct glet_call *call)
 {
     struct target *target = &client->targets[call->target];
     client->open_calls++;
+    call->body = NULL;
+    call->body_length = 0;
+    call->status = 0;
     struct connection *connection = target->idle;
     if (connection) {
         target->idle = connection->next_idle;
@@ -380,9 +383,6 @@ void glet_client_begin(struct glet_client *client, struct glet_call *call)
         return;
     }
     call->sent_us = glet_clock_us();
-    call->body = NULL;
-    call->body_length = 0;
-    call->status = 0;
     begin_on(client, connection, call);
 }
 
@@ -517,6 +517,27 @@ int glet_client_poll(struct glet_client *client, uint64_t until_us, const volati
         empty_graveyard(client);
         if (client->open_calls == 0 || (stop && *stop) || glet_clock_us() >= until_us)
             return 0;
+    }
+}
+
+void glet_client_abort(struct glet_client *client)
+{
+    while (client->open_calls > 0) {
+        for (size_t i = 0; i < client->target_count; i++) {
+            struct target *target = &client->targets[i];
+            struct glet_call *call = target->waiting;
+            target->waiting = NULL;
+            target->waiting_end = &target->waiting;
+            while (call) {
+                struct glet_call *next = call->next;
+                call->sent_us = glet_clock_us();
+                finish(client, call, GLET_CALL_TIMEOUT);
+                call = next;
+            }
+        }
+        if (client->oldest)
+            fail(client, client->oldest, GLET_CALL_TIMEOUT);
+        empty_graveyard(client);
     }
 }
 

@@ -61,7 +61,11 @@ int glet_client_open(const char *const *urls, size_t url_count,
                      const struct glet_client_options *options, struct glet_client **out,
                      struct glet_error *err);
 
-/* Ends calls that are still open with GLET_CALL_TIMEOUT, without calling done(). NULL accepted. */
+/* Ends every open call with GLET_CALL_TIMEOUT, done() included; done() may not begin new calls that
+   it expects answers to: they end the same way. */
+void glet_client_abort(struct glet_client *client);
+
+/* Closes the connections; calls still open are forgotten, without done(). NULL accepted. */
 void glet_client_close(struct glet_client *client);
 
 /* "host:port" of a target, for the Host header. */

@@ -70,42 +70,58 @@ static int wait_ready(struct glet_client *client, size_t target, uint64_t wait_u
     }
 }
 
-static int ask_model(struct glet_client *client, size_t target, struct glet_stream *stream,
+/* Makes the target's requests, or gives it weight 0 when it does not know the model. */
+static int ask_model(struct glet_client *client, size_t index, struct glet_load_model *model,
                      struct glet_random *random, struct glet_error *err)
 {
-    const char *host = glet_client_host(client, target);
-    GLET_CLEANUP(glet_cleanup_free) char *path = glet_model_path(stream->name, "", err);
+    struct glet_load_target *target = &model->targets[index];
+    const char *host = glet_client_host(client, index);
+    GLET_CLEANUP(glet_cleanup_free) char *path = glet_model_path(model->name, "", err);
     GLET_CLEANUP(glet_cleanup_free) char *body = NULL;
     struct glet_call call;
-    if (!path || get(client, target, path, &call, &body, err) < 0)
+    if (!path || get(client, index, path, &call, &body, err) < 0)
         return -1;
     if (call.result != GLET_CALL_ANSWERED)
         return glet_error_set(err, GLET_ERR_IO, "%s: %s", host, glet_call_result_name(call.result));
+    if (call.status == 404) {
+        target->weight = 0;
+        return 0;
+    }
     if (call.status != 200)
-        return glet_error_set(err, GLET_ERR_INPUT, "%s does not serve model %s: status %d", host,
-                              stream->name, call.status);
-    return glet_infer_request_init(&stream->requests[target], host, stream->name, body, random,
-                                   err);
+        return glet_error_set(err, GLET_ERR_IO, "%s: status %d for model %s", host, call.status,
+                              model->name);
+    return glet_infer_request_init(&target->request, host, model->name, body, random, err);
 }
 
-int glet_load_prepare(struct glet_client *client, size_t target_count, struct glet_stream *streams,
-                      size_t stream_count, uint64_t wait_us, uint64_t seed, struct glet_error *err)
+static int ask_targets(struct glet_client *client, struct glet_load_model *model,
+                       const struct glet_random *random, struct glet_error *err)
+{
+    double total = 0;
+    for (size_t t = 0; t < model->target_count; t++) {
+        struct glet_random own = *random; /* all targets get the same data */
+        if (model->targets[t].weight > 0 && ask_model(client, t, model, &own, err) < 0)
+            return -1;
+        total += model->targets[t].weight;
+    }
+    if (total > 0)
+        return 0;
+    return glet_error_set(err, GLET_ERR_INPUT, "%s%s not serve model %s",
+                          model->target_count > 1 ? "the targets" : glet_client_host(client, 0),
+                          model->target_count > 1 ? " do" : " does", model->name);
+}
+
+int glet_load_prepare(struct glet_client *client, size_t target_count,
+                      struct glet_load_model *models, size_t model_count, uint64_t wait_us,
+                      uint64_t seed, struct glet_error *err)
 {
     for (size_t t = 0; t < target_count; t++)
         if (wait_ready(client, t, wait_us, err) < 0)
             return -1;
     struct glet_random random = glet_random_seeded(seed);
-    for (size_t i = 0; i < stream_count; i++) {
-        struct glet_stream *stream = &streams[i];
-        stream->requests = glet_alloc(target_count, sizeof *stream->requests, err);
-        if (!stream->requests)
+    for (size_t i = 0; i < model_count; i++) {
+        struct glet_random own = glet_random_split(&random, i);
+        if (models[i].target_count > 0 && ask_targets(client, &models[i], &own, err) < 0)
             return -1;
-        stream->request_count = target_count;
-        for (size_t t = 0; t < target_count; t++) {
-            struct glet_random own = glet_random_split(&random, i);
-            if (ask_model(client, t, stream, &own, err) < 0)
-                return -1;
-        }
     }
     return 0;
 }

@@ -5,13 +5,16 @@
 /* What a load found out, as a table for people or as JSON (schema gpulet-load/1). */
 
 #include "benchmarks/load/load_run.h"
+#include "benchmarks/load/load_setup.h"
 
 struct glet_load_report {
-    const struct glet_stream *streams;
-    size_t stream_count;
+    const struct glet_load_set *set;
     const struct glet_load_result *result;
     double warmup_s;
     uint64_t seed;
+    double rate_scale;
+    bool searched;       /* by --find-max: then rate_scale is the largest factor that held */
+    double missed_scale; /* and this the smallest that did not; INFINITY = none */
 };
 
 /* Return -1 with GLET_ERR_IO when out reports an error, or GLET_ERR_NOMEM. */
@@ -20,8 +23,5 @@ int glet_load_report_table(const struct glet_load_report *report, FILE *out,
                            struct glet_error *err);
 GLET_MUST_CHECK
 int glet_load_report_json(const struct glet_load_report *report, FILE *out, struct glet_error *err);
-
-/* Whether every stream met its SLO. */
-bool glet_load_report_meets_slo(const struct glet_load_report *report);
 
 #endif

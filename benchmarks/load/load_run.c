@@ -5,88 +5,27 @@
  */
 #include "benchmarks/load/load_run.h"
 
+#include "benchmarks/load/load_flight.h"
 #include "common/clock.h"
-#include "common/memory.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <sys/prctl.h>
 
 static const uint64_t second_us = 1000000;
 
-struct flight { /* one request on its way */
-    struct glet_call call;
-    struct run *run;
-    struct glet_stream *stream;
-    uint64_t intended_us;
-    bool counted;
-    struct flight *next_free;
-};
-
 struct run {
     struct glet_client *client;
+    struct glet_flights *flights;
     const struct glet_load_options *options;
-    struct flight *free;
-    struct flight **blocks; /* every flight ever made, to free them */
-    size_t block_count, block_capacity;
     uint64_t start_us;
 };
 
-/* ---- flights ---- */
-
-enum { FLIGHTS_PER_BLOCK = 256 };
-
-static struct flight *take_flight(struct run *run, struct glet_error *err)
-{
-    if (!run->free) {
-        if (glet_reserve(&run->blocks, &run->block_capacity, run->block_count + 1,
-                         sizeof *run->blocks, err) < 0)
-            return NULL;
-        struct flight *block = glet_alloc(FLIGHTS_PER_BLOCK, sizeof *block, err);
-        if (!block)
-            return NULL;
-        run->blocks[run->block_count++] = block;
-        for (int i = 0; i < FLIGHTS_PER_BLOCK; i++) {
-            block[i].next_free = run->free;
-            run->free = &block[i];
-        }
-    }
-    struct flight *flight = run->free;
-    run->free = flight->next_free;
-    return flight;
-}
-
-static void landed(struct glet_call *call)
-{
-    struct flight *flight = call->user;
-    if (flight->counted)
-        glet_stream_record(flight->stream, call, flight->intended_us);
-    flight->next_free = flight->run->free;
-    flight->run->free = flight;
-}
-
 static int send_one(struct run *run, struct glet_stream *stream, struct glet_error *err)
 {
-    struct flight *flight = take_flight(run, err);
-    if (!flight)
-        return -1;
-    size_t index = stream->arrivals.index, target = index % stream->request_count;
     double at_us = stream->arrivals.next_s * 1e6;
-    const struct glet_infer_request *request = &stream->requests[target];
-    *flight = (struct flight){
-        .call = {.target = target,
-                 .bytes = request->bytes[index / stream->request_count % GLET_INFER_VARIANTS],
-                 .length = request->length,
-                 .timeout_us = run->options->timeout_us,
-                 .done = landed,
-                 .user = flight},
-        .run = run,
-        .stream = stream,
-        .intended_us = run->start_us + (uint64_t)at_us,
-        .counted = at_us >= (double)run->options->warmup_us,
-    };
-    glet_client_begin(run->client, &flight->call);
-    return 0;
+    return glet_flights_send(run->flights, stream, stream->arrivals.index,
+                             run->start_us + (uint64_t)at_us,
+                             at_us >= (double)run->options->warmup_us, err);
 }
 
 /* ---- the schedule ---- */
@@ -95,7 +34,8 @@ static struct glet_stream *next_due(struct glet_stream *streams, size_t count)
 {
     struct glet_stream *due = NULL;
     for (size_t i = 0; i < count; i++)
-        if (!due || streams[i].arrivals.next_s < due->arrivals.next_s)
+        if (streams[i].kind != GLET_STREAM_STAGE &&
+            (!due || streams[i].arrivals.next_s < due->arrivals.next_s))
             due = &streams[i];
     return due;
 }
@@ -160,29 +100,42 @@ static int play(struct run *run, struct glet_stream *streams, size_t count,
     return wait_until(run, run->start_us + (uint64_t)(end_s * 1e6), err);
 }
 
+/* The end of the measured window, and of every request sent in it. */
+static int finish(struct run *run, struct glet_load_result *result, struct glet_error *err)
+{
+    const struct glet_load_options *options = run->options;
+    double elapsed_us = (double)(glet_clock_us() - run->start_us) - (double)options->warmup_us;
+    uint64_t last_us = glet_clock_us() + options->timeout_us + second_us;
+    int rc = 0;
+    result->measured_s = fmin(fmax(elapsed_us, 0), (double)options->duration_us) / 1e6;
+    while (rc == 0 && glet_client_open_calls(run->client) > 0 && glet_clock_us() < last_us)
+        rc = glet_client_poll(run->client, last_us, NULL, err);
+    if (rc == 0 && options->progress)
+        options->progress(options->user, result->measured_s + (double)options->warmup_us / 1e6,
+                          glet_client_open_calls(run->client));
+    return rc;
+}
+
 int glet_load_run(struct glet_client *client, struct glet_stream *streams, size_t stream_count,
                   const struct glet_load_options *options, struct glet_load_result *result,
                   struct glet_error *err)
 {
     struct run run = {.client = client, .options = options};
+    run.flights = glet_flights_new(client, options->timeout_us, err);
+    if (!run.flights)
+        return -1;
     *result = (struct glet_load_result){0};
     prctl(PR_SET_TIMERSLACK, 1000); /* ns; the default of 50 us would be our own send lag */
     for (size_t i = 0; i < stream_count; i++)
-        glet_arrivals_start(&streams[i].arrivals);
+        if (streams[i].kind != GLET_STREAM_STAGE)
+            glet_arrivals_start(&streams[i].arrivals);
+    uint64_t cpu_us = glet_clock_process_cpu_us();
     run.start_us = glet_clock_us() + second_us / 100;
     int rc = play(&run, streams, stream_count, result, err);
-    double elapsed_us = (double)(glet_clock_us() - run.start_us) - (double)options->warmup_us;
-    result->measured_s = fmin(fmax(elapsed_us, 0), (double)options->duration_us) / 1e6;
-    uint64_t last_us = glet_clock_us() + options->timeout_us + second_us;
-    while (rc == 0 && glet_client_open_calls(client) > 0 && glet_clock_us() < last_us)
-        rc = glet_client_poll(client, last_us, NULL, err);
-    if (rc == 0 && options->progress)
-        options->progress(options->user, result->measured_s + (double)options->warmup_us / 1e6,
-                          glet_client_open_calls(client));
-    if (glet_client_open_calls(client) == 0) {
-        for (size_t i = 0; i < run.block_count; i++)
-            free(run.blocks[i]);
-        free(run.blocks);
-    }
+    if (rc == 0)
+        rc = finish(&run, result, err);
+    glet_client_abort(client);
+    result->cpu_s = (double)(glet_clock_process_cpu_us() - cpu_us) / 1e6;
+    glet_flights_free(run.flights);
     return rc;
 }

@@ -21,22 +21,27 @@ struct glet_load_options {
 
 struct glet_load_result {
     double measured_s; /* length of the measured window; shorter when stopped */
+    double cpu_s;      /* CPU time of this process from the first request to the last answer */
     size_t max_open_calls, max_connections;
 };
 
-/* Stream i's requests go to the targets in turn. */
+/*
+ * Streams of stages are played by their apps. Every request that was sent is in the counts when
+ * this returns: what is not answered a second after the last time-out counts as timed out.
+ */
 GLET_MUST_CHECK
 int glet_load_run(struct glet_client *client, struct glet_stream *streams, size_t stream_count,
                   const struct glet_load_options *options, struct glet_load_result *result,
                   struct glet_error *err);
 
 /*
- * Asks each target whether it is ready, for up to wait_us, then for the metadata of every stream's
- * model, and fills streams[].requests. GLET_ERR_IO when a target is not there or not ready in time,
- * GLET_ERR_INPUT when it does not know a model.
+ * Asks each target whether it is ready, for up to wait_us, then for the metadata of every model,
+ * and makes the requests. A target that does not serve a model gets weight 0 for it. GLET_ERR_IO
+ * when a target is not there or not ready in time, GLET_ERR_INPUT when none serves a model.
  */
 GLET_MUST_CHECK
-int glet_load_prepare(struct glet_client *client, size_t target_count, struct glet_stream *streams,
-                      size_t stream_count, uint64_t wait_us, uint64_t seed, struct glet_error *err);
+int glet_load_prepare(struct glet_client *client, size_t target_count,
+                      struct glet_load_model *models, size_t model_count, uint64_t wait_us,
+                      uint64_t seed, struct glet_error *err);
 
 #endif

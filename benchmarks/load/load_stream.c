@@ -1,19 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "benchmarks/load/load_stream.h"
 
-void glet_stream_record(struct glet_stream *stream, const struct glet_call *call,
-                        uint64_t intended_us)
+void glet_stream_record(struct glet_stream *stream, enum glet_call_result result, int status,
+                        uint64_t latency_us)
 {
     struct glet_stream_counts *counts = &stream->counts;
-    counts->offered++;
-    uint64_t lag_us = call->sent_us > intended_us ? call->sent_us - intended_us : 0;
-    glet_histogram_record(stream->send_lag_us, lag_us);
-    if (call->result != GLET_CALL_ANSWERED) {
-        counts->failed[call->result]++;
+    if (result != GLET_CALL_ANSWERED) {
+        counts->failed[result]++;
         return;
     }
-    uint64_t latency_us = call->done_us > intended_us ? call->done_us - intended_us : 0;
-    switch (call->status) {
+    switch (status) {
     case 200:
         counts->answered++;
         glet_histogram_record(stream->latency_us, latency_us);

@@ -3,15 +3,17 @@
  * gpulet-load: open-loop load on a KServe v2 server, as a workload file describes it, and the
  * verdict whether its SLOs hold. One thread does everything: schedule, sockets, statistics.
  */
+#include "benchmarks/load/load_hdr.h"
 #include "benchmarks/load/load_report.h"
+#include "benchmarks/load/load_search.h"
+#include "common/file.h"
 #include "common/memory.h"
 #include "common/options.h"
 #include "common/terminal.h"
-#include "common/workload.h"
 
-#include <math.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 struct load_values {
@@ -19,8 +21,9 @@ struct load_values {
     uint64_t duration_us, warmup_us, timeout_us, wait_us;
     int64_t seed, connections;
     double rate_scale, burstiness;
+    const char *trace, *plan, *hdr;
     int arrival, format;
-    bool quiet;
+    bool find_max, quiet;
 };
 
 enum { ARRIVAL_WORKLOAD, ARRIVAL_POISSON, ARRIVAL_UNIFORM, ARRIVAL_BURST };
@@ -37,7 +40,13 @@ static const struct glet_option options[] = {
      FIELD(targets),
      .value = "URL",
      .fallback = "http://127.0.0.1:8000",
-     .help = "Server to load. Repeat it to spread the requests over several in turn."},
+     .help = "Server to load, URL or NODE=URL. Repeat it to spread the requests over several."},
+    {.name = "plan",
+     .kind = GLET_OPTION_TEXT,
+     FIELD(plan),
+     .value = "PLAN.yaml",
+     .help = "Give each target the share of each model that this plan has for its node, instead of "
+             "equal shares. Targets then need their NODE."},
     {.name = "wait",
      .kind = GLET_OPTION_DURATION,
      FIELD(wait_us),
@@ -104,6 +113,17 @@ static const struct glet_option options[] = {
      .high = 100,
      .help =
          "For --arrival burst: standard deviation of the gaps over their mean (Poisson has 1)."},
+    {.name = "trace",
+     .kind = GLET_OPTION_TEXT,
+     FIELD(trace),
+     .value = "FILE.csv",
+     .help = "Replay recorded arrivals instead: a column t_s, in seconds, and optionally one named "
+             "model. It starts again when it ends."},
+    {.name = "find-max",
+     .kind = GLET_OPTION_FLAG,
+     FIELD(find_max),
+     .help = "Find the largest factor on all rates at which every SLO holds, to 5 %, by runs of "
+             "--warmup and --duration each. Starts from --rate-scale."},
     {.group = "What to print",
      .name = "format",
      .letter = 'f',
@@ -112,6 +132,12 @@ static const struct glet_option options[] = {
      .choices = format_names,
      .fallback = "table",
      .help = "A table for people or JSON (schema gpulet-load/1)."},
+    {.name = "hdr",
+     .kind = GLET_OPTION_TEXT,
+     FIELD(hdr),
+     .value = "PREFIX",
+     .help = "Also write PREFIX.NAME.hgrm for each model and app: its latencies as HdrHistogram "
+             "prints them, for its plotters."},
     {.name = "quiet",
      .letter = 'q',
      .kind = GLET_OPTION_FLAG,
@@ -128,82 +154,51 @@ static void interrupt(int signal_number)
 }
 
 struct load {
+    const struct load_values *values;
     struct glet_workload *workload;
     struct glet_client *client;
-    struct glet_stream *streams;
-    size_t stream_count;
+    struct glet_load_model *models;
+    const char **urls, **nodes; /* of the targets; a node may be NULL */
+    char **copies;              /* "NODE" without its URL */
+    size_t target_count;
+    struct glet_load_set set; /* of the run in progress, or of the run to report */
+    double shown_scale;       /* for the progress line */
 };
 
 static void close_load(struct load *load)
 {
+    glet_load_set_fini(&load->set);
     glet_client_close(load->client);
-    for (size_t i = 0; i < load->stream_count; i++) {
-        struct glet_stream *stream = &load->streams[i];
-        for (size_t t = 0; stream->requests && t < stream->request_count; t++)
-            glet_infer_request_fini(&stream->requests[t]);
-        free(stream->requests);
-        glet_histogram_free(stream->latency_us);
-        glet_histogram_free(stream->send_lag_us);
-    }
-    free(load->streams);
+    if (load->workload)
+        glet_load_models_free(load->models, load->workload->model_count);
+    for (size_t t = 0; load->copies && t < load->target_count; t++)
+        free(load->copies[t]);
+    free(load->copies);
+    free(load->urls);
+    free(load->nodes);
     glet_workload_free(load->workload);
 }
 
-static enum glet_process process_of(const struct glet_workload_model *model, int arrival)
+/* Splits NODE=URL. */
+static int split_targets(struct load *load, struct glet_error *err)
 {
-    switch (arrival) {
-    case ARRIVAL_POISSON:
-        return GLET_PROCESS_POISSON;
-    case ARRIVAL_UNIFORM:
-        return GLET_PROCESS_UNIFORM;
-    case ARRIVAL_BURST:
-        return GLET_PROCESS_BURST;
-    default:
-        break;
-    }
-    if (model->arrival == GLET_ARRIVAL_TRACE)
-        return GLET_PROCESS_TRACE;
-    return model->arrival == GLET_ARRIVAL_UNIFORM ? GLET_PROCESS_UNIFORM : GLET_PROCESS_POISSON;
-}
-
-static int make_stream(struct glet_stream *stream, const struct glet_workload_model *model,
-                       const struct load_values *values, struct glet_random random,
-                       struct glet_error *err)
-{
-    *stream = (struct glet_stream){
-        .name = model->name,
-        .slo_ms = model->slo_ms,
-        .percentile = model->percentile,
-        .arrivals = {.process = process_of(model, values->arrival),
-                     .rate_rps = model->rate_rps * values->rate_scale,
-                     .burstiness = values->burstiness,
-                     .times_s = model->trace_s,
-                     .time_count = model->trace_count,
-                     .time_scale = 1 / values->rate_scale,
-                     .random = random},
-    };
-    stream->latency_us = glet_histogram_new(err);
-    stream->send_lag_us = stream->latency_us ? glet_histogram_new(err) : NULL;
-    return stream->send_lag_us ? 0 : -1;
-}
-
-static int make_streams(struct load *load, const struct load_values *values, struct glet_error *err)
-{
-    const struct glet_workload *workload = load->workload;
-    load->streams = glet_alloc(workload->model_count, sizeof *load->streams, err);
-    if (!load->streams)
+    const struct glet_list *targets = &load->values->targets;
+    load->urls = glet_alloc(targets->count, sizeof *load->urls, err);
+    load->nodes = load->urls ? glet_alloc(targets->count, sizeof *load->nodes, err) : NULL;
+    load->copies = load->nodes ? glet_alloc(targets->count, sizeof *load->copies, err) : NULL;
+    if (!load->copies)
         return -1;
-    struct glet_random random = glet_random_seeded((uint64_t)values->seed);
-    for (size_t i = 0; i < workload->model_count; i++) {
-        const struct glet_workload_model *model = &workload->models[i];
-        if (model->rate_rps <= 0 && model->arrival != GLET_ARRIVAL_TRACE)
+    load->target_count = targets->count;
+    for (size_t t = 0; t < targets->count; t++) {
+        const char *text = targets->items[t], *equals = strchr(text, '=');
+        load->urls[t] = equals ? equals + 1 : text;
+        if (!equals)
             continue;
-        struct glet_stream *stream = &load->streams[load->stream_count++];
-        if (make_stream(stream, model, values, glet_random_split(&random, i), err) < 0)
+        load->copies[t] = glet_format(err, "%.*s", (int)(equals - text), text);
+        if (!load->copies[t])
             return -1;
+        load->nodes[t] = load->copies[t];
     }
-    if (load->stream_count == 0)
-        return glet_error_set(err, GLET_ERR_INPUT, "%s: no model has a rate", workload->path);
     return 0;
 }
 
@@ -211,64 +206,154 @@ static void show_progress(void *user, double elapsed_s, size_t open_calls)
 {
     const struct load *load = user;
     uint64_t offered = 0, in_slo = 0;
-    for (size_t i = 0; i < load->stream_count; i++) {
-        offered += load->streams[i].counts.offered;
-        in_slo += load->streams[i].counts.in_slo;
+    for (size_t i = 0; i < load->set.stream_count; i++) {
+        const struct glet_stream *stream = &load->set.streams[i];
+        if (stream->kind == GLET_STREAM_STAGE)
+            continue;
+        offered += stream->counts.offered;
+        in_slo += stream->counts.in_slo;
     }
-    fprintf(stderr, "\r\033[K%.0f s: %ju measured, %.2f %% in SLO, %zu open", elapsed_s,
-            (uintmax_t)offered, offered ? 100 * (double)in_slo / (double)offered : 100.0,
-            open_calls);
+    fprintf(stderr, "\r\033[K%.3g x the rates, %.0f s: %ju measured, %.2f %% in SLO, %zu open",
+            load->shown_scale, elapsed_s, (uintmax_t)offered,
+            offered ? 100 * (double)in_slo / (double)offered : 100.0, open_calls);
 }
 
-static int run_load(struct load *load, const struct load_values *values,
-                    struct glet_load_result *result, struct glet_error *err)
+/* One run at a factor on the rates; its outcome stays in load->set. */
+static int run_at(struct load *load, double rate_scale, struct glet_load_result *result,
+                  struct glet_error *err)
 {
+    static const enum glet_process processes[] = {
+        [ARRIVAL_POISSON] = GLET_PROCESS_POISSON,
+        [ARRIVAL_UNIFORM] = GLET_PROCESS_UNIFORM,
+        [ARRIVAL_BURST] = GLET_PROCESS_BURST,
+    };
+    const struct load_values *values = load->values;
     bool live = !values->quiet && glet_terminal(STDERR_FILENO);
+    const struct glet_load_schedule schedule = {
+        .seed = (uint64_t)values->seed,
+        .rate_scale = rate_scale,
+        .override_process = values->arrival != ARRIVAL_WORKLOAD,
+        .process = processes[values->arrival],
+        .burstiness = values->burstiness,
+    };
     const struct glet_load_options run = {.warmup_us = values->warmup_us,
                                           .duration_us = values->duration_us,
                                           .timeout_us = values->timeout_us,
                                           .stop = &interrupted,
                                           .progress = live ? show_progress : NULL,
                                           .user = load};
-    int rc = glet_load_run(load->client, load->streams, load->stream_count, &run, result, err);
+    glet_load_set_fini(&load->set);
+    load->shown_scale = rate_scale;
+    if (glet_load_set_init(&load->set, load->workload, load->models, &schedule, err) < 0)
+        return -1;
+    int rc =
+        glet_load_run(load->client, load->set.streams, load->set.stream_count, &run, result, err);
     if (live)
         fputs("\r\033[K", stderr);
     return rc;
+}
+
+/* Runs trials; leaves the best one's outcome in load->set and its factor in report->rate_scale. */
+static int find_max(struct load *load, struct glet_load_report *report,
+                    struct glet_load_result *result, struct glet_error *err)
+{
+    struct glet_search search = glet_search_begin(load->values->rate_scale);
+    struct glet_load_set best = {NULL, 0};
+    struct glet_load_result best_result = {0};
+    while (!search.done && !interrupted) {
+        report->rate_scale = search.next;
+        if (run_at(load, search.next, result, err) < 0) {
+            glet_load_set_fini(&best);
+            return -1;
+        }
+        bool held = glet_load_set_meets_slo(&load->set) && !interrupted;
+        if (!load->values->quiet)
+            fprintf(stderr, "%.4g x the rates: %s\n", search.next, held ? "held" : "missed");
+        if (held) {
+            glet_load_set_fini(&best);
+            best = load->set;
+            best_result = *result;
+            load->set = (struct glet_load_set){NULL, 0};
+        }
+        glet_search_tell(&search, held);
+    }
+    report->searched = true;
+    report->missed_scale = search.missed;
+    if (search.held <= 0) /* report the run that missed at the smallest factor */
+        return 0;
+    glet_load_set_fini(&load->set);
+    load->set = best;
+    *result = best_result;
+    report->rate_scale = search.held;
+    return 0;
+}
+
+static int write_hdr(const struct load *load, struct glet_error *err)
+{
+    for (size_t i = 0; i < load->set.stream_count; i++) {
+        const struct glet_stream *stream = &load->set.streams[i];
+        GLET_CLEANUP(glet_output_discard) struct glet_output output = {NULL, NULL, NULL};
+        if (stream->kind == GLET_STREAM_STAGE)
+            continue;
+        GLET_CLEANUP(glet_cleanup_free)
+        char *path = glet_format(err, "%s.%s.hgrm", load->values->hdr, stream->name);
+        if (!path || glet_output_open(&output, path, err) < 0 ||
+            glet_load_hdr_write(stream->latency_us, output.stream, err) < 0 ||
+            glet_output_commit(&output, err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int prepare(struct load *load, const char *workload_path, struct glet_error *err)
+{
+    const struct load_values *values = load->values;
+    if (values->duration_us == 0)
+        return glet_error_set(err, GLET_ERR_USAGE, "--duration must be above 0");
+    if (values->timeout_us == 0)
+        return glet_error_set(err, GLET_ERR_USAGE, "--timeout must be above 0");
+    if (glet_workload_load(workload_path, &load->workload, err) < 0 ||
+        (values->trace && glet_load_replay(load->workload, values->trace, err) < 0) ||
+        split_targets(load, err) < 0 ||
+        glet_load_models_new(load->workload, load->target_count, &load->models, err) < 0)
+        return -1;
+    size_t model_count = load->workload->model_count;
+    if (values->plan && glet_load_weigh(load->models, model_count, values->plan, load->nodes,
+                                        load->target_count, err) < 0)
+        return -1;
+    const struct glet_client_options client = {.max_connections = (size_t)values->connections};
+    if (glet_client_open(load->urls, load->target_count, &client, &load->client, err) < 0)
+        return -1;
+    return glet_load_prepare(load->client, load->target_count, load->models, model_count,
+                             values->wait_us, (uint64_t)values->seed, err);
 }
 
 static int run_command(const void *values_void, const struct glet_list *arguments,
                        struct glet_error *err)
 {
     const struct load_values *values = values_void;
-    GLET_CLEANUP(close_load) struct load load = {0};
-    if (values->duration_us == 0)
-        return glet_error_set(err, GLET_ERR_USAGE, "--duration must be above 0");
-    if (glet_workload_load(arguments->items[0], &load.workload, err) < 0 ||
-        make_streams(&load, values, err) < 0)
-        return -1;
-    const struct glet_client_options client = {.max_connections = (size_t)values->connections};
-    if (glet_client_open(values->targets.items, values->targets.count, &client, &load.client, err) <
-        0)
-        return -1;
-    if (glet_load_prepare(load.client, values->targets.count, load.streams, load.stream_count,
-                          values->wait_us, (uint64_t)values->seed, err) < 0)
+    GLET_CLEANUP(close_load) struct load load = {.values = values};
+    if (prepare(&load, arguments->items[0], err) < 0)
         return -1;
     struct sigaction action = {.sa_handler = interrupt, .sa_flags = (int)SA_RESETHAND};
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
     struct glet_load_result result;
-    if (run_load(&load, values, &result, err) < 0)
-        return -1;
-    const struct glet_load_report report = {.streams = load.streams,
-                                            .stream_count = load.stream_count,
-                                            .result = &result,
-                                            .warmup_s = (double)values->warmup_us / 1e6,
-                                            .seed = (uint64_t)values->seed};
-    int rc = values->format == FORMAT_JSON ? glet_load_report_json(&report, stdout, err)
+    struct glet_load_report report = {.set = &load.set,
+                                      .result = &result,
+                                      .warmup_s = (double)values->warmup_us / 1e6,
+                                      .seed = (uint64_t)values->seed,
+                                      .rate_scale = values->rate_scale};
+    int rc = values->find_max ? find_max(&load, &report, &result, err)
+                              : run_at(&load, values->rate_scale, &result, err);
+    if (rc == 0 && values->hdr)
+        rc = write_hdr(&load, err);
+    if (rc == 0)
+        rc = values->format == FORMAT_JSON ? glet_load_report_json(&report, stdout, err)
                                            : glet_load_report_table(&report, stdout, err);
     if (rc < 0)
         return -1;
-    return glet_load_report_meets_slo(&report) ? 0 : 1;
+    return glet_load_set_meets_slo(&load.set) ? 0 : 1;
 }
 
 static const struct glet_example examples[] = {
@@ -276,6 +361,10 @@ static const struct glet_example examples[] = {
      "gpulet-load workload.yaml --target http://127.0.0.1:8000"},
     {"Does it hold at 1.2 times the rates, with bursts?",
      "gpulet-load workload.yaml --rate-scale 1.2 --arrival burst --duration 2m"},
+    {"How much more could it take?",
+     "gpulet-load workload.yaml --find-max --duration 20s --warmup 2s"},
+    {"Two nodes, each with its share of the plan:",
+     "gpulet-load workload.yaml --plan plan.yaml -t node-a=http://a:8000 -t node-b=http://b:8000"},
     {NULL, NULL},
 };
 
@@ -292,9 +381,13 @@ int main(int argc, char **argv)
         .description =
             "The load is open loop: requests are sent at times that depend on the seed alone, "
             "however slow the answers are, and each latency counts from the intended time. A "
-            "request that is refused, late or lost counts against the SLO.",
+            "request that is refused, late or lost counts against the SLO.\n\nApps are played too: "
+            "the stages of each app request follow each other as the workload says, and the "
+            "app's latency runs from its intended time to the end of its last stage.\n\nRequests "
+            "are KServe v2 binary tensors of random values, made from the metadata that the "
+            "server gives for each model.",
         .examples = examples,
-        .exit_no = "the percentile of an SLO was missed",
+        .exit_no = "The percentile of an SLO was missed (with --find-max: at every factor tried).",
         .values_bytes = sizeof(struct load_values),
         .run = run_command,
     };
