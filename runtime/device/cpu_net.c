@@ -113,6 +113,12 @@ int glet_cpu_net_step(struct glet_cpu_net *net, size_t i, int used, struct glet_
     return run_step(net, &net->lanes[0], (long)(i / steps), i % steps, err);
 }
 
+const char *glet_cpu_net_step_name(const struct glet_cpu_net *net, size_t i)
+{
+    return glet_cpu_program_step_name(
+        net->lanes[0].program, i % glet_cpu_program_step_count(net->lanes[0].program));
+}
+
 int glet_cpu_net_run(struct glet_cpu_net *net, int used, struct glet_error *err)
 {
     size_t steps = glet_cpu_net_step_count(net, used);
