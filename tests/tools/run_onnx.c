@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * run_onnx MODEL.onnx BATCH THREADS FOLDER: runs a batch with inputs FOLDER/input_<i>.bin (raw, row-major)
- * and writes FOLDER/output_<i>.bin. For comparing with other engines; see tests/e2e/.
+ * run_onnx MODEL.onnx BATCH THREADS FOLDER: runs a batch with inputs FOLDER/input_<i>.bin (raw,
+ * row-major) and writes FOLDER/output_<i>.bin. For comparing with other engines; see tests/e2e/.
  */
 #include "common/error.h"
 #include "runtime/device/cpu_net.h"
@@ -19,9 +19,9 @@ static int read_all(const char *folder, size_t i, void *data, size_t size_bytes,
     size_t got = in ? fread(data, 1, size_bytes, in) : 0;
     if (in)
         fclose(in);
-    return got == size_bytes ? 0
-                             : glet_error_set(err, GLET_ERR_IO, "%s: %zu of %zu bytes", path, got,
-                                              size_bytes);
+    return got == size_bytes
+               ? 0
+               : glet_error_set(err, GLET_ERR_IO, "%s: %zu of %zu bytes", path, got, size_bytes);
 }
 
 static int write_all(const char *folder, size_t i, const void *data, size_t size_bytes,
