@@ -1,0 +1,374 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * All ways to fill one GPU, reduced to what they can serve; then all ways to take at most three.
+ *
+ * A configuration is kept as its capacity per model and, with apps, its worst latency bound per
+ * model. One that another of the same type beats in every respect is dropped (exactly: no
+ * tolerance). Everything else is enumeration.
+ */
+#include "tests/property/planner/brute_force.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define UNITS_MAX   4
+#define BATCH_MAX   4
+#define LETS_MAX    3
+#define ATOMS_MAX   512
+#define CONFIGS_MAX 3000
+#define SLACK       1e-9
+
+struct atom { /* a gpu-let: batch of each model, 0 = absent */
+    int units, batch[BRUTE_MODELS];
+};
+
+struct config {
+    int type; /* index into workload->gpus */
+    double capacity_rps[BRUTE_MODELS], worst_ms[BRUTE_MODELS];
+};
+
+struct brute {
+    const struct glet_workload *workload;
+    const struct glet_profile *profile;
+    enum glet_objective objective;
+    int models;
+    bool clip; /* capacities beyond the demand are worth nothing */
+    double demand_rps[BRUTE_MODELS];
+    const struct glet_profile_latency *row[2][BRUTE_MODELS][UNITS_MAX + 1][BATCH_MAX + 1];
+    struct atom atoms[ATOMS_MAX];
+    int atom_count;
+    struct config *configs;
+    long config_count;
+    bool too_large;
+};
+
+static bool at_most(double a, double b)
+{
+    return a <= b + SLACK * fabs(b);
+}
+
+static double or_zero(double x)
+{
+    return isnan(x) ? 0 : x;
+}
+
+static double term(double k, double util)
+{
+    return isnan(util) ? fmax(k, 0) : k * util;
+}
+
+struct who {
+    int model, batch, units;
+};
+
+static double slowdown(const struct brute *b, int device, struct who v, struct who o)
+{
+    double measured = NAN;
+    for (size_t i = 0; i < b->profile->corun_count; i++) {
+        const struct glet_profile_corun *c = &b->profile->corun[i];
+        if ((int)c->device != device)
+            continue;
+        if ((int)c->model_a == v.model && c->batch_a == v.batch && c->units_a == v.units &&
+            (int)c->model_b == o.model && c->batch_b == o.batch && c->units_b == o.units)
+            measured = fmax(measured, c->slowdown_a);
+        if ((int)c->model_b == v.model && c->batch_b == v.batch && c->units_b == v.units &&
+            (int)c->model_a == o.model && c->batch_a == o.batch && c->units_a == o.units)
+            measured = fmax(measured, c->slowdown_b);
+    }
+    if (!isnan(measured))
+        return measured;
+    for (size_t i = 0; i < b->profile->interference_count; i++) {
+        const struct glet_profile_interference *k = &b->profile->interference[i];
+        if ((int)k->device != device)
+            continue;
+        const struct glet_profile_latency *x = b->row[device][v.model][v.units][v.batch];
+        const struct glet_profile_latency *y = b->row[device][o.model][o.units][o.batch];
+        return k->constant + k->margin + term(k->l2_self, x->l2_util) +
+               term(k->l2_other, y->l2_util) + term(k->dram_self, x->dram_util) +
+               term(k->dram_other, y->dram_util);
+    }
+    return 1;
+}
+
+static double factor(const struct brute *b, int device, const struct atom *lets, int count, int i,
+                     int m)
+{
+    double worst = 1;
+    if (!b->workload->options.interference)
+        return worst;
+    for (int j = 0; j < count; j++)
+        for (int o = 0; j != i && o < b->models; o++)
+            if (lets[j].batch[o])
+                worst = fmax(worst,
+                             slowdown(b, device, (struct who){m, lets[i].batch[m], lets[i].units},
+                                      (struct who){o, lets[j].batch[o], lets[j].units}));
+    return worst;
+}
+
+static bool sizes_fit(const struct glet_profile_device *device, const struct atom *lets, int count)
+{
+    int sum = 0, have[UNITS_MAX + 1] = {0};
+    for (int i = 0; i < count; i++) {
+        sum += lets[i].units;
+        have[lets[i].units]++;
+    }
+    bool fits = device->layout_count == 0;
+    for (size_t l = 0; l < device->layout_count && !fits; l++) {
+        int left[UNITS_MAX + 1] = {0};
+        for (size_t s = 0; s < device->layouts[l].size_count; s++)
+            left[device->layouts[l].sizes_units[s]]++;
+        fits = true;
+        for (int u = 0; u <= UNITS_MAX; u++)
+            fits = fits && have[u] <= left[u];
+    }
+    return fits && sum <= device->units && count <= device->max_gpulets;
+}
+
+static bool memory_fits(const struct brute *b, int device, const struct atom *lets, int count)
+{
+    const struct glet_profile_device *d = &b->profile->devices[device];
+    bool shared =
+        d->mechanism == GLET_MECHANISM_GREEN_CONTEXT || d->mechanism == GLET_MECHANISM_CPU;
+    bool hosted[BRUTE_MODELS] = {false};
+    double sum = 0;
+    for (int i = 0; i < count; i++) {
+        sum += or_zero(d->context_mib);
+        for (int m = 0; m < b->models; m++) {
+            if (!lets[i].batch[m])
+                continue;
+            sum += or_zero(b->row[device][m][lets[i].units][lets[i].batch[m]]->activation_mib);
+            if (!shared || !hosted[m])
+                sum += or_zero(b->profile->models[m].memory_mib);
+            hosted[m] = true;
+        }
+    }
+    return at_most(sum, d->memory_mib);
+}
+
+/* Fills out; false when a latency bound or the memory does not hold. */
+static bool evaluate(const struct brute *b, int type, int device, const struct atom *lets,
+                     int count, struct config *out)
+{
+    *out = (struct config){.type = type};
+    for (int i = 0; i < count; i++) {
+        double exec[BRUTE_MODELS] = {0}, duty = 0;
+        for (int m = 0; m < b->models; m++) {
+            if (!lets[i].batch[m])
+                continue;
+            exec[m] = b->row[device][m][lets[i].units][lets[i].batch[m]]->p50_ms *
+                      factor(b, device, lets, count, i, m);
+            duty += exec[m];
+        }
+        for (int m = 0; m < b->models; m++) {
+            if (!lets[i].batch[m])
+                continue;
+            double slo_ms = b->workload->models[m].slo_ms;
+            if (slo_ms > 0 && !at_most(duty + exec[m], slo_ms))
+                return false;
+            out->worst_ms[m] = fmax(out->worst_ms[m], duty + exec[m]);
+            out->capacity_rps[m] += 1000 * lets[i].batch[m] / duty;
+        }
+    }
+    for (int m = 0; b->clip && m < b->models; m++)
+        out->capacity_rps[m] = fmin(out->capacity_rps[m], b->demand_rps[m]);
+    return memory_fits(b, device, lets, count);
+}
+
+static bool dominates(const struct brute *b, const struct config *x, const struct config *y)
+{
+    if (x->type != y->type)
+        return false;
+    for (int m = 0; m < b->models; m++)
+        if (x->capacity_rps[m] < y->capacity_rps[m] ||
+            (b->workload->app_count && x->worst_ms[m] > y->worst_ms[m]))
+            return false;
+    return true;
+}
+
+static void keep(struct brute *b, const struct config *config)
+{
+    for (long i = 0; i < b->config_count; i++)
+        if (dominates(b, &b->configs[i], config))
+            return;
+    long kept = 0;
+    for (long i = 0; i < b->config_count; i++)
+        if (!dominates(b, config, &b->configs[i]))
+            b->configs[kept++] = b->configs[i];
+    b->config_count = kept;
+    if (b->config_count == CONFIGS_MAX)
+        b->too_large = true;
+    else
+        b->configs[b->config_count++] = *config;
+}
+
+/* Adds gpu-lets from atom `first` on to lets[0..count). */
+static void fill(struct brute *b, int type, int device, struct atom *lets, int count, int first)
+{
+    struct config config;
+    if (count > 0) {
+        /* A gpu-let that breaks its SLO here breaks it with more neighbours as well. */
+        if (!evaluate(b, type, device, lets, count, &config))
+            return;
+        if (sizes_fit(&b->profile->devices[device], lets, count))
+            keep(b, &config);
+    }
+    int used = 0;
+    for (int i = 0; i < count; i++)
+        used += lets[i].units;
+    for (int a = first; a < b->atom_count && count < LETS_MAX && !b->too_large; a++) {
+        if (used + b->atoms[a].units > b->profile->devices[device].units)
+            continue;
+        lets[count] = b->atoms[a];
+        fill(b, type, device, lets, count + 1, a);
+    }
+}
+
+/* Every gpu-let whose points exist on the device and whose models have demand. */
+static void list_atoms(struct brute *b, int device)
+{
+    b->atom_count = 0;
+    for (int units = 1; units <= b->profile->devices[device].units; units++)
+        for (int x = 0; x <= BATCH_MAX; x++)
+            for (int y = 0; y <= (b->models > 1 ? BATCH_MAX : 0); y++)
+                for (int z = 0; z <= (b->models > 2 ? BATCH_MAX : 0); z++) {
+                    struct atom atom = {units, {x, y, z}};
+                    bool exists = x + y + z > 0;
+                    for (int m = 0; m < b->models && exists; m++)
+                        exists = atom.batch[m] == 0 ||
+                                 (b->demand_rps[m] > 0 && b->row[device][m][units][atom.batch[m]]);
+                    if (exists && b->atom_count < ATOMS_MAX)
+                        b->atoms[b->atom_count++] = atom;
+                }
+}
+
+static bool apps_ok(const struct brute *b, const struct config *const *chosen, int count)
+{
+    double worst[BRUTE_MODELS] = {0};
+    for (int i = 0; i < count; i++)
+        for (int m = 0; m < b->models; m++)
+            worst[m] = fmax(worst[m], chosen[i]->worst_ms[m]);
+    for (size_t a = 0; a < b->workload->app_count; a++) {
+        const struct glet_workload_app *app = &b->workload->apps[a];
+        double end[BRUTE_MODELS] = {0}, longest = 0;
+        for (size_t s = 0; s < app->stage_count; s++) {
+            for (size_t i = 0; i < app->stages[s].after_count; i++)
+                end[s] = fmax(end[s], end[app->stages[s].after[i]]);
+            end[s] += worst[app->stages[s].model];
+            longest = fmax(longest, end[s]);
+        }
+        if (!at_most(longest, app->slo_ms))
+            return false;
+    }
+    return true;
+}
+
+struct search {
+    const struct brute *b;
+    const struct config *chosen[BRUTE_GPUS];
+    int size; /* GPUs to take */
+    double best;
+    bool found;
+};
+
+static double scale_of(const struct brute *b, const struct config *const *chosen, int count)
+{
+    double scale = INFINITY;
+    for (int m = 0; m < b->models; m++) {
+        double sum = 0;
+        for (int i = 0; i < count; i++)
+            sum += chosen[i]->capacity_rps[m];
+        if (b->demand_rps[m] > 0)
+            scale = fmin(scale, sum / b->demand_rps[m]);
+    }
+    return scale;
+}
+
+static void judge(struct search *s)
+{
+    const struct brute *b = s->b;
+    int used[2] = {0, 0};
+    double cost = 0, scale = scale_of(b, s->chosen, s->size);
+    for (int i = 0; i < s->size; i++) {
+        const struct glet_workload_gpu *gpu = &b->workload->gpus[s->chosen[i]->type];
+        cost += gpu->cost_per_hour;
+        if (++used[s->chosen[i]->type] > gpu->count && gpu->count >= 0)
+            return;
+    }
+    bool rate = b->objective == GLET_MAX_RATE;
+    double value = rate ? scale : b->objective == GLET_MIN_COST ? cost : s->size;
+    if ((rate ? scale <= 0 : !at_most(1, scale)) || (s->found && (rate ? value <= s->best : value >= s->best)))
+        return;
+    if (!apps_ok(b, s->chosen, s->size))
+        return;
+    s->found = true;
+    s->best = value;
+}
+
+static void take(struct search *s, int depth, long first)
+{
+    if (depth == s->size) {
+        judge(s);
+        return;
+    }
+    for (long i = first; i < s->b->config_count; i++) {
+        s->chosen[depth] = &s->b->configs[i];
+        take(s, depth + 1, i);
+        if (s->found && s->b->objective == GLET_MIN_GPUS)
+            return;
+    }
+}
+
+static void index_rows(struct brute *b)
+{
+    for (size_t i = 0; i < b->profile->latency_count; i++) {
+        const struct glet_profile_latency *row = &b->profile->latency[i];
+        b->row[row->device][row->model][row->units][row->batch] = row;
+    }
+}
+
+static bool any_demand(const struct brute *b)
+{
+    for (int m = 0; m < b->models; m++)
+        if (b->demand_rps[m] > 0)
+            return true;
+    return false;
+}
+
+struct brute_answer brute_solve(const struct brute_instance *instance)
+{
+    struct brute b = {.workload = instance->fixture.workload,
+                      .profile = instance->fixture.profile,
+                      .objective = instance->objective,
+                      .models = (int)instance->fixture.workload->model_count,
+                      .clip = instance->objective != GLET_MAX_RATE,
+                      .configs = calloc(CONFIGS_MAX, sizeof(struct config))};
+    struct brute_answer out = {BRUTE_INFEASIBLE, 0, 0};
+    bool limited = true;
+    for (int m = 0; m < b.models; m++)
+        b.demand_rps[m] = glet_workload_demand_rps(b.workload, (size_t)m);
+    index_rows(&b);
+    for (int t = 0; t < (int)b.workload->gpu_count; t++) {
+        int device = glet_profile_find_device(b.profile, b.workload->gpus[t].type);
+        struct atom lets[LETS_MAX];
+        limited = limited && b.workload->gpus[t].count >= 0;
+        list_atoms(&b, device);
+        fill(&b, t, device, lets, 0, 0);
+    }
+    out.configurations = b.config_count;
+    double most = pow((double)b.config_count, BRUTE_GPUS) / 6;
+    struct search s = {.b = &b};
+    if (b.too_large || most > 3e7) {
+        out.status = BRUTE_TOO_LARGE;
+    } else if (!any_demand(&b)) {
+        out = (struct brute_answer){BRUTE_FOUND, b.objective == GLET_MAX_RATE ? INFINITY : 0, 0};
+    } else {
+        for (s.size = 1; s.size <= BRUTE_GPUS && !(s.found && b.objective == GLET_MIN_GPUS);
+             s.size++)
+            take(&s, 0, 0);
+        out.value = s.best;
+        out.status = s.found ? BRUTE_FOUND : limited ? BRUTE_INFEASIBLE : BRUTE_MORE;
+    }
+    free(b.configs);
+    return out;
+}
