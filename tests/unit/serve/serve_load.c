@@ -80,7 +80,7 @@ static void *submit_stream(void *user)
     int index = glet_service_find_model(stream.load->service, stream.model->name);
     uint64_t gap_us = (uint64_t)(1e6 / stream.model->rate_rps), next_us = glet_clock_us();
     unsigned char seed = 0;
-    while (!atomic_load(&stream.load->stop)) {
+    do {
         struct shot *shot = make_shot(stream.load->service, index, stream.model->rows, seed++);
         shot->load = stream.load;
         shot->model = stream.model;
@@ -89,7 +89,7 @@ static void *submit_stream(void *user)
         glet_service_submit(stream.load->service, &shot->request);
         next_us += gap_us;
         glet_clock_sleep_until_us(next_us);
-    }
+    } while (!atomic_load(&stream.load->stop));
     return NULL;
 }
 

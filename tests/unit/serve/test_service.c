@@ -193,12 +193,15 @@ static void a_wrong_plan_changes_nothing(void **state)
     nothing_is_left();
 }
 
-static void wait_ready(struct glet_service *service)
+static void wait_rebuilt(struct glet_service *service, uint64_t times)
 {
-    for (int i = 0; !glet_service_ready(service); i++) {
-        assert_true(i < 5000);
+    struct glet_service_events events = {0};
+    for (int i = 0; events.rebuilds < times; i++) {
+        assert_true(i < 10000);
         usleep(1000);
+        glet_service_events(service, &events);
     }
+    assert_true(glet_service_ready(service));
 }
 
 static void a_failing_device_costs_no_answer(void **state)
@@ -210,9 +213,7 @@ static void a_failing_device_costs_no_answer(void **state)
     for (int i = 0; i < 10; i++) {
         usleep(100000);
         glet_fake_faults.fail_runs = 1;
-        while (glet_fake_faults.fail_runs > 0)
-            usleep(1000);
-        wait_ready(service);
+        wait_rebuilt(service, (uint64_t)i + 1);
     }
     load_stop(&load);
     for (size_t i = 0; i < load.model_count; i++) {
@@ -240,13 +241,7 @@ static void a_hanging_device_is_noticed_and_replaced(void **state)
     usleep(100000);
     glet_fake_faults.release = false;
     glet_fake_faults.hang_runs = 1;
-    struct glet_service_events events = {0};
-    for (int i = 0; events.rebuilds == 0; i++) {
-        assert_true(i < 10000);
-        usleep(1000);
-        glet_service_events(service, &events);
-    }
-    wait_ready(service);
+    wait_rebuilt(service, 1);
     usleep(100000);
     load_stop(&load);
     for (size_t i = 0; i < load.model_count; i++) {
