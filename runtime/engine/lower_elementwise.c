@@ -92,6 +92,9 @@ int glet_lower_binary(struct glet_bind *b, const struct glet_model_node *node)
 {
     enum glet_binary kind = (enum glet_binary)node->op->variant;
     int result = glet_in(b, node, 0);
+    bool floating = glet_dtype_is_float(glet_bind_tensor(b, result)->dtype);
+    if (kind == GLET_MOD && floating != (glet_attr_int(node, "fmod", 0) != 0))
+        return glet_refuse(b, "a remainder with that sign");
     for (int i = 1; i < node->input_count && result >= 0; i++) {
         int operand = glet_in(b, node, i);
         if (operand < 0)
@@ -135,5 +138,10 @@ int glet_lower_cast(struct glet_bind *b, const struct glet_model_node *node)
 
 int glet_lower_identity(struct glet_bind *b, const struct glet_model_node *node)
 {
+    /* Dropout's training_mode */
+    double training = 0.0;
+    int mode = glet_in(b, node, 2);
+    if (mode >= 0 && (!glet_bind_uniform(b, mode, &training) || training > 0.0))
+        return glet_refuse(b, "training");
     return glet_out(b, node, 0, glet_in(b, node, 0));
 }
