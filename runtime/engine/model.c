@@ -61,6 +61,7 @@ static struct glet_model *create(const char *path, const struct glet_model_optio
     model->path = glet_strdup(path, err);
     model->name =
         options && options->name ? glet_strdup(options->name, err) : default_name(path, err);
+    model->no_batch = options && options->no_batch;
     if (!model->path || !model->name)
         return NULL;
     model->arena = glet_arena_new();
@@ -119,9 +120,11 @@ static int fill_missing(struct glet_model *model, const struct glet_model_option
     return 0;
 }
 
-static int request_bytes(struct glet_model_io *io, struct glet_error *err)
+static int request_bytes(const struct glet_model *model, struct glet_model_io *io,
+                         struct glet_error *err)
 {
-    int64_t bytes = glet_shape_bytes(io->dtype, io->dims + 1, io->rank - 1, err);
+    int first = model->no_batch ? 0 : 1;
+    int64_t bytes = glet_shape_bytes(io->dtype, io->dims + first, io->rank - first, err);
     if (bytes < 0)
         return glet_error_context(err, "\"%s\"", io->name);
     io->bytes = (size_t)bytes;
@@ -135,7 +138,7 @@ static int take_outputs(struct glet_model *model, const struct glet_graph *graph
     for (size_t i = 0; i < model->output_count; i++) {
         const struct glet_tensor *tensor = &graph->tensors[graph->outputs[i]];
         struct glet_model_io *io = &model->outputs[i];
-        if (tensor->rank < 1 || tensor->dims[0] != graph->batch)
+        if (!model->no_batch && (tensor->rank < 1 || tensor->dims[0] != graph->batch))
             return glet_error_set(err, GLET_ERR_UNSUPPORTED,
                                   "output \"%s\": its first dimension is not the batch", io->name);
         io->dtype = tensor->dtype;
@@ -143,7 +146,7 @@ static int take_outputs(struct glet_model *model, const struct glet_graph *graph
         memcpy(io->dims, tensor->dims, sizeof io->dims);
         if (model->batch_free)
             io->dims[0] = GLET_DIM_BATCH;
-        if (request_bytes(io, err) < 0)
+        if (request_bytes(model, io, err) < 0)
             return -1;
     }
     return 0;
@@ -172,7 +175,7 @@ static int check_free_batch(const struct glet_model *model, struct glet_error *e
 static int prove(struct glet_model *model, struct glet_error *err)
 {
     for (size_t i = 0; i < model->input_count; i++) {
-        if (request_bytes(&model->inputs[i], err) < 0)
+        if (request_bytes(model, &model->inputs[i], err) < 0)
             return -1;
     }
     struct glet_graph *graph;

@@ -23,6 +23,8 @@ struct glet_model_options {
     bool random_weights; /* fill weights that the file names but does not hold; else an error */
     uint64_t seed;       /* of those weights; scaled so that activations stay finite */
     const char *name;    /* NULL = the file's name without folder and ".onnx" */
+    bool no_batch;       /* for tests of single operators: no dimension is a batch. The model is one
+                            of batch 1, and glet_model_io.bytes is of the whole tensor */
 };
 
 struct glet_model_io {

@@ -144,7 +144,7 @@ static int take_type(struct resolver *r, const glet_onnx_Value *value, struct gl
                               "input \"%s\": not a tensor of a supported type", io->name);
     io->dtype = (enum glet_dtype)dtype;
     uint32_t rank = type->has_shape ? type->shape.dim.count : 0;
-    if (rank < 1 || rank > GLET_MAX_RANK)
+    if (rank < (r->model->no_batch ? 0 : 1) || rank > GLET_MAX_RANK)
         return glet_error_set(
             r->err, GLET_ERR_UNSUPPORTED,
             "input \"%s\": %u dimensions; 1 to %d are supported, the first is the "
@@ -195,6 +195,10 @@ static int take_inputs(struct resolver *r)
 static int agree_on_batch(struct resolver *r)
 {
     struct glet_model *model = r->model;
+    if (model->no_batch) {
+        model->fixed_batch = 1;
+        return 0;
+    }
     int64_t batch = model->inputs[0].dims[0];
     for (size_t i = 1; i < model->input_count; i++) {
         if (model->inputs[i].dims[0] != batch)

@@ -44,7 +44,7 @@ struct glet_model {
     int *input_values, *output_values;
     size_t input_count, output_count;
     const char *batch_symbol; /* name of the free batch dimension; NULL = unnamed or fixed */
-    bool batch_free;
+    bool batch_free, no_batch;
     int fixed_batch;
     size_t weight_bytes;
     void *random_weights; /* anonymous memory */
