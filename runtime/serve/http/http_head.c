@@ -65,15 +65,22 @@ static enum glet_http_method method_of(struct glet_slice name)
     return GLET_HTTP_OTHER;
 }
 
+static bool is_host_byte(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || is_digit(c) ||
+           (c && strchr(".-_:[]", c));
+}
+
 /* origin-form, and absolute-form, which every server must accept (RFC 9112, 3.2.2). */
 static bool split_target(struct glet_slice target, struct glet_http_head *out)
 {
     const char *at = target.data, *end = target.data + target.length;
     if (target.length > 7 && strncasecmp(at, "http://", 7) == 0) {
         at += 7;
-        while (at < end && *at != '/' && *at != '?')
+        const char *host = at;
+        while (at < end && is_host_byte(*at))
             at++;
-        if (at == end || *at == '?')
+        if (at == host)
             return false;
     }
     if (at == end || *at != '/')
@@ -91,7 +98,7 @@ static int parse_request_line(struct cursor *in, struct glet_http_head *out, con
         return refuse(400, "malformed request line", reason);
     out->method = method_of(out->method_name);
     const char *begin = in->at;
-    while (in->at < in->end && (unsigned char)*in->at > ' ' && *in->at != 0x7f)
+    while (in->at<in->end && * in->at> ' ' && *in->at < 0x7f && *in->at != '#')
         in->at++;
     struct glet_slice target = slice_between(begin, in->at);
     if (target.length == 0 || !take_text(in, " ") || !take_text(in, "HTTP/"))

@@ -206,9 +206,9 @@ size_t glet_number_from_float(float value, char *out)
     if (signbit(value))
         out[n++] = '-';
     value = fabsf(value);
-    if (value == 0) {
-        out[n] = '0';
-        return n + 1;
+    if (value == 0) { /* "-0" would be read as an integer, which has no sign of zero */
+        memcpy(out + n, "0.0", 3);
+        return n ? n + 3 : 1;
     }
     if (value < 1e-13F || value > 1e21F) /* beyond exact powers of ten: rare, so slow */
         return n + (size_t)snprintf(out + n, GLET_NUMBER_MAX_BYTES - n, "%.9g", (double)value);
