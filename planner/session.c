@@ -156,6 +156,18 @@ static int find_scale(const struct glet_session *session, struct glet_answer *an
     return status;
 }
 
+/* GPUs that the workload has, of types that can be used; -1 = no limit. */
+static long stock_of(const struct glet_problem *problem)
+{
+    long sum = 0;
+    for (int t = 0; t < problem->type_count; t++) {
+        if (problem->types[t].count < 0)
+            return -1;
+        sum += problem->types[t].count;
+    }
+    return sum;
+}
+
 static int solve(const struct glet_session *session, const struct glet_wishes *wishes,
                  struct glet_answer *answer, struct glet_error *err)
 {
@@ -174,7 +186,9 @@ static int solve(const struct glet_session *session, const struct glet_wishes *w
         if (status == 0)
             status = verify(session, answer->plan, err);
     } else {
-        answer->outcome = result.infeasible ? GLET_PLAN_TOO_SMALL : GLET_PLAN_NONE_FOUND;
+        long stock = stock_of(problem);
+        bool too_small = result.infeasible || (stock >= 0 && result.bound.gpus > stock);
+        answer->outcome = too_small ? GLET_PLAN_TOO_SMALL : GLET_PLAN_NONE_FOUND;
         if (!result.limit_hit && problem->objective != GLET_MAX_RATE)
             status = find_scale(session, answer, err);
         if (status == 0 && answer->scale_bound > 0 && answer->scale_bound < 1 &&

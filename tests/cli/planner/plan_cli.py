@@ -1,0 +1,468 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Black-box tests of `plan`: what it prints, where, and how it exits.
+
+usage: plan_cli.py PLAN_PROGRAM SOURCE_ROOT [unittest arguments]
+"""
+import json
+import os
+import random
+import re
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
+import xml.etree.ElementTree as ElementTree
+
+PLAN, ROOT = os.path.abspath(sys.argv[1]), os.path.abspath(sys.argv[2])
+DATA = os.path.join(ROOT, "tests/data/planner")
+CHECKER = os.path.join(ROOT, "tests/support/planner/check_plan.py")
+
+sys.path.insert(0, os.path.dirname(CHECKER))
+import check_plan  # noqa: E402  the checker's YAML subset, to read plans
+
+
+class Case(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.mkdtemp(prefix="plan-cli-")
+        self.addCleanup(shutil.rmtree, self.folder)
+        shutil.copytree(os.path.join(DATA, "small"), self.path("small"))
+        for name in ("workload.yaml", "plan.yaml"):
+            shutil.copy(os.path.join(DATA, name), self.path(name))
+
+    def path(self, name):
+        return os.path.join(self.folder, name)
+
+    def text(self, name):
+        with open(self.path(name)) as file:
+            return file.read()
+
+    def write(self, name, text):
+        with open(self.path(name), "w") as file:
+            file.write(text)
+        return name
+
+    def edit(self, name, *changes):
+        text = self.text(name)
+        for old, new in changes:
+            self.assertIn(old, text)
+            text = text.replace(old, new, 1)
+        return self.write(name, text)
+
+    def run_plan(self, *arguments, status=0, environment=None):
+        done = subprocess.run([PLAN, *arguments], cwd=self.folder, capture_output=True, text=True,
+                              timeout=120, env=dict(os.environ, **(environment or {})))
+        self.assertEqual(done.returncode, status,
+                         "%s\n%s\n%s" % (arguments, done.stdout, done.stderr))
+        return done
+
+    def plan(self, *arguments, **more):
+        return self.run_plan("--slo", "workload.yaml", "--profiles", "small", *arguments, **more)
+
+    def verb(self, verb, *arguments, **more):
+        return self.run_plan(verb, *arguments, "--slo", "workload.yaml", "--profiles", "small",
+                             **more)
+
+
+class Solve(Case):
+    def test_writes_a_plan_that_verify_accepts(self):
+        done = self.plan("-o", "out.yaml")
+        self.assertRegex(done.stdout, r"^fits on \d GPUs?: ")
+        self.assertIn("correct", self.verb("verify", "out.yaml").stdout)
+        self.assertEqual(subprocess.run([sys.executable, CHECKER, "out.yaml", "workload.yaml",
+                                         "small"], cwd=self.folder).returncode, 0)
+
+    def test_same_input_same_bytes(self):
+        self.plan("-o", "one.yaml")
+        self.plan("-o", "two.yaml", "-q")
+        self.assertEqual(self.text("one.yaml"), self.text("two.yaml"))
+        self.assertEqual(self.plan("--format", "yaml").stdout, self.text("one.yaml"))
+
+    def test_json_has_the_plan_file_in_it(self):
+        self.plan("-o", "out.yaml")
+        found = json.loads(self.plan("--format", "json").stdout)
+        self.assertEqual(list(found)[0], "schema")
+        self.assertEqual(found, check_plan.load_yaml(self.path("out.yaml")))
+
+    def test_unserveable_says_which_and_why(self):
+        self.edit("workload.yaml", ("slo_ms: 60", "slo_ms: 10"))
+        done = self.plan(status=1)
+        self.assertIn("does not fit", done.stdout)
+        self.assertIn("workload.yaml:5:", done.stderr)
+        self.assertIn("beta cannot be served: its best reachable latency is 11.55 ms (2 x 5.775 ms "
+                      "at batch 1 in 10 of 10 units of ten), its SLO is 10 ms", done.stderr)
+        found = json.loads(self.plan("--format", "json", status=1).stdout)
+        self.assertEqual(found["outcome"], "unserveable")
+        self.assertEqual(found["reasons"][0]["model"], "beta")
+        self.assertAlmostEqual(found["reasons"][0]["best_latency_ms"], 11.55)
+        self.assertEqual(self.plan("--format", "yaml", status=1).stdout, "")
+
+    def test_equality_of_slo_is_served(self):
+        self.edit("workload.yaml", ("slo_ms: 60", "slo_ms: 11.55"), ("rate_rps: 250", "rate_rps: 9"))
+        self.plan()
+
+    def test_memory_is_a_reason(self):
+        self.edit("workload.yaml", ("name: beta", "name: huge"), ("slo_ms: 60", "slo_ms: 600"))
+        self.assertIn("do not fit", self.plan(status=1).stderr)
+
+    def test_too_small_a_stock(self):
+        self.edit("workload.yaml", ("rate_rps: 900", "rate_rps: 9e6"))
+        done = self.plan(status=1)
+        self.assertIn("workload.yaml:11:", done.stderr)
+        self.assertIn("the stock does not suffice", done.stderr)
+
+    def test_no_profile_is_undecided(self):
+        self.edit("workload.yaml", ("name: alpha", "name: delta"))
+        done = self.plan(status=3)
+        self.assertIn("workload.yaml:4:", done.stderr)
+        self.assertIn("model 'delta' has no profile", done.stderr)
+        self.assertIn("hint: measure it", done.stderr)
+        self.edit("workload.yaml", ("type: ten", "type: eleven"))
+        self.assertIn("the profile knows nothing about 'eleven'", self.plan(status=3).stderr)
+
+    def test_environment_errors(self):
+        self.assertIn("nowhere", self.run_plan("--slo", "workload.yaml", "--profiles", "nowhere",
+                                               status=4).stderr)
+        self.assertIn("nothing.yaml", self.run_plan("--slo", "nothing.yaml", status=4).stderr)
+        self.plan("-o", "no/such/folder/out.yaml", status=4)
+
+    def test_usage_errors(self):
+        self.assertIn("--slo is missing", self.run_plan("--profiles", "small", status=2).stderr)
+        for wrong in (["--formta", "json"], ["--format", "xml"], ["--effort"], ["--headroom", "x"],
+                      ["--survive", "2"], ["--time-limit", "5"], ["extra"], ["--max-moves", "-2"]):
+            self.plan(*wrong, status=2)
+
+    def test_bad_workloads(self):
+        line = "  - {name: alpha, rate_rps: 900, slo_ms: 20}\n"
+        for old, new, wanted in (
+                ("gpulet-workload/1", "gpulet-workload/9", "schema"),
+                ("rate_rps: 900", "rate_rps: -1", "rate_rps"),
+                ("rate_rps: 900", "rate_rps: many", "rate_rps"),
+                ("rate_rps: 900", "rate_rsp: 900", "rate_rsp"),
+                ("rate_rps: 900", "rate_rps: 1e999", "rate_rps"),
+                ("slo_ms: 20", "slo_ms: 0", "slo_ms"),
+                ("percentile: 99.9", "percentile: 100", "percentile"),
+                ("percentile: 99.9", "arrival: bursty", "arrival"),
+                (line, line + line, "alpha"),
+                (line, "  - {name: alpha, rate_rps: 900\n", ""),
+                ("count: 4", "count: -4", "count"),
+                ("count: 4", "count: 4.5", "count"),
+                ("gpus:", "gpsu:", "gpsu"),
+                ("gpus:", "options: {sizes: [2, 2]}\ngpus:", "sizes"),
+                ("gpus:", "options: {headroom: -0.5}\ngpus:", "headroom"),
+                ("gpus:", "options: {rate_quantile: 2}\ngpus:", "rate_quantile"),
+                ("gpus:", "options: {max_gpulets_per_gpu: 0}\ngpus:", "max_gpulets_per_gpu"),
+                ("gpus:", "apps: [{name: x, rate_rps: 1, slo_ms: 9, stages: [{model: alpha, "
+                          "after: [beta]}]}]\ngpus:", "beta"),
+                ("models:", "models: 7\nthings:", "")):
+            shutil.copy(os.path.join(DATA, "workload.yaml"), self.path("workload.yaml"))
+            self.edit("workload.yaml", (old, new))
+            done = self.plan(status=2)
+            self.assertRegex(done.stderr, r"workload\.yaml:\d+:\d+: ", new)
+            self.assertIn(wanted, done.stderr)
+            self.assertEqual(done.stdout, "")
+
+    def test_bad_profiles(self):
+        for name, old, new in (("latency.csv", "ten,alpha,1,2,", "ten,alpha,1,2,x"),
+                               ("latency.csv", "ten,alpha,1,2,", "ten,alpha,-1,2,"),
+                               ("latency.csv", "ten,alpha,1,2,", "ten,zeta,1,2,"),
+                               ("latency.csv", "ten,alpha,2,2,", "ten,alpha,1,2,"),
+                               ("latency.csv", "gpu,model", "gpu,modle"),
+                               ("devices.csv", "mps", "mpss"),
+                               ("devices.csv", "7;4+3", "7;4+x"),
+                               ("models.csv", "alpha,100", "alpha,-100")):
+            shutil.rmtree(self.path("small"))
+            shutil.copytree(os.path.join(DATA, "small"), self.path("small"))
+            self.edit("small/" + name, (old, new))
+            self.assertRegex(self.plan(status=2).stderr, name + r":\d+:\d+: ", new)
+
+    def test_objectives(self):
+        self.write("workload.yaml", self.text("workload.yaml") +
+                   "  - {type: slices, count: 2, cost_per_hour: 0.5}\n")
+        found = json.loads(self.plan("--objective", "min-cost", "--format", "json").stdout)
+        self.assertLessEqual(found["certificate"]["cost_lower_bound"],
+                             found["certificate"]["cost"] + 1e-9)
+        self.edit("workload.yaml", ("count: 4, ", ""))
+        self.assertIn("needs the number of GPUs",
+                      self.plan("--objective", "max-rate", status=2).stderr)
+
+    def test_an_unchanged_workload_changes_nothing(self):
+        self.plan("-o", "old.yaml")
+        self.plan("-o", "new.yaml", "--from", "old.yaml")
+        self.assertIn("0 started, 0 stopped", self.run_plan("diff", "old.yaml", "new.yaml").stdout)
+
+    def test_no_demand_needs_no_gpu(self):
+        self.write("workload.yaml", "schema: gpulet-workload/1\nmodels:\n"
+                                    "  - {name: alpha, rate_rps: 0, slo_ms: 5}\n"
+                                    "gpus:\n  - {type: ten}\n")
+        self.plan("-o", "out.yaml")
+        self.verb("verify", "out.yaml")
+
+
+class Verify(Case):
+    def test_a_good_plan(self):
+        self.assertEqual(self.verb("verify", "plan.yaml").stdout,
+                         "plan.yaml: correct: 2 GPUs, every constraint holds\n")
+        self.assertTrue(json.loads(self.verb("verify", "plan.yaml", "--format", "json").stdout)
+                        ["correct"])
+
+    def test_a_workload_that_grew(self):
+        self.edit("workload.yaml", ("rate_rps: 60", "rate_rps: 61"), ("slo_ms: 60", "slo_ms: 36"))
+        done = self.verb("verify", "plan.yaml", status=1)
+        self.assertRegex(done.stdout, r"plan\.yaml:\d+:\d+: gpus\[0\]\.gpulets\[0\]\.models\[0\]: "
+                                      r"latency: duty_cycle \+ exec is 36\.9477535 ms, the SLO of "
+                                      r"beta is 36 ms")
+        self.assertIn("models[2]: demand: the gpu-lets of gamma serve 60 requests per second of 61",
+                      done.stdout)
+        self.assertIn("2 violations", done.stdout)
+        self.assertIn("another version of the workload", done.stderr)
+        found = json.loads(self.verb("verify", "plan.yaml", "--format", "json", status=1).stdout)
+        self.assertEqual([v["rule"] for v in found["violations"]], ["latency", "demand"])
+
+    def test_malformed_plans(self):
+        for old, new in (("gpulet-plan/1", "gpulet-plan/2"), ("units: 6", "units: 0"),
+                         ("batch: 5", "batch: 0"), ("name: beta, batch", "name: delta, batch"),
+                         ("duty_cycle_ms: 9.48491", "duty_cycle_ms: 9"),
+                         ("gpulets:", "gpulet:"), ("units: 4", "units: 5")):
+            shutil.copy(os.path.join(DATA, "plan.yaml"), self.path("plan.yaml"))
+            self.edit("plan.yaml", (old, new))
+            self.assertRegex(self.verb("verify", "plan.yaml", status=2).stderr,
+                             r"plan\.yaml:\d+:\d+: ", new)
+
+    def test_needs_a_workload(self):
+        self.run_plan("verify", "plan.yaml", status=2)
+        self.run_plan("verify", status=2)
+
+
+class Diff(Case):
+    def test_equal(self):
+        self.assertEqual(self.run_plan("diff", "plan.yaml", "plan.yaml", "--exit-code").stdout,
+                         "2 GPUs as before, gpu-lets: 0 started, 0 stopped, 4 kept\n")
+
+    def test_changes(self):
+        self.write("new.yaml", self.text("plan.yaml").replace("batch: 8", "batch: 9", 1))
+        done = self.run_plan("diff", "plan.yaml", "new.yaml", "--exit-code", status=1)
+        self.assertEqual(done.stdout,
+                         "2 GPUs as before, gpu-lets: 1 started, 1 stopped, 3 kept\n\n"
+                         "change  gpu   gpu-let\n"
+                         "start   gpu1  2 units: alpha x9\n"
+                         "stop    gpu1  2 units: alpha x8\n")
+        done = self.run_plan("diff", "plan.yaml", "new.yaml", "--format", "markdown")
+        self.assertIn("| start | gpu1 | 2 units: alpha x9 |", done.stdout)
+        found = json.loads(self.run_plan("diff", "plan.yaml", "new.yaml", "--format",
+                                         "json").stdout)
+        self.assertEqual((found["schema"], found["gpulets_started"], found["gpulets_kept"]),
+                         ("gpulet-diff/1", 1, 3))
+
+
+class Check(Case):
+    def check(self, *arguments, **more):
+        return self.verb("check", *arguments, **more)
+
+    def test_fits(self):
+        done = self.check("--baseline", "plan.yaml")
+        self.assertRegex(done.stdout, r"^fits: \d GPUs? \(at least \d\), serves ")
+        self.assertIn("against the baseline: ", done.stdout)
+
+    def test_statuses(self):
+        self.check("--max-gpus", "0", status=1)
+        self.check("--max-cost", "0.1", status=1)
+        self.check("--min-headroom", "99", status=1)
+        self.check("--min-scale", "1000", status=1)
+        self.edit("workload.yaml", ("name: alpha", "name: delta"))
+        done = self.check("--format", "github", status=3)
+        self.assertIn("::error file=workload.yaml,line=4,", done.stdout)
+        self.edit("workload.yaml", ("rate_rps: 900", "rate: 900"))
+        self.check(status=2)
+
+    def test_unmeasured_rows_decide_nothing_when_told_so(self):
+        self.edit("workload.yaml", ("type: ten", "type: slices"))
+        self.assertIn("note", self.check().stdout)
+        self.check("--require-measured", status=3)
+
+    def test_the_finding_is_at_its_line(self):
+        self.edit("workload.yaml", ("slo_ms: 60", "slo_ms: 10"))
+        lines = self.check("--format", "github", status=1).stdout.splitlines()
+        self.assertTrue(lines[0].startswith(
+            "::error file=workload.yaml,line=5,col=41,title=beta can be served::beta cannot"), lines)
+        self.assertTrue(lines[-1].startswith("::notice file=workload.yaml,title=Capacity::"))
+
+    def test_the_job_summary_is_appended(self):
+        self.write("summary.md", "before\n")
+        self.check("--format", "github", environment={"GITHUB_STEP_SUMMARY": "summary.md"})
+        text = self.text("summary.md")
+        self.assertTrue(text.startswith("before\n### Capacity: fits"))
+        self.assertIn("| status | check | line | what |", text)
+
+    def test_junit(self):
+        self.edit("workload.yaml", ("slo_ms: 60", "slo_ms: 10"))
+        root = ElementTree.fromstring(self.check("--format", "junit", status=1).stdout)
+        self.assertEqual(root.tag, "testsuites")
+        for suite in root:
+            self.assertEqual(set(suite.attrib), {"name", "tests", "failures", "errors", "skipped"})
+            cases = suite.findall("testcase")
+            self.assertEqual(int(suite.get("tests")), len(cases))
+            self.assertEqual(int(suite.get("failures")), len(suite.findall("testcase/failure")))
+            self.assertEqual(int(suite.get("errors")), len(suite.findall("testcase/error")))
+            for case in cases:
+                self.assertTrue(case.get("name") and case.get("classname"))
+                self.assertLessEqual({child.tag for child in case},
+                                     {"failure", "error", "system-out"})
+        self.assertEqual(root.find("testsuite/testcase/failure").get("type"), "latency")
+
+    def test_sarif(self):
+        self.edit("workload.yaml", ("slo_ms: 60", "slo_ms: 10"))
+        log = json.loads(self.check("--format", "sarif", status=1).stdout)
+        self.assertEqual(log["version"], "2.1.0")
+        self.assertTrue(log["$schema"].endswith("sarif-2.1.0.json"))
+        run, = log["runs"]
+        rules = [rule["id"] for rule in run["tool"]["driver"]["rules"]]
+        self.assertEqual(len(rules), len(set(rules)))
+        for result in run["results"]:
+            self.assertIn(result["ruleId"], rules)
+            self.assertIn(result["level"], ("note", "warning", "error"))
+            self.assertTrue(result["message"]["text"])
+            place = result["locations"][0]["physicalLocation"]
+            self.assertEqual(place["artifactLocation"]["uri"], "workload.yaml")
+            self.assertEqual(place["region"]["startLine"], 5)
+
+    def test_json_and_markdown(self):
+        found = json.loads(self.check("--format", "json", "--baseline", "plan.yaml").stdout)
+        self.assertEqual(list(found)[0], "schema")
+        self.assertEqual((found["schema"], found["status"]), ("gpulet-check/1", "pass"))
+        self.assertEqual({c["status"] for c in found["checks"]} - {"pass", "note"}, set())
+        self.assertIn("baseline", found)
+        self.assertTrue(self.check("--format", "markdown").stdout.startswith("### Capacity: fits"))
+
+    def test_a_hundred_models_in_two_seconds(self):
+        names = ["m%02d" % i for i in range(100)]
+        draw = random.Random(7)
+        rows = ["gpu,model,batch,units,p50_ms,p99_ms,samples,trust,l2_util,dram_util,"
+                "activation_mib"]
+        models = ["model,memory_mib,input_bytes,output_bytes"]
+        workload = ["schema: gpulet-workload/1", "models:"]
+        for name in names:
+            base, slope = draw.uniform(1, 8), draw.uniform(0.1, 2)
+            models.append("%s,%d,0,0" % (name, draw.randint(10, 400)))
+            workload.append("  - {name: %s, rate_rps: %d, slo_ms: %.1f}" %
+                            (name, draw.randint(1, 400), (base + slope) * draw.uniform(3, 12)))
+            for units in (2, 4, 5, 6, 8, 10):
+                for batch in (1, 2, 4, 8, 16, 32):
+                    rows.append("ten,%s,%d,%d,%.4f,,,measured,0.2,0.2," % (
+                        name, batch, units, (base + slope * batch) * (10 / units) ** 0.7))
+        self.write("small/latency.csv", "\n".join(rows) + "\n")
+        self.write("small/models.csv", "\n".join(models) + "\n")
+        os.remove(self.path("small/interference.csv"))
+        self.write("workload.yaml", "\n".join(workload + ["gpus:", "  - {type: ten}"]) + "\n")
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        self.check("--format", "json")
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        print("check of 100 models: %.2f s CPU" % spent, file=sys.stderr)
+        self.assertLess(spent, 2)
+
+
+class ExplainAndWhatIf(Case):
+    def test_explain(self):
+        found = json.loads(self.verb("explain", "--format", "json").stdout)
+        self.assertEqual([m["name"] for m in found["models"]], ["alpha", "beta", "gamma"])
+        for model in found["models"]:
+            self.assertIn(model["binding"],
+                          ("latency", "app", "batch", "throughput", "rate", "none"))
+            self.assertGreaterEqual(model["price_per_rps"], 0)
+            self.assertGreaterEqual(model["price_per_ms"], 0)
+        self.assertLessEqual(found["continuous_bound"], found["gpus"] + 1e-9)
+        self.assertIn("what binds", self.verb("explain").stdout)
+
+    def test_explain_the_smallest_relaxation(self):
+        self.edit("workload.yaml", ("slo_ms: 60", "slo_ms: 10"))
+        self.assertIn("allow beta at least 11.55 ms", self.verb("explain", status=1).stdout)
+
+    def test_explain_too_small_a_stock(self):
+        self.edit("workload.yaml", ("count: 4", "count: 1"))
+        found = json.loads(self.verb("explain", "--format", "json", "--headroom", "1",
+                                     status=1).stdout)
+        more = [r for r in found["relaxations"] if r["kind"] == "gpus"]
+        self.assertEqual(len(more), 1)
+        self.edit("workload.yaml", ("count: 1", "count: %d" % (1 + more[0]["amount"])))
+        self.plan("--headroom", "1")
+        for relax in found["relaxations"]:
+            if relax["kind"] == "rate_rps":
+                self.assertGreaterEqual(relax["amount"], 0)
+
+    def test_what_if(self):
+        found = json.loads(self.verb("what-if", "--format", "json").stdout)
+        names = [s["name"] for s in found["scenarios"]]
+        self.assertEqual(names, ["as it is", "rates +10 %", "rates +25 %", "rates +50 %",
+                                 "rates +100 %", "SLOs -20 %", "one ten less"])
+        done = self.verb("what-if", "--rates", "5,-50", "--slos", "0", "--no-loss")
+        self.assertIn("rates -50 %", done.stdout)
+        self.assertNotIn("less", done.stdout)
+        self.verb("what-if", "--rates", "lots", status=2)
+
+
+class Checker(Case):
+    """The verifier and the checker in another language agree, on good plans and broken ones."""
+
+    NUMBERS = re.compile(r"(batch|rate_rps|exec_ms|factor|latency_bound_ms|duty_cycle_ms|units): "
+                         r"([0-9.e+-]+)")
+
+    def both(self, name):
+        ours = subprocess.run([PLAN, "verify", name, "--slo", "workload.yaml", "--profiles",
+                               "small", "-q", "--format", "json"], cwd=self.folder,
+                              capture_output=True, text=True, timeout=60)
+        theirs = subprocess.run([sys.executable, CHECKER, name, "workload.yaml", "small"],
+                                cwd=self.folder, capture_output=True, text=True, timeout=60)
+        if ours.returncode == 2:  # the plan file contradicts itself: refused while reading
+            return {"unreadable"}, {"unreadable"} if theirs.returncode else set()
+        return ({v["rule"] for v in json.loads(ours.stdout)["violations"]},
+                {line.split(":")[0] for line in theirs.stdout.splitlines()})
+
+    def random_workload(self, draw):
+        lines = ["schema: gpulet-workload/1", "models:"]
+        for name, slo in (("alpha", 12), ("beta", 40), ("gamma", 60)):
+            lines.append("  - {name: %s, rate_rps: %.3f, slo_ms: %.2f}" %
+                         (name, draw.uniform(0, 400), slo * draw.uniform(1, 4)))
+        if draw.random() < 0.4:
+            lines += ["apps:", "  - name: app", "    rate_rps: %.2f" % draw.uniform(1, 30),
+                      "    slo_ms: %.1f" % draw.uniform(80, 400), "    stages:",
+                      "      - {model: alpha, calls: 2}", "      - {model: gamma, after: [alpha]}"]
+        lines += ["gpus:", "  - {type: ten, count: 9, node: n1}", "  - {type: slices}"]
+        if draw.random() < 0.5:
+            lines += ["options:", "  headroom: %.2f" % draw.uniform(0, 0.5),
+                      "  interference: %s" % draw.choice(["true", "false"]),
+                      "  latency_factor: %.2f" % draw.uniform(1, 1.2),
+                      "  rate_quantile: %s" % draw.choice(["none", "0.99"])]
+        self.write("workload.yaml", "\n".join(lines) + "\n")
+
+    def mutate(self, draw, text):
+        spots = list(self.NUMBERS.finditer(text))
+        spot = draw.choice(spots)
+        value = float(spot.group(2))
+        if spot.group(1) in ("batch", "units"):
+            value = max(1, int(value) + draw.choice([-1, 1, 3]))
+        else:
+            value *= draw.choice([0.9, 0.999, 1.001, 1.1])
+        return text[:spot.start(2)] + repr(value) + text[spot.end(2):]
+
+    def test_agreement(self):
+        seed = int(os.environ.get("SEED", "1"))
+        for step in range(int(os.environ.get("ROUNDS", "12"))):
+            draw = random.Random(seed + step)
+            self.random_workload(draw)
+            if subprocess.run([PLAN, "--slo", "workload.yaml", "--profiles", "small", "-q", "-o",
+                               "out.yaml"], cwd=self.folder, capture_output=True).returncode:
+                continue
+            self.assertEqual(self.both("out.yaml"), (set(), set()), "seed %d" % (seed + step))
+            for _ in range(6):
+                self.write("bad.yaml", self.mutate(draw, self.text("out.yaml")))
+                ours, theirs = self.both("bad.yaml")
+                if ours == {"unreadable"}:
+                    continue
+                self.assertEqual(ours, theirs, "seed %d\n%s" % (seed + step, self.text("bad.yaml")))
+
+
+if __name__ == "__main__":
+    unittest.main(argv=[sys.argv[0], *sys.argv[3:]])
