@@ -67,13 +67,13 @@ void glet_profile_free(struct glet_profile *profile)
 {
     if (!profile)
         return;
-    for (int t = 0; t < GLET_TABLE_COUNT; t++) {
-        const struct glet_table *table = &glet_profile_tables[t];
-        char *rows = glet_table_rows(profile, table);
-        for (size_t i = 0; i < glet_table_row_count(profile, table); i++) {
+    for (int t = 0; t < GLET_SCHEMA_COUNT; t++) {
+        const struct glet_schema_table *table = &glet_profile_tables[t];
+        char *rows = glet_schema_rows(profile, table);
+        for (size_t i = 0; i < glet_schema_row_count(profile, table); i++) {
             char *row = rows + i * table->row_bytes;
             for (int c = 0; c < table->column_count; c++) {
-                enum glet_column_kind kind = table->columns[c].kind;
+                enum glet_schema_kind kind = table->columns[c].kind;
                 if (kind == GLET_COLUMN_NAME || kind == GLET_COLUMN_TEXT)
                     free(*(char **)(void *)(row + table->columns[c].offset));
                 else if (kind == GLET_COLUMN_LAYOUTS)

@@ -24,8 +24,9 @@ static int place(struct glet_error *err, const char *file, struct glet_mark mark
 }
 
 /* columns_out[c] = where the table's column c is in the file, or GLET_CSV_NONE. */
-static int match_columns(struct glet_csv *csv, const struct glet_table *table, const char *file,
-                         size_t columns_out[GLET_TABLE_MAX_COLUMNS], struct glet_error *err)
+static int match_columns(struct glet_csv *csv, const struct glet_schema_table *table,
+                         const char *file, size_t columns_out[GLET_SCHEMA_MAX_COLUMNS],
+                         struct glet_error *err)
 {
     for (int c = 0; c < table->column_count; c++) {
         columns_out[c] = glet_csv_find_column(csv, table->columns[c].name);
@@ -44,30 +45,31 @@ static int match_columns(struct glet_csv *csv, const struct glet_table *table, c
 }
 
 static int read_row(struct glet_profile *profile, struct glet_csv *csv,
-                    const struct glet_table *table, const size_t *columns, void *row,
+                    const struct glet_schema_table *table, const size_t *columns, void *row,
                     const char *file, struct glet_error *err)
 {
     for (int c = 0; c < table->column_count; c++) {
-        const struct glet_column *column = &table->columns[c];
+        const struct glet_schema_column *column = &table->columns[c];
         bool there = columns[c] != GLET_CSV_NONE;
         const char *text = there ? glet_csv_text(csv, columns[c]) : "";
-        if (glet_column_set_text(profile, column, row, text, err) < 0)
+        if (glet_schema_set_text(profile, column, row, text, err) < 0)
             return place(err, file, glet_csv_mark(csv, there ? columns[c] : 0));
     }
     return 0;
 }
 
 static int read_rows(struct glet_profile *profile, struct glet_csv *csv,
-                     const struct glet_table *table, const char *file, struct glet_error *err)
+                     const struct glet_schema_table *table, const char *file,
+                     struct glet_error *err)
 {
-    size_t columns[GLET_TABLE_MAX_COLUMNS];
+    size_t columns[GLET_SCHEMA_MAX_COLUMNS];
     if (match_columns(csv, table, file, columns, err) < 0)
         return -1;
     GLET_CLEANUP(glet_cleanup_free) struct glet_mark *marks = NULL;
     size_t capacity = 0, mark_capacity = 0, count = 0, bad_row = 0;
     int more;
     while ((more = glet_csv_next(csv, err)) > 0) {
-        void *row = glet_table_append(profile, table, &capacity, err);
+        void *row = glet_schema_append(profile, table, &capacity, err);
         if (!row || glet_reserve(&marks, &mark_capacity, count + 1, sizeof *marks, err) < 0)
             return -1;
         marks[count++] = glet_csv_mark(csv, 0);
@@ -76,13 +78,13 @@ static int read_rows(struct glet_profile *profile, struct glet_csv *csv,
     }
     if (more < 0)
         return -1;
-    if (glet_table_finish(profile, table, &bad_row, err) < 0)
+    if (glet_schema_finish(profile, table, &bad_row, err) < 0)
         return place(err, file, marks[bad_row]);
     return 0;
 }
 
 static int read_table(struct glet_profile *profile, const char *folder,
-                      const struct glet_table *table, struct glet_error *err)
+                      const struct glet_schema_table *table, struct glet_error *err)
 {
     GLET_CLEANUP(glet_cleanup_free) char *file = glet_format(err, "%s/%s.csv", folder, table->name);
     if (!file)
@@ -102,7 +104,7 @@ int glet_profile_csv_load(const char *folder, struct glet_profile **out, struct 
         return -1;
     profile->path = glet_strdup(folder, err);
     int rc = profile->path ? 0 : -1;
-    for (int t = 0; rc == 0 && t < GLET_TABLE_COUNT; t++)
+    for (int t = 0; rc == 0 && t < GLET_SCHEMA_COUNT; t++)
         rc = read_table(profile, folder, &glet_profile_tables[t], err);
     if (rc == 0)
         rc = glet_profile_digest(profile, err);

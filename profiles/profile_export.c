@@ -20,24 +20,24 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static int write_rows(const struct glet_profile *profile, const struct glet_table *table,
+static int write_rows(const struct glet_profile *profile, const struct glet_schema_table *table,
                       FILE *stream, struct glet_error *err)
 {
     struct glet_csv_writer writer = {stream, false};
     for (int c = 0; c < table->column_count; c++)
         glet_csv_put(&writer, table->columns[c].name);
     glet_csv_end_row(&writer);
-    const char *row = glet_table_rows(profile, table);
-    for (size_t i = glet_table_row_count(profile, table); i > 0; i--, row += table->row_bytes) {
+    const char *row = glet_schema_rows(profile, table);
+    for (size_t i = glet_schema_row_count(profile, table); i > 0; i--, row += table->row_bytes) {
         for (int c = 0; c < table->column_count; c++) {
-            const struct glet_column *column = &table->columns[c];
+            const struct glet_schema_column *column = &table->columns[c];
             char *scratch = NULL;
             if (column->kind == GLET_COLUMN_INT) {
-                glet_csv_put_int(&writer, (int64_t)glet_column_number(column, row));
+                glet_csv_put_int(&writer, (int64_t)glet_schema_number(column, row));
             } else if (column->kind == GLET_COLUMN_REAL) {
-                glet_csv_put_double(&writer, glet_column_number(column, row));
+                glet_csv_put_double(&writer, glet_schema_number(column, row));
             } else {
-                const char *text = glet_column_text(profile, column, row, &scratch, err);
+                const char *text = glet_schema_text(profile, column, row, &scratch, err);
                 if (!text)
                     return -1;
                 glet_csv_put(&writer, text);
@@ -49,10 +49,10 @@ static int write_rows(const struct glet_profile *profile, const struct glet_tabl
     return 0;
 }
 
-static int write_table(const struct glet_profile *profile, const struct glet_table *table,
+static int write_table(const struct glet_profile *profile, const struct glet_schema_table *table,
                        const char *folder, struct glet_error *err)
 {
-    if (table->optional && glet_table_row_count(profile, table) == 0)
+    if (table->optional && glet_schema_row_count(profile, table) == 0)
         return 0;
     GLET_CLEANUP(glet_cleanup_free) char *file = glet_format(err, "%s/%s.csv", folder, table->name);
     if (!file)
@@ -66,7 +66,7 @@ static int write_table(const struct glet_profile *profile, const struct glet_tab
 
 static bool is_ours(const char *name)
 {
-    for (int t = 0; t < GLET_TABLE_COUNT; t++) {
+    for (int t = 0; t < GLET_SCHEMA_COUNT; t++) {
         size_t length = strlen(glet_profile_tables[t].name);
         if (strncmp(name, glet_profile_tables[t].name, length) == 0 &&
             strcmp(name + length, ".csv") == 0)
@@ -134,7 +134,7 @@ static int publish(const char *temporary, const char *folder, bool replace, stru
     if (errno != EINVAL && errno != ENOSYS)
         return glet_error_errno(err, errno, "%s", folder);
     /* A file system that cannot exchange: file by file, each of them complete. */
-    for (int t = 0; t < GLET_TABLE_COUNT; t++) {
+    for (int t = 0; t < GLET_SCHEMA_COUNT; t++) {
         char from[4096], to[4096];
         const char *name = glet_profile_tables[t].name;
         if (snprintf(from, sizeof from, "%s/%s.csv", temporary, name) >= (int)sizeof from ||
@@ -165,7 +165,7 @@ int glet_profile_csv_export(const struct glet_profile *profile, const char *fold
     if (!mkdtemp(temporary))
         return glet_error_errno(err, errno, "%s", path);
     int rc = chmod(temporary, 0755) < 0 ? glet_error_errno(err, errno, "%s", temporary) : 0;
-    for (int t = 0; rc == 0 && t < GLET_TABLE_COUNT; t++)
+    for (int t = 0; rc == 0 && t < GLET_SCHEMA_COUNT; t++)
         rc = write_table(profile, &glet_profile_tables[t], temporary, err);
     if (rc == 0)
         rc = flush_folder(temporary, err);

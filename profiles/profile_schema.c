@@ -35,7 +35,7 @@
 #define T(field) offsetof(struct glet_profile_meta, field)
 #define Q(field) offsetof(struct glet_profile_quality, field)
 
-static const struct glet_column device_columns[] = {
+static const struct glet_schema_column device_columns[] = {
     {.name = "gpu", .kind = GLET_COLUMN_NAME, .offset = D(gpu)},
     {.name = "mechanism", .kind = GLET_COLUMN_MECHANISM, .offset = D(mechanism)},
     {.name = "sm_count", .kind = GLET_COLUMN_INT, .offset = D(sm_count), .high = MAX_COUNT},
@@ -50,7 +50,7 @@ static const struct glet_column device_columns[] = {
     {.name = "layouts", .kind = GLET_COLUMN_LAYOUTS, .offset = D(layouts)},
 };
 
-static const struct glet_column model_columns[] = {
+static const struct glet_schema_column model_columns[] = {
     {.name = "model", .kind = GLET_COLUMN_NAME, .offset = M(model)},
     {.name = "memory_mib", .kind = GLET_COLUMN_REAL, .offset = M(memory_mib), .high = MAX_MIB},
     {.name = "input_bytes", .kind = GLET_COLUMN_REAL, .offset = M(input_bytes), .high = MAX_BYTES},
@@ -60,7 +60,7 @@ static const struct glet_column model_columns[] = {
      .high = MAX_BYTES},
 };
 
-static const struct glet_column latency_columns[] = {
+static const struct glet_schema_column latency_columns[] = {
     {.name = "gpu", .kind = GLET_COLUMN_DEVICE, .offset = L(device)},
     {.name = "model", .kind = GLET_COLUMN_MODEL, .offset = L(model)},
     {.name = "batch", .kind = GLET_COLUMN_INT, .offset = L(batch), .low = 1, .high = MAX_COUNT},
@@ -107,7 +107,7 @@ static const struct glet_column latency_columns[] = {
     {                                                                                              \
         .name = #field, .kind = GLET_COLUMN_REAL, .offset = I(field), .low = -1e6, .high = 1e6     \
     }
-static const struct glet_column interference_columns[] = {
+static const struct glet_schema_column interference_columns[] = {
     {.name = "gpu", .kind = GLET_COLUMN_DEVICE, .offset = I(device)},
     COEFFICIENT(constant),
     COEFFICIENT(l2_self),
@@ -117,7 +117,7 @@ static const struct glet_column interference_columns[] = {
     COEFFICIENT(margin),
 };
 
-static const struct glet_column corun_columns[] = {
+static const struct glet_schema_column corun_columns[] = {
     {.name = "gpu", .kind = GLET_COLUMN_DEVICE, .offset = C(device)},
     {.name = "model_a", .kind = GLET_COLUMN_MODEL, .offset = C(model_a)},
     {.name = "batch_a", .kind = GLET_COLUMN_INT, .offset = C(batch_a), .low = 1, .high = MAX_COUNT},
@@ -137,7 +137,7 @@ static const struct glet_column corun_columns[] = {
      .above_low = true},
 };
 
-static const struct glet_column meta_columns[] = {
+static const struct glet_schema_column meta_columns[] = {
     {.name = "gpu", .kind = GLET_COLUMN_DEVICE, .offset = T(device)},
     {.name = "key", .kind = GLET_COLUMN_NAME, .offset = T(key)},
     {.name = "value", .kind = GLET_COLUMN_TEXT, .offset = T(value)},
@@ -148,7 +148,7 @@ static const struct glet_column meta_columns[] = {
         .name = #field, .kind = GLET_COLUMN_REAL, .offset = Q(field), .high = MAX_MS,              \
         .nullable = true, .optional = true                                                         \
     }
-static const struct glet_column quality_columns[] = {
+static const struct glet_schema_column quality_columns[] = {
     {.name = "gpu", .kind = GLET_COLUMN_DEVICE, .offset = Q(device)},
     {.name = "model", .kind = GLET_COLUMN_MODEL, .offset = Q(model)},
     {.name = "batch", .kind = GLET_COLUMN_INT, .offset = Q(batch), .low = 1, .high = MAX_COUNT},
@@ -158,6 +158,8 @@ static const struct glet_column quality_columns[] = {
     RATIO(ci_ratio),
     RATIO(wall_ratio),
     RATIO(foreign_ratio),
+    RATIO(p99_alone_ms),
+    RATIO(slice_ms),
     {.name = "flags", .kind = GLET_COLUMN_TEXT, .offset = Q(flags), .optional = true},
     {.name = "model_sha256", .kind = GLET_COLUMN_TEXT, .offset = Q(model_sha256), .optional = true},
     {.name = "machine", .kind = GLET_COLUMN_TEXT, .offset = Q(machine), .optional = true},
@@ -218,7 +220,7 @@ static int check_quality(const struct glet_profile *profile, const void *row,
     .rows_offset = offsetof(struct glet_profile, field), .columns = column_table,                  \
     .column_count = (int)(sizeof column_table / sizeof column_table[0])
 
-const struct glet_table glet_profile_tables[GLET_TABLE_COUNT] = {
+const struct glet_schema_table glet_profile_tables[GLET_SCHEMA_COUNT] = {
     {TABLE(devices, struct glet_profile_device, device_columns),
      .count_offset = offsetof(struct glet_profile, device_count), .key = {0}, .key_count = 1,
      .in_digest = true, .check = check_device},
@@ -242,38 +244,39 @@ const struct glet_table glet_profile_tables[GLET_TABLE_COUNT] = {
      .key_count = 4, .optional = true, .check = check_quality},
 };
 
-static void *field(const struct glet_column *column, void *row)
+static void *field(const struct glet_schema_column *column, void *row)
 {
     return (char *)row + column->offset;
 }
 
-static const void *const_field(const struct glet_column *column, const void *row)
+static const void *const_field(const struct glet_schema_column *column, const void *row)
 {
     return (const char *)row + column->offset;
 }
 
-static void **rows_of(const struct glet_profile *profile, const struct glet_table *table)
+static void **rows_of(const struct glet_profile *profile, const struct glet_schema_table *table)
 {
     return (void **)(void *)((uintptr_t)profile + table->rows_offset);
 }
 
-static size_t *count_of(const struct glet_profile *profile, const struct glet_table *table)
+static size_t *count_of(const struct glet_profile *profile, const struct glet_schema_table *table)
 {
     return (size_t *)((uintptr_t)profile + table->count_offset);
 }
 
-void *glet_table_rows(const struct glet_profile *profile, const struct glet_table *table)
+void *glet_schema_rows(const struct glet_profile *profile, const struct glet_schema_table *table)
 {
     return *rows_of(profile, table);
 }
 
-size_t glet_table_row_count(const struct glet_profile *profile, const struct glet_table *table)
+size_t glet_schema_row_count(const struct glet_profile *profile,
+                             const struct glet_schema_table *table)
 {
     return *count_of(profile, table);
 }
 
-void *glet_table_append(struct glet_profile *profile, const struct glet_table *table,
-                        size_t *capacity, struct glet_error *err)
+void *glet_schema_append(struct glet_profile *profile, const struct glet_schema_table *table,
+                         size_t *capacity, struct glet_error *err)
 {
     void **rows = rows_of(profile, table);
     size_t *count = count_of(profile, table);
@@ -292,7 +295,7 @@ void *glet_table_append(struct glet_profile *profile, const struct glet_table *t
     return row;
 }
 
-static int set_string(const struct glet_column *column, void *row, const char *text,
+static int set_string(const struct glet_schema_column *column, void *row, const char *text,
                       struct glet_error *err)
 {
     if (column->kind == GLET_COLUMN_NAME) {
@@ -314,8 +317,8 @@ static int set_string(const struct glet_column *column, void *row, const char *t
     return 0;
 }
 
-static int set_reference(struct glet_profile *profile, const struct glet_column *column, void *row,
-                         const char *text, struct glet_error *err)
+static int set_reference(struct glet_profile *profile, const struct glet_schema_column *column,
+                         void *row, const char *text, struct glet_error *err)
 {
     bool device = column->kind == GLET_COLUMN_DEVICE;
     int index =
@@ -327,8 +330,8 @@ static int set_reference(struct glet_profile *profile, const struct glet_column 
     return 0;
 }
 
-static int set_named(const struct glet_column *column, void *row, const char *text, int count,
-                     const char *(*name)(int), struct glet_error *err)
+static int set_named(const struct glet_schema_column *column, void *row, const char *text,
+                     int count, const char *(*name)(int), struct glet_error *err)
 {
     char known[128] = "";
     for (int i = 0; i < count; i++) {
@@ -414,8 +417,8 @@ static int set_layouts(struct glet_profile_device *device, const char *text, str
     }
 }
 
-int glet_column_set_text(struct glet_profile *profile, const struct glet_column *column, void *row,
-                         const char *text, struct glet_error *err)
+int glet_schema_set_text(struct glet_profile *profile, const struct glet_schema_column *column,
+                         void *row, const char *text, struct glet_error *err)
 {
     switch (column->kind) {
     case GLET_COLUMN_NAME:
@@ -448,10 +451,10 @@ int glet_column_set_text(struct glet_profile *profile, const struct glet_column 
             return glet_error_set(err, GLET_ERR_INPUT, "%s: '%.60s' is not a number", column->name,
                                   text);
     }
-    return glet_column_set_number(column, row, value, err);
+    return glet_schema_set_number(column, row, value, err);
 }
 
-int glet_column_set_number(const struct glet_column *column, void *row, double value,
+int glet_schema_set_number(const struct glet_schema_column *column, void *row, double value,
                            struct glet_error *err)
 {
     bool is_int = column->kind == GLET_COLUMN_INT;
@@ -472,12 +475,12 @@ int glet_column_set_number(const struct glet_column *column, void *row, double v
     return 0;
 }
 
-bool glet_column_is_number(const struct glet_column *column)
+bool glet_schema_is_number(const struct glet_schema_column *column)
 {
     return column->kind == GLET_COLUMN_INT || column->kind == GLET_COLUMN_REAL;
 }
 
-double glet_column_number(const struct glet_column *column, const void *row)
+double glet_schema_number(const struct glet_schema_column *column, const void *row)
 {
     const void *value = const_field(column, row);
     return column->kind == GLET_COLUMN_INT ? *(const int *)value : *(const double *)value;
@@ -500,8 +503,9 @@ static char *compose_layouts(const struct glet_profile_device *device)
     return text;
 }
 
-const char *glet_column_text(const struct glet_profile *profile, const struct glet_column *column,
-                             const void *row, char **scratch, struct glet_error *err)
+const char *glet_schema_text(const struct glet_profile *profile,
+                             const struct glet_schema_column *column, const void *row,
+                             char **scratch, struct glet_error *err)
 {
     const void *value = const_field(column, row);
     *scratch = NULL;
@@ -532,7 +536,7 @@ const char *glet_column_text(const struct glet_profile *profile, const struct gl
     return "";
 }
 
-static int compare_column(const struct glet_column *column, const void *a, const void *b)
+static int compare_column(const struct glet_schema_column *column, const void *a, const void *b)
 {
     const void *x = const_field(column, a), *y = const_field(column, b);
     switch (column->kind) {
@@ -547,8 +551,8 @@ static int compare_column(const struct glet_column *column, const void *a, const
     }
 }
 
-int glet_table_compare(const struct glet_profile *profile, const struct glet_table *table,
-                       const void *a, const void *b)
+int glet_schema_compare(const struct glet_profile *profile, const struct glet_schema_table *table,
+                        const void *a, const void *b)
 {
     (void)profile;
     for (int k = 0; k < table->key_count; k++) {
@@ -561,7 +565,7 @@ int glet_table_compare(const struct glet_profile *profile, const struct glet_tab
 
 struct sorting {
     const struct glet_profile *profile;
-    const struct glet_table *table;
+    const struct glet_schema_table *table;
     const char *rows;
 };
 
@@ -569,8 +573,8 @@ static int compare_indices(const void *a, const void *b, void *context)
 {
     const struct sorting *s = context;
     size_t i = *(const size_t *)a, k = *(const size_t *)b;
-    int order = glet_table_compare(s->profile, s->table, s->rows + i * s->table->row_bytes,
-                                   s->rows + k * s->table->row_bytes);
+    int order = glet_schema_compare(s->profile, s->table, s->rows + i * s->table->row_bytes,
+                                    s->rows + k * s->table->row_bytes);
     return order ? order : (i > k) - (i < k);
 }
 
@@ -579,8 +583,8 @@ static int find_duplicate(const struct sorting *s, const size_t *order, size_t c
 {
     size_t row_bytes = s->table->row_bytes;
     for (size_t i = 1; i < count; i++)
-        if (glet_table_compare(s->profile, s->table, s->rows + order[i - 1] * row_bytes,
-                               s->rows + order[i] * row_bytes) == 0) {
+        if (glet_schema_compare(s->profile, s->table, s->rows + order[i - 1] * row_bytes,
+                                s->rows + order[i] * row_bytes) == 0) {
             char key[128] = "";
             for (int k = 0; k < s->table->key_count; k++) {
                 size_t used = strlen(key);
@@ -593,11 +597,11 @@ static int find_duplicate(const struct sorting *s, const size_t *order, size_t c
     return 0;
 }
 
-int glet_table_finish(struct glet_profile *profile, const struct glet_table *table, size_t *bad_row,
-                      struct glet_error *err)
+int glet_schema_finish(struct glet_profile *profile, const struct glet_schema_table *table,
+                       size_t *bad_row, struct glet_error *err)
 {
-    char *rows = glet_table_rows(profile, table);
-    size_t count = glet_table_row_count(profile, table);
+    char *rows = glet_schema_rows(profile, table);
+    size_t count = glet_schema_row_count(profile, table);
     struct sorting sorting = {profile, table, rows};
     for (size_t i = 0; i < count; i++)
         if (table->check && table->check(profile, rows + i * table->row_bytes, err) < 0) {
@@ -632,21 +636,21 @@ int glet_profile_digest(struct glet_profile *profile, struct glet_error *err)
     /* Separators cannot occur in names; numbers are written so that they read back exactly. */
     struct glet_sha256 sha;
     glet_sha256_init(&sha);
-    for (int t = 0; t < GLET_TABLE_COUNT; t++) {
-        const struct glet_table *table = &glet_profile_tables[t];
+    for (int t = 0; t < GLET_SCHEMA_COUNT; t++) {
+        const struct glet_schema_table *table = &glet_profile_tables[t];
         if (!table->in_digest)
             continue;
         glet_sha256_update(&sha, table->name, strlen(table->name) + 1);
-        const char *row = glet_table_rows(profile, table);
-        for (size_t i = glet_table_row_count(profile, table); i > 0; i--) {
+        const char *row = glet_schema_rows(profile, table);
+        for (size_t i = glet_schema_row_count(profile, table); i > 0; i--) {
             for (int c = 0; c < table->column_count; c++) {
-                const struct glet_column *column = &table->columns[c];
+                const struct glet_schema_column *column = &table->columns[c];
                 char number[40] = "", *scratch = NULL;
                 const char *text = number;
-                if (!glet_column_is_number(column))
-                    text = glet_column_text(profile, column, row, &scratch, err);
-                else if (!isnan(glet_column_number(column, row)))
-                    snprintf(number, sizeof number, "%.17g", glet_column_number(column, row));
+                if (!glet_schema_is_number(column))
+                    text = glet_schema_text(profile, column, row, &scratch, err);
+                else if (!isnan(glet_schema_number(column, row)))
+                    snprintf(number, sizeof number, "%.17g", glet_schema_number(column, row));
                 if (!text)
                     return -1;
                 glet_sha256_update(&sha, text, strlen(text));

@@ -62,7 +62,8 @@ static const char schema[] =
     "CREATE TABLE quality ("
     " gpu TEXT NOT NULL, model TEXT NOT NULL, batch INTEGER NOT NULL, units INTEGER NOT NULL,"
     " mean_ms REAL, cv_ratio REAL, ci_ratio REAL, wall_ratio REAL, foreign_ratio REAL,"
-    " flags TEXT NOT NULL, model_sha256 TEXT NOT NULL, machine TEXT NOT NULL,"
+    " p99_alone_ms REAL, slice_ms REAL, flags TEXT NOT NULL, model_sha256 TEXT NOT NULL, machine "
+    "TEXT NOT NULL,"
     " PRIMARY KEY (gpu, model, units, batch)) STRICT, WITHOUT ROWID;";
 
 struct glet_store {
@@ -223,7 +224,7 @@ void glet_store_close(struct glet_store *store)
 
 /* "SELECT gpu, model, ... FROM latency" and "INSERT OR REPLACE INTO latency (...) VALUES (?, ...)"
  */
-static void compose_sql(const struct glet_table *table, char select[512], char insert[512])
+static void compose_sql(const struct glet_schema_table *table, char select[512], char insert[512])
 {
     char names[320] = "", marks[64] = "";
     for (int c = 0; c < table->column_count; c++) {
@@ -236,20 +237,20 @@ static void compose_sql(const struct glet_table *table, char select[512], char i
     snprintf(insert, 512, "INSERT OR REPLACE INTO %s (%s) VALUES (%s)", table->name, names, marks);
 }
 
-static int read_value(struct glet_profile *profile, const struct glet_column *column, void *row,
-                      sqlite3_stmt *statement, int index, struct glet_error *err)
+static int read_value(struct glet_profile *profile, const struct glet_schema_column *column,
+                      void *row, sqlite3_stmt *statement, int index, struct glet_error *err)
 {
-    if (glet_column_is_number(column)) {
+    if (glet_schema_is_number(column)) {
         double value = sqlite3_column_type(statement, index) == SQLITE_NULL
                            ? NAN
                            : sqlite3_column_double(statement, index);
-        return glet_column_set_number(column, row, value, err);
+        return glet_schema_set_number(column, row, value, err);
     }
     const char *text = (const char *)sqlite3_column_text(statement, index);
-    return glet_column_set_text(profile, column, row, text ? text : "", err);
+    return glet_schema_set_text(profile, column, row, text ? text : "", err);
 }
 
-static int read_table(struct glet_store *store, const struct glet_table *table,
+static int read_table(struct glet_store *store, const struct glet_schema_table *table,
                       struct glet_profile *profile, struct glet_error *err)
 {
     char select[512], insert[512];
@@ -260,19 +261,19 @@ static int read_table(struct glet_store *store, const struct glet_table *table,
     size_t capacity = 0, bad_row = 0;
     int code, rc = 0;
     while (rc == 0 && (code = sqlite3_step(statement)) == SQLITE_ROW) {
-        void *row = glet_table_append(profile, table, &capacity, err);
+        void *row = glet_schema_append(profile, table, &capacity, err);
         if (!row)
             rc = -1;
         for (int c = 0; rc == 0 && c < table->column_count; c++)
             rc = read_value(profile, &table->columns[c], row, statement, c, err);
         if (rc < 0)
             glet_error_context(err, "%s: table %s, row %zu", store->path, table->name,
-                               glet_table_row_count(profile, table));
+                               glet_schema_row_count(profile, table));
     }
     if (rc == 0 && code != SQLITE_DONE)
         rc = failed(store, "cannot be read", err);
     sqlite3_finalize(statement);
-    if (rc == 0 && glet_table_finish(profile, table, &bad_row, err) < 0)
+    if (rc == 0 && glet_schema_finish(profile, table, &bad_row, err) < 0)
         rc =
             glet_error_context(err, "%s: table %s, row %zu", store->path, table->name, bad_row + 1);
     return rc;
@@ -287,7 +288,7 @@ int glet_store_read(struct glet_store *store, struct glet_profile **out, struct 
     int rc = profile->path ? 0 : -1;
     if (rc == 0)
         rc = execute(store, "BEGIN", "cannot be read", err);
-    for (int t = 0; rc == 0 && t < GLET_TABLE_COUNT; t++)
+    for (int t = 0; rc == 0 && t < GLET_SCHEMA_COUNT; t++)
         rc = read_table(store, &glet_profile_tables[t], profile, err);
     (void)roll_back(store); /* ends the snapshot */
     if (rc == 0)
@@ -301,18 +302,19 @@ int glet_store_read(struct glet_store *store, struct glet_profile **out, struct 
 }
 
 static int bind_value(sqlite3_stmt *statement, int index, const struct glet_profile *part,
-                      const struct glet_column *column, const void *row, struct glet_error *err)
+                      const struct glet_schema_column *column, const void *row,
+                      struct glet_error *err)
 {
-    if (!glet_column_is_number(column)) {
+    if (!glet_schema_is_number(column)) {
         char *scratch = NULL;
-        const char *text = glet_column_text(part, column, row, &scratch, err);
+        const char *text = glet_schema_text(part, column, row, &scratch, err);
         if (!text)
             return -1;
         int code = sqlite3_bind_text(statement, index, text, -1, SQLITE_TRANSIENT);
         free(scratch);
         return code == SQLITE_OK ? 0 : glet_error_set(err, GLET_ERR_NOMEM, "out of memory");
     }
-    double value = glet_column_number(column, row);
+    double value = glet_schema_number(column, row);
     if (column->kind == GLET_COLUMN_INT)
         (void)sqlite3_bind_int(statement, index, (int)value);
     else if (isnan(value))
@@ -322,10 +324,10 @@ static int bind_value(sqlite3_stmt *statement, int index, const struct glet_prof
     return 0;
 }
 
-static int write_table(struct glet_store *store, const struct glet_table *table,
+static int write_table(struct glet_store *store, const struct glet_schema_table *table,
                        const struct glet_profile *part, struct glet_error *err)
 {
-    size_t count = glet_table_row_count(part, table);
+    size_t count = glet_schema_row_count(part, table);
     if (count == 0)
         return 0;
     char select[512], insert[512];
@@ -333,7 +335,7 @@ static int write_table(struct glet_store *store, const struct glet_table *table,
     sqlite3_stmt *statement = NULL;
     if (sqlite3_prepare_v2(store->db, insert, -1, &statement, NULL) != SQLITE_OK)
         return failed(store, "cannot be written", err);
-    const char *row = glet_table_rows(part, table);
+    const char *row = glet_schema_rows(part, table);
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < count; i++, row += table->row_bytes) {
         for (int c = 0; rc == 0 && c < table->column_count; c++)
@@ -351,7 +353,7 @@ int glet_store_merge(struct glet_store *store, const struct glet_profile *part,
 {
     if (execute(store, "BEGIN IMMEDIATE", "cannot be written", err) < 0)
         return -1;
-    for (int t = 0; t < GLET_TABLE_COUNT; t++)
+    for (int t = 0; t < GLET_SCHEMA_COUNT; t++)
         if (write_table(store, &glet_profile_tables[t], part, err) < 0)
             return roll_back(store);
     if (execute(store, "COMMIT", "cannot be written", err) < 0)

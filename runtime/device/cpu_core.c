@@ -143,15 +143,3 @@ uint64_t glet_cpu_seat_turn_ns(struct glet_cpu_seat *seat)
     pthread_mutex_unlock(&seat->core->mutex);
     return turn_ns;
 }
-
-void glet_cpu_seat_slices(struct glet_cpu_seat *seat, uint64_t *own_ns, uint64_t *others_ns)
-{
-    struct glet_cpu_core *core = seat->core;
-    pthread_mutex_lock(&core->mutex);
-    *own_ns = seat->member.longest_slice_ns;
-    *others_ns = 0;
-    for (struct glet_arbiter_member *m = core->arbiter.members; m; m = m->next)
-        if (m != &seat->member && m->longest_slice_ns > *others_ns)
-            *others_ns = m->longest_slice_ns;
-    pthread_mutex_unlock(&core->mutex);
-}

@@ -39,7 +39,4 @@ void glet_cpu_seat_leave(struct glet_cpu_seat *seat, uint64_t used_ns);
 /* When the seat's next turn comes at the earliest, if nobody else wants the core. */
 uint64_t glet_cpu_seat_turn_ns(struct glet_cpu_seat *seat);
 
-/* Longest slice announced or seen: of this seat / of all others at its core. */
-void glet_cpu_seat_slices(struct glet_cpu_seat *seat, uint64_t *own_ns, uint64_t *others_ns);
-
 #endif

@@ -88,6 +88,8 @@ static void meter_got(struct glet_cpu_fraction *fraction, uint64_t used_ns)
 {
     pthread_mutex_lock(&fraction->mutex);
     glet_cpu_meter_got(&fraction->meter, used_ns, glet_clock_ns());
+    if (used_ns > fraction->longest_slice_ns)
+        fraction->longest_slice_ns = used_ns;
     pthread_mutex_unlock(&fraction->mutex);
 }
 
@@ -286,12 +288,8 @@ void glet_cpu_partition_achieved(const struct glet_partition *base,
         pthread_mutex_lock(&partition->fraction.mutex);
         busy_ns += (double)partition->fraction.meter.used_ns;
         units += glet_cpu_meter_achieved_tenths(&partition->fraction.meter);
+        longest_ns = partition->fraction.longest_slice_ns;
         pthread_mutex_unlock(&partition->fraction.mutex);
-    }
-    for (int i = 0; i < partition->fraction.seat_count; i++) {
-        uint64_t own_ns, others_ns;
-        glet_cpu_seat_slices(partition->fraction.seats[i], &own_ns, &others_ns);
-        longest_ns = own_ns > longest_ns ? own_ns : longest_ns;
     }
     *use_out = (struct glet_partition_use){.busy_ms = busy_ns / 1e6 / cores,
                                            .achieved_units = units,

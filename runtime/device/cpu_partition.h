@@ -28,8 +28,9 @@ struct glet_cpu_fraction {
     struct glet_cpu_seat *seats[GLET_CPU_MAX_PIECES];
     int seat_count;
     int pinned;            /* index of the seat at whose core the thread is; -1 = elsewhere */
-    pthread_mutex_t mutex; /* of meter: it is read from any thread */
+    pthread_mutex_t mutex; /* of the two below: they are read from any thread */
     struct glet_cpu_meter meter;
+    uint64_t longest_slice_ns;
 };
 
 struct glet_cpu_partition {

@@ -126,8 +126,8 @@ static void test_schema_matches_the_tables(void **state)
     glet_store_close(store);
     sqlite3 *db = NULL;
     assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
-    for (int t = 0; t < GLET_TABLE_COUNT; t++) {
-        const struct glet_table *table = &glet_profile_tables[t];
+    for (int t = 0; t < GLET_SCHEMA_COUNT; t++) {
+        const struct glet_schema_table *table = &glet_profile_tables[t];
         char sql[128];
         snprintf(sql, sizeof sql, "SELECT name, type FROM pragma_table_info('%s') ORDER BY cid",
                  table->name);
@@ -137,7 +137,7 @@ static void test_schema_matches_the_tables(void **state)
             assert_int_equal(sqlite3_step(statement), SQLITE_ROW);
             assert_string_equal((const char *)sqlite3_column_text(statement, 0),
                                 table->columns[c].name);
-            enum glet_column_kind kind = table->columns[c].kind;
+            enum glet_schema_kind kind = table->columns[c].kind;
             const char *type = kind == GLET_COLUMN_INT    ? "INTEGER"
                                : kind == GLET_COLUMN_REAL ? "REAL"
                                                           : "TEXT";
