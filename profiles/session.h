@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef GLET_PROFILES_SESSION_H
+#define GLET_PROFILES_SESSION_H
+
+/*
+ * A sweep in progress: the device, the models, the store, and what is known so far. Made by
+ * glet_session_open(), which also decides what of an older sweep still holds.
+ */
+
+#include "common/error.h"
+#include "profiles/measure.h"
+#include "profiles/profile.h"
+#include "profiles/store.h"
+#include "profiles/sweep.h"
+#include "runtime/device/device.h"
+#include "runtime/engine/model.h"
+
+#include <stdbool.h>
+
+struct glet_session_options {
+    const char *device; /* spec */
+    const char *db;
+    const char *gpu; /* name in the profile; NULL = the device's own */
+    bool random_weights;
+    uint64_t weight_seed;
+    bool remeasure;
+    const char *const *files; /* ONNX */
+    size_t file_count;
+};
+
+struct glet_session {
+    struct glet_device *device;
+    const struct glet_device_info *info;
+    const char *gpu;
+    int grain; /* units that share nothing: multiples of it; 1 where all do */
+    char machine[17];
+    struct glet_store *store;
+    struct glet_profile *known; /* what the store holds now */
+    struct glet_model **models;
+    size_t model_count;
+};
+
+/*
+ * Opens everything. Points of a model whose file has changed are dropped (a line on standard error
+ * says so). Points of another machine under the same name are GLET_ERR_UNDECIDED, unless remeasure:
+ * then all points of that name are dropped.
+ */
+GLET_MUST_CHECK
+int glet_session_open(const struct glet_session_options *options, struct glet_session *session,
+                      struct glet_error *err);
+void glet_session_close(struct glet_session *session); /* a zeroed one is accepted */
+
+/* Whether the store holds the point already, measured or found to be of no use. */
+bool glet_session_has(const struct glet_session *session, const struct glet_sweep_point *point);
+
+/*
+ * Puts a measured point into the store as one transaction. A point of a shared size that keeps its
+ * core for more than 20 ms at a time is recorded as measured but not offered to plans.
+ */
+GLET_MUST_CHECK
+int glet_session_put(struct glet_session *session, const struct glet_sweep_point *point,
+                     const struct glet_measurement *measured, struct glet_error *err);
+
+GLET_MUST_CHECK
+int glet_session_put_meta(struct glet_session *session, const char *key, const char *value,
+                          struct glet_error *err);
+
+/*
+ * Brings the 99th percentiles of shared sizes up to date: p99_ms = p99_alone_ms + the longest slice
+ * of any model at a shared size, because in a plan that model may be the neighbour.
+ */
+GLET_MUST_CHECK
+int glet_session_finish(struct glet_session *session, struct glet_error *err);
+
+/* Latency of the point as far as the points measured so far tell, ms; NAN when they do not. */
+double glet_session_predict_ms(const struct glet_session *session,
+                               const struct glet_sweep_point *point);
+
+#endif
