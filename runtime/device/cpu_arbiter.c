@@ -12,7 +12,7 @@
 #include <stddef.h>
 
 /* Far above what long slices alone cause, and still caught up within a second. */
-enum { MAX_LAG_BURSTS = 8 };
+enum { MAX_COMMON_LAG_BURSTS = 8, MAX_OWN_LAG_BURSTS = 16 };
 
 void glet_arbiter_join(struct glet_arbiter *arbiter, struct glet_arbiter_member *member, int tenths,
                        uint64_t now_ns)
@@ -48,9 +48,15 @@ void glet_arbiter_request(struct glet_arbiter *arbiter, struct glet_arbiter_memb
                           uint64_t now_ns)
 {
     assert(!member->wants && arbiter->holder != member);
-    uint64_t idle_ns = now_ns - member->released_ns, most_ns = arbiter->burst_ns;
+    /* On a busy core a thread that ran is often pushed aside before it can ask again: pauses of up
+       to a burst do not count as idle. */
+    uint64_t burst_ns = arbiter->burst_ns, most_ns = burst_ns;
+    uint64_t pause_ns = now_ns - member->released_ns;
+    uint64_t idle_ns = pause_ns > burst_ns ? pause_ns - burst_ns : 0;
     if (member->lag_ns > idle_ns && member->lag_ns - idle_ns > most_ns)
         most_ns = member->lag_ns - idle_ns;
+    if (most_ns > MAX_OWN_LAG_BURSTS * burst_ns)
+        most_ns = MAX_OWN_LAG_BURSTS * burst_ns;
     uint64_t floor_ns = now_ns > most_ns ? now_ns - most_ns : 0;
     if (member->virtual_ns < floor_ns)
         member->virtual_ns = floor_ns;
@@ -63,19 +69,21 @@ struct glet_arbiter_member *glet_arbiter_grant(struct glet_arbiter *arbiter, uin
     *next_ns = UINT64_MAX;
     if (arbiter->holder)
         return NULL;
-    struct glet_arbiter_member *first = NULL;
-    for (struct glet_arbiter_member *m = arbiter->members; m; m = m->next)
+    struct glet_arbiter_member *first = NULL, *last = NULL;
+    for (struct glet_arbiter_member *m = arbiter->members; m; m = m->next) {
         if (m->wants && (!first || m->virtual_ns < first->virtual_ns))
             first = m;
+        if (m->wants && (!last || m->virtual_ns > last->virtual_ns))
+            last = m;
+    }
     if (!first)
         return NULL;
     if (first->virtual_ns > now_ns) {
         *next_ns = first->virtual_ns;
         return NULL;
     }
-    uint64_t limit_ns = MAX_LAG_BURSTS * arbiter->burst_ns;
-    if (first->virtual_ns + limit_ns < now_ns) {
-        uint64_t excess_ns = now_ns - limit_ns - first->virtual_ns;
+    if (last->virtual_ns + MAX_COMMON_LAG_BURSTS * arbiter->burst_ns < now_ns) {
+        uint64_t excess_ns = now_ns - MAX_COMMON_LAG_BURSTS * arbiter->burst_ns - last->virtual_ns;
         for (struct glet_arbiter_member *m = arbiter->members; m; m = m->next)
             m->virtual_ns += excess_ns;
     }

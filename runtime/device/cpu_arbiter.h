@@ -19,8 +19,9 @@
  * it waits: cutting it then makes two waiters defer to each other for ever.
  *
  * When the core gives less than its shares promise (other programs run on it, or two sets of
- * partitions), everybody lags more and more. Beyond eight bursts all virtual times are moved
- * together, which keeps their order, so that everybody gets his part of what there is.
+ * partitions), everybody lags more and more. When even the one who lags least is eight bursts
+ * behind, all virtual times are moved together, which keeps their order, so that everybody gets his
+ * part of what there is.
  *
  * Times are nanoseconds of any clock that does not step.
  */

@@ -105,11 +105,10 @@ static void decide(struct glet_cpu_core *core, struct glet_cpu_seat *me, uint64_
         pthread_cond_signal(&seat->turn);
 }
 
-void glet_cpu_seat_enter(struct glet_cpu_seat *seat)
+/* Under the mutex: asks, and waits until the core is this seat's. */
+static void obtain(struct glet_cpu_seat *seat, uint64_t now_ns)
 {
     struct glet_cpu_core *core = seat->core;
-    pthread_mutex_lock(&core->mutex);
-    uint64_t now_ns = glet_clock_ns();
     glet_arbiter_request(&core->arbiter, &seat->member, now_ns);
     decide(core, seat, now_ns);
     while (core->arbiter.holder != &seat->member) {
@@ -123,7 +122,13 @@ void glet_cpu_seat_enter(struct glet_cpu_seat *seat)
         now_ns = glet_clock_ns();
         decide(core, seat, now_ns);
     }
-    pthread_mutex_unlock(&core->mutex);
+}
+
+void glet_cpu_seat_enter(struct glet_cpu_seat *seat)
+{
+    pthread_mutex_lock(&seat->core->mutex);
+    obtain(seat, glet_clock_ns());
+    pthread_mutex_unlock(&seat->core->mutex);
 }
 
 void glet_cpu_seat_leave(struct glet_cpu_seat *seat, uint64_t used_ns)
@@ -134,6 +139,15 @@ void glet_cpu_seat_leave(struct glet_cpu_seat *seat, uint64_t used_ns)
     glet_arbiter_release(&core->arbiter, used_ns, now_ns);
     decide(core, NULL, now_ns);
     pthread_mutex_unlock(&core->mutex);
+}
+
+void glet_cpu_seat_renew(struct glet_cpu_seat *seat, uint64_t used_ns)
+{
+    pthread_mutex_lock(&seat->core->mutex);
+    uint64_t now_ns = glet_clock_ns();
+    glet_arbiter_release(&seat->core->arbiter, used_ns, now_ns);
+    obtain(seat, now_ns);
+    pthread_mutex_unlock(&seat->core->mutex);
 }
 
 uint64_t glet_cpu_seat_turn_ns(struct glet_cpu_seat *seat)

@@ -36,6 +36,9 @@ void glet_cpu_seat_expect_slice(struct glet_cpu_seat *seat, uint64_t slice_ns);
 void glet_cpu_seat_enter(struct glet_cpu_seat *seat);
 void glet_cpu_seat_leave(struct glet_cpu_seat *seat, uint64_t used_ns);
 
+/* Leaves and enters again at once; keeps the core when it is still this seat's turn. */
+void glet_cpu_seat_renew(struct glet_cpu_seat *seat, uint64_t used_ns);
+
 /* When the seat's next turn comes at the earliest, if nobody else wants the core. */
 uint64_t glet_cpu_seat_turn_ns(struct glet_cpu_seat *seat);
 

@@ -77,14 +77,20 @@ static int choose_seat(struct glet_cpu_fraction *fraction)
     return best;
 }
 
-static void meter_want(struct glet_cpu_fraction *fraction)
+/* One slice: whole steps until the quantum is over. *i is the next step; returns as the step. */
+static int run_slice(struct glet_cpu_net *net, size_t *i, size_t count, int used, uint64_t *used_ns,
+                     struct glet_error *err)
 {
-    pthread_mutex_lock(&fraction->mutex);
-    glet_cpu_meter_want(&fraction->meter, glet_clock_ns());
-    pthread_mutex_unlock(&fraction->mutex);
+    uint64_t start_ns = glet_clock_ns(), cpu_ns = thread_cpu_ns();
+    int rc;
+    do
+        rc = glet_cpu_net_step(net, (*i)++, used, err);
+    while (rc == 0 && *i < count && glet_clock_ns() - start_ns < GLET_ARBITER_QUANTUM_NS);
+    *used_ns = thread_cpu_ns() - cpu_ns;
+    return rc;
 }
 
-static void meter_got(struct glet_cpu_fraction *fraction, uint64_t used_ns)
+static void meter(struct glet_cpu_fraction *fraction, uint64_t used_ns)
 {
     pthread_mutex_lock(&fraction->mutex);
     glet_cpu_meter_got(&fraction->meter, used_ns, glet_clock_ns());
@@ -93,30 +99,45 @@ static void meter_got(struct glet_cpu_fraction *fraction, uint64_t used_ns)
     pthread_mutex_unlock(&fraction->mutex);
 }
 
+/* Takes the seat to run at next, moving the thread there. */
+static int take_seat(struct glet_cpu_fraction *fraction, struct glet_error *err)
+{
+    int chosen = choose_seat(fraction);
+    if (chosen != fraction->pinned) {
+        if (pin_to(fraction->seats[chosen], err) < 0)
+            return -1;
+        fraction->pinned = chosen;
+    }
+    glet_cpu_seat_enter(fraction->seats[chosen]);
+    return 0;
+}
+
 int glet_cpu_fraction_run(struct glet_cpu_fraction *fraction, struct glet_cpu_net *net, int used,
                           struct glet_error *err)
 {
-    size_t count = glet_cpu_net_step_count(net, used);
-    int rc = 0;
-    for (size_t i = 0; rc == 0 && i < count;) {
-        int chosen = choose_seat(fraction);
-        struct glet_cpu_seat *seat = fraction->seats[chosen];
-        if (chosen != fraction->pinned) {
-            if (pin_to(seat, err) < 0)
-                return -1;
-            fraction->pinned = chosen;
+    size_t i = 0, count = glet_cpu_net_step_count(net, used);
+    pthread_mutex_lock(&fraction->mutex);
+    glet_cpu_meter_want(&fraction->meter, glet_clock_ns());
+    pthread_mutex_unlock(&fraction->mutex);
+    if (take_seat(fraction, err) < 0)
+        return -1;
+    for (;;) {
+        struct glet_cpu_seat *seat = fraction->seats[fraction->pinned];
+        uint64_t used_ns;
+        int rc = run_slice(net, &i, count, used, &used_ns, err);
+        meter(fraction, used_ns);
+        if (rc < 0 || i == count) {
+            glet_cpu_seat_leave(seat, used_ns);
+            return rc;
         }
-        meter_want(fraction);
-        glet_cpu_seat_enter(seat);
-        uint64_t start_ns = glet_clock_ns(), cpu_ns = thread_cpu_ns();
-        do
-            rc = glet_cpu_net_step(net, i++, used, err);
-        while (rc == 0 && i < count && glet_clock_ns() - start_ns < GLET_ARBITER_QUANTUM_NS);
-        uint64_t used_ns = thread_cpu_ns() - cpu_ns;
+        if (fraction->seat_count == 1) {
+            glet_cpu_seat_renew(seat, used_ns);
+            continue;
+        }
         glet_cpu_seat_leave(seat, used_ns);
-        meter_got(fraction, used_ns);
+        if (take_seat(fraction, err) < 0)
+            return -1;
     }
-    return rc;
 }
 
 static int open_partition(struct glet_cpu_partition *partition, struct glet_error *err)
