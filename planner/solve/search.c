@@ -7,6 +7,7 @@
 #include "planner/solve/search.h"
 
 #include "planner/solve/dive.h"
+#include "planner/solve/exact.h"
 #include "planner/solve/pack.h"
 #include "planner/solve/repair.h"
 #include "planner/solve/scratch.h"
@@ -93,7 +94,7 @@ bool glet_search_closed(const struct glet_search *search)
 {
     if (search->best_cost <= search->bound * (1 + 1e-12) || !isfinite(search->bound))
         return true;
-    return search->best_cost <= search->enough;
+    return isfinite(search->best_cost) && search->best_cost <= search->enough;
 }
 
 static void improve(struct glet_search *search, struct glet_boxes *boxes)
@@ -138,4 +139,6 @@ void glet_search_run(struct glet_search *search)
                                      .shared = true,
                                      .halt = search->halt};
     dive_once(search, &dive);
+    if (!glet_search_closed(search) && !glet_halted(search->halt))
+        glet_exact_run(search);
 }

@@ -19,7 +19,7 @@ struct glet_search {
     double *rate_rps;         /* [model], scratch */
     enum glet_effort effort;
     const struct glet_halt *halt;
-    double enough; /* stop looking for cheaper plans at this cost: 0 = only at the bound */
+    double enough; /* any plan of at most this cost will do; 0 = only the cheapest */
     struct glet_boxes best;
     double best_cost; /* INFINITY: none yet */
     double bound;     /* proven lower bound of the cost; INFINITY: no plan exists */

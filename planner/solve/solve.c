@@ -43,6 +43,7 @@ static int solve_cheapest(struct job *job, struct glet_space *space)
 {
     struct glet_search search;
     glet_search_init(&search, job->problem, space, job->options->effort, &job->halt);
+    search.enough = job->options->fit_only ? INFINITY : 0;
     glet_search_run(&search);
     struct glet_solve_result *out = job->out;
     int status = 0;

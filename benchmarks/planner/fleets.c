@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Plans synthetic fleets and prints GPUs, the proven bound, the gap and the CPU time, against the
+ * limits that the project holds itself to.
+ *
+ *   fleets [--seeds N] [--effort fast|default|max] [MODELS/TARGET[/MEMORY_GIB]...]
+ */
+#include "benchmarks/planner/fleet.h"
+
+#include "common/clock.h"
+#include "planner/solve/solve.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+struct row { /* one line of the table */
+    int models;
+    double target, memory_gib;
+    double gap_percent; /* allowed; < 0: the bound plus one GPU */
+    double cpu_s;       /* allowed */
+};
+
+static const struct row table[] = {
+    {10, 10, 0, -1, 0.5},  {30, 30, 0, -1, 0.5},     {30, 300, 0, 1.0, 4},   {100, 1000, 0, 1.0, 4},
+    {100, 100, 0, 5, 2},   {300, 300, 0, 5, 4},      {300, 1500, 0, 1.5, 8}, {100, 100, 80, 8, 3},
+    {1000, 500, 0, 6, 20}, {1000, 5000, 0, 1.0, 30},
+};
+
+static double peak_mib(void)
+{
+    struct rusage usage;
+    getrusage(RUSAGE_SELF, &usage);
+    return (double)usage.ru_maxrss / 1024;
+}
+
+static int plan_one(const struct row *row, uint64_t seed, enum glet_effort effort)
+{
+    struct glet_fleet_options fleet_options = {.models = row->models,
+                                               .target = row->target,
+                                               .seed = seed,
+                                               .memory_gib = row->memory_gib,
+                                               .zipf = 0.9,
+                                               .interference = true};
+    struct glet_fleet fleet;
+    struct glet_problem *problem = NULL;
+    struct glet_error err = {0};
+    struct glet_solve_options options = {.effort = effort, .max_moves = -1};
+    struct glet_solve_result result;
+    glet_fleet_make(&fleet_options, &fleet);
+    uint64_t start_us = glet_clock_process_cpu_us();
+    int status = glet_problem_new(fleet.workload, fleet.profile, GLET_MIN_GPUS, &problem, &err);
+    if (status == 0)
+        status = glet_solve(problem, &options, &result, &err);
+    double cpu_s = (double)(glet_clock_process_cpu_us() - start_us) / 1e6;
+    if (status < 0) {
+        glet_error_print(&err, stderr);
+        return -1;
+    }
+    int gpus = result.solution.gpu_count, bound = result.bound.gpus;
+    double gap_percent = 100.0 * (gpus - bound) / bound;
+    bool good = result.found && cpu_s <= row->cpu_s &&
+                (row->gap_percent < 0 ? gpus <= bound + 1 : gap_percent <= row->gap_percent);
+    printf("%5d %6g %5g %4llu %6d %6d %6.2f %8.2f %6.0f  %s\n", row->models, row->target,
+           row->memory_gib, (unsigned long long)seed, gpus, bound, gap_percent, cpu_s, peak_mib(),
+           good ? "ok" : "MISSED");
+    fflush(stdout);
+    glet_solve_result_fini(&result);
+    glet_problem_free(problem);
+    glet_fleet_free(&fleet);
+    return !good;
+}
+
+static bool wanted(int argc, char **argv, int first, const struct row *row)
+{
+    char name[64];
+    if (first >= argc)
+        return true;
+    if (row->memory_gib > 0)
+        snprintf(name, sizeof name, "%d/%g/%g", row->models, row->target, row->memory_gib);
+    else
+        snprintf(name, sizeof name, "%d/%g", row->models, row->target);
+    for (int i = first; i < argc; i++)
+        if (!strcmp(argv[i], name))
+            return true;
+    return false;
+}
+
+int main(int argc, char **argv)
+{
+    uint64_t seeds = 3;
+    enum glet_effort effort = GLET_EFFORT_DEFAULT;
+    int first = 1, missed = 0;
+    for (; first + 1 < argc && argv[first][0] == '-'; first += 2) {
+        if (!strcmp(argv[first], "--seeds"))
+            seeds = strtoull(argv[first + 1], NULL, 10);
+        else if (!strcmp(argv[first], "--effort"))
+            effort = !strcmp(argv[first + 1], "fast")  ? GLET_EFFORT_FAST
+                     : !strcmp(argv[first + 1], "max") ? GLET_EFFORT_MAX
+                                                       : GLET_EFFORT_DEFAULT;
+    }
+    printf("models target memory seed  gpus  bound  gap%%   cpu s    MiB\n");
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++)
+        for (uint64_t seed = 1; seed <= seeds && wanted(argc, argv, first, &table[i]); seed++) {
+            int status = plan_one(&table[i], seed, effort);
+            if (status < 0)
+                return 4;
+            missed += status;
+        }
+    printf("%d missed\n", missed);
+    return missed > 0;
+}

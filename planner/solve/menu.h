@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#ifndef GLET_PLANNER_MENU_H
+#define GLET_PLANNER_MENU_H
+
+/*
+ * The complete menu of a small problem: every gpu-let (models and batches) of every type and size
+ * that could be of use, and every combination of sizes that a GPU can hold. Complete means that
+ * some optimal plan uses only gpu-lets of the menu; large problems have no menu.
+ */
+
+#include "planner/solve/halt.h"
+#include "planner/solve/space.h"
+
+#define GLET_MENU_MODELS 8 /* models with demand */
+#define GLET_MENU_LETS   8 /* gpu-lets on one GPU */
+
+struct glet_entry { /* a gpu-let with everything needed to rate it next to any neighbour */
+    struct glet_atom atom;
+    double aggressor;
+    double latency_ms[GLET_MENU_MODELS], victim[GLET_MENU_MODELS], limit_ms[GLET_MENU_MODELS];
+    double optimistic; /* scratch of the pricing: value next to the mildest neighbours */
+};
+
+struct glet_entries {
+    struct glet_entry *list;
+    int count, room;
+};
+
+struct glet_combination { /* sizes of one GPU, ascending indices; one = alone */
+    int type, count;
+    int8_t sizes[GLET_BOX_ATOMS];
+};
+
+struct glet_menu {
+    const struct glet_problem *problem;
+    struct glet_entries **shared; /* [type][size]: next to others */
+    struct glet_entries **alone;  /* [type][size] */
+    struct glet_combination *combinations;
+    int combination_count;
+};
+
+/*
+ * Builds the menu, at most `most` gpu-lets in all. Returns NULL when the problem is too large for
+ * that, or the search was halted.
+ */
+struct glet_menu *glet_menu_new(const struct glet_problem *problem, int most,
+                                const struct glet_halt *halt);
+void glet_menu_free(struct glet_menu *menu); /* NULL is accepted */
+
+#endif
