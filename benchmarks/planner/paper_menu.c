@@ -19,8 +19,7 @@
 #define MODELS    5
 #define SCENARIOS 1024
 
-static char *const model_names[MODELS] = {"lenet", "googlenet", "resnet50", "ssd_mobilenet",
-                                          "vgg16"};
+static char model_names[MODELS][16] = {"lenet", "googlenet", "resnet50", "ssd_mobilenet", "vgg16"};
 static const double slo_ms[MODELS] = {5, 66, 108, 202, 142}; /* ATC'22 table 4 */
 static int sizes_units[] = {2, 4, 5, 6, 8, 10};
 

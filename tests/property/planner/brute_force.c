@@ -297,7 +297,8 @@ static void judge(struct search *s)
     }
     bool rate = b->objective == GLET_MAX_RATE;
     double value = rate ? scale : b->objective == GLET_MIN_COST ? cost : s->size;
-    if ((rate ? scale <= 0 : !at_most(1, scale)) || (s->found && (rate ? value <= s->best : value >= s->best)))
+    if ((rate ? scale <= 0 : !at_most(1, scale)) ||
+        (s->found && (rate ? value <= s->best : value >= s->best)))
         return;
     if (!apps_ok(b, s->chosen, s->size))
         return;
