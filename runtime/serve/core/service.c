@@ -228,7 +228,8 @@ const struct glet_model_io *glet_service_output(const struct glet_service *servi
 
 bool glet_service_model_ready(const struct glet_service *service, int model)
 {
-    return !atomic_load(&service->unready) && atomic_load(&slot_at(service, model)->ready);
+    /* While draining the service is not ready, but its models are: they still serve. */
+    return atomic_load(&slot_at(service, model)->ready);
 }
 
 bool glet_service_ready(const struct glet_service *service)

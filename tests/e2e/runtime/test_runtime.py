@@ -1,0 +1,298 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""gpulet-runtime as a process, over a device made of sleep(): start, signals, plan changes, drain,
+service manager, exit statuses. Needs nothing but Python.
+
+    test_runtime.py PROGRAM [NAME]
+"""
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+PLAN = """schema: gpulet-plan/1
+objective: min-gpus
+models:
+  - {{name: a, file: {a}, slo_ms: 2000, rate_rps: 500, planned_rps: 600}}
+  - {{name: b, file: b.onnx, slo_ms: 2000, rate_rps: 200, planned_rps: 200}}
+gpus:
+  - id: gpu0
+    type: fake
+    units: 10
+    gpulets:
+      - units: {units}
+        duty_cycle_ms: 13
+        models:
+          - {{name: a, batch: 8, rate_rps: 400, exec_ms: 2.1, factor: 1, latency_bound_ms: 15.1}}
+          - {{name: b, batch: 4, rate_rps: 200, exec_ms: 3, factor: 1, latency_bound_ms: 16}}
+      - units: 2
+        duty_cycle_ms: 10
+        models:
+          - {{name: a, batch: 4, rate_rps: 200, exec_ms: 1.3, factor: 1, latency_bound_ms: 11.3}}
+"""
+BODY = json.dumps({"inputs": [{"name": "IN", "shape": [1, 4], "datatype": "UINT8",
+                               "data": [1, 2, 3, 4]}]})
+PROGRAM = os.path.abspath(sys.argv[1])
+
+
+def plan(units=5, a="a.onnx"):
+    return PLAN.format(units=units, a=a)
+
+
+class Runtime:
+    def __init__(self, folder, *options, env=None, path="plan.yaml"):
+        self.folder = folder
+        self.log = open(os.path.join(folder, "log"), "w+")
+        self.process = subprocess.Popen(
+            [PROGRAM, path, "--device", "fake", "--listen", "127.0.0.1:0", "--metrics",
+             "127.0.0.1:0", "--admin", "127.0.0.1:0", *options],
+            cwd=folder, stdout=subprocess.PIPE, stderr=self.log, text=True,
+            env=dict(os.environ, **(env or {})))
+
+    def ready(self):
+        words = dict(word.split("=") for word in self.process.stdout.readline().split()[1:])
+        self.port = int(words["port"])
+        self.admin = int(words["admin_port"])
+        self.metrics = int(words["metrics_port"])
+        return self
+
+    def ask(self, verb, path, body=None, port=None):
+        connection = http.client.HTTPConnection("127.0.0.1", port or self.port, timeout=20)
+        connection.request(verb, path, body)
+        answer = connection.getresponse()
+        text = answer.read().decode()
+        connection.close()
+        return answer.status, text
+
+    def infer(self):
+        status, text = self.ask("POST", "/v2/models/a/infer", BODY)
+        return status, json.loads(text)["outputs"][0]["data"] if status == 200 else text
+
+    def generation(self):
+        return json.loads(self.ask("GET", "/v2/plan", port=self.admin)[1])["generation"]
+
+    def units(self):
+        answer = json.loads(self.ask("GET", "/v2/plan", port=self.admin)[1])
+        return answer["gpus"][0]["gpulets"][0]["units"]
+
+    def end(self):
+        self.process.send_signal(signal.SIGTERM)
+        status = self.process.wait(20)
+        self.process.stdout.close()
+        self.log.seek(0)
+        return status, self.log.read()
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+        self.process.stdout.close()
+
+
+def prepare(folder):
+    with open(os.path.join(folder, "plan.yaml"), "w") as out:
+        out.write(plan())
+    for name in "a", "b":
+        with open(os.path.join(folder, name + ".onnx"), "w") as out:
+            out.write("bytes 4\nfixed_us 500\nrow_us 50\n")
+
+
+def wait_for(what, seconds=10):
+    until = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < until, "waited too long"
+        time.sleep(0.02)
+
+
+class Asking:
+    """Requests from another thread, all of which must be answered with 200."""
+
+    def __init__(self, runtime):
+        self.runtime, self.stop, self.statuses = runtime, False, []
+        self.thread = threading.Thread(target=self.run)
+
+    def run(self):
+        connection = http.client.HTTPConnection("127.0.0.1", self.runtime.port, timeout=20)
+        while not self.stop:
+            connection.request("POST", "/v2/models/a/infer", BODY)
+            answer = connection.getresponse()
+            text = answer.read()
+            right = answer.status != 200 or json.loads(text)["outputs"][0]["data"] == [2, 3, 4, 5]
+            self.statuses.append(answer.status if right else 0)
+        connection.close()
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.stop = True
+        self.thread.join()
+        assert len(self.statuses) > 0 and set(self.statuses) == {200}, set(self.statuses)
+
+
+def replace(folder, text, name="plan.yaml"):
+    with open(os.path.join(folder, "new"), "w") as out:
+        out.write(text)
+    os.rename(os.path.join(folder, "new"), os.path.join(folder, name))
+
+
+def test_plan_changes_by_signal_file_and_request(folder):
+    runtime = Runtime(folder, "--drain", "0s").ready()
+    with Asking(runtime):
+        assert runtime.generation() == 1
+        runtime.process.send_signal(signal.SIGHUP)
+        wait_for(lambda: runtime.generation() == 2)
+        replace(folder, plan(6))
+        wait_for(lambda: runtime.units() == 6)
+        with open(os.path.join(folder, "plan.yaml"), "w") as out:
+            out.write(plan(7))
+        wait_for(lambda: runtime.units() == 7)
+        status, text = runtime.ask("POST", "/v2/plan", plan(8), runtime.admin)
+        assert status == 200, text
+        assert runtime.units() == 8
+        generation = runtime.generation()
+        status, text = runtime.ask("POST", "/v2/plan", "models: 3\n", runtime.admin)
+        assert status == 400 and "error" in json.loads(text), text
+        replace(folder, plan(9))
+        time.sleep(0.5)
+        assert runtime.generation() == generation and runtime.units() == 8
+    status, log = runtime.end()
+    assert status == 0, log
+    assert "plan not changed, the old one serves" in log, log
+
+
+def test_plan_changes_by_link_swap(folder):
+    """As Kubernetes changes a mounted ConfigMap."""
+    for name, units in ("..1", 5), ("..2", 6):
+        os.mkdir(os.path.join(folder, name))
+        with open(os.path.join(folder, name, "plan.yaml"), "w") as out:
+            out.write(plan(units))
+    os.remove(os.path.join(folder, "plan.yaml"))
+    os.symlink("..1", os.path.join(folder, "..data"))
+    os.symlink("..data/plan.yaml", os.path.join(folder, "plan.yaml"))
+    runtime = Runtime(folder, "--drain", "0s").ready()
+    with Asking(runtime):
+        assert runtime.units() == 5
+        os.symlink("..2", os.path.join(folder, "..tmp"))
+        os.rename(os.path.join(folder, "..tmp"), os.path.join(folder, "..data"))
+        wait_for(lambda: runtime.units() == 6)
+    assert runtime.end()[0] == 0
+
+
+def test_drain(folder):
+    runtime = Runtime(folder, "--drain", "700ms").ready()
+    assert runtime.ask("GET", "/v2/health/ready")[0] == 200
+    runtime.process.send_signal(signal.SIGTERM)
+    wait_for(lambda: runtime.ask("GET", "/v2/health/ready")[0] == 503)
+    answer = runtime.infer()
+    assert answer == (200, [2, 3, 4, 5]), answer
+    assert runtime.ask("GET", "/v2/health/live")[0] == 200
+    assert runtime.process.wait(10) == 0
+
+
+def test_requests_in_flight_are_finished(folder):
+    with open(os.path.join(folder, "a.onnx"), "w") as out:
+        out.write("bytes 4\nfixed_us 400000\n")
+    runtime = Runtime(folder, "--drain", "0s", "--planned-batches-only").ready()
+    answers = []
+    asking = threading.Thread(target=lambda: answers.append(runtime.infer()))
+    asking.start()
+    time.sleep(0.15)
+    assert runtime.end()[0] == 0
+    asking.join()
+    assert answers == [(200, [2, 3, 4, 5])], answers
+
+
+def test_service_manager(folder):
+    address = os.path.join(folder, "notify")
+    manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    manager.bind(address)
+    manager.settimeout(10)
+    runtime = Runtime(folder, "--drain", "0s",
+                      env={"NOTIFY_SOCKET": address, "WATCHDOG_USEC": "100000"})
+
+    def wait_for_message(start):
+        while True:
+            message = manager.recv(1000).decode()
+            if message.startswith(start):
+                return message
+    assert "STATUS=serving plan" in wait_for_message("READY=1")
+    wait_for_message("WATCHDOG=1")
+    runtime.ready()
+    runtime.process.send_signal(signal.SIGHUP)
+    assert "MONOTONIC_USEC=" in wait_for_message("RELOADING=1")
+    wait_for_message("READY=1")
+    wait_for_message("WATCHDOG=1")
+    runtime.process.send_signal(signal.SIGTERM)
+    wait_for_message("STOPPING=1")
+    assert runtime.process.wait(10) == 0
+    runtime.process.stdout.close()
+    manager.close()
+
+
+def test_killed_and_started_again(folder):
+    runtime = Runtime(folder).ready()
+    runtime.kill()
+    start = time.monotonic()
+    runtime = Runtime(folder, "--drain", "0s").ready()
+    assert runtime.infer()[0] == 200
+    print(f"serving {time.monotonic() - start:.2f} s after a SIGKILL")
+    assert runtime.end()[0] == 0
+
+
+def test_told_to_end_while_starting(folder):
+    with open(os.path.join(folder, "a.onnx"), "w") as out:
+        out.write("bytes 4\nbuild_us 5000000\n")
+    runtime = Runtime(folder)
+    time.sleep(0.3)
+    runtime.process.send_signal(signal.SIGTERM)
+    assert runtime.process.wait(2) == 0
+    runtime.process.stdout.close()
+
+
+def fails(folder, status, message, *options, text=None, path="plan.yaml"):
+    if text is not None:
+        replace(folder, text)
+    result = subprocess.run([PROGRAM, path, "--listen", "127.0.0.1:0", "--metrics", "", *options],
+                            cwd=folder, capture_output=True, text=True, timeout=20, check=False)
+    assert result.returncode == status, (result.returncode, result.stderr)
+    assert message in result.stderr, result.stderr
+
+
+def test_mistakes_end_with_their_status(folder):
+    fake = ("--device", "fake")
+    fails(folder, 4, "nothing.yaml", *fake, path="nothing.yaml")
+    fails(folder, 2, "plan.yaml:1:1: ", *fake, text="x: 1\n")
+    fails(folder, 2, "gpu0: planned for a 'gpu', but the device here is a 'fake'", *fake,
+          text=plan().replace("fake", "gpu"))
+    two_nodes = plan().replace("    type: fake\n", "    type: fake\n    node: x\n").replace(
+        "      - units: 2\n",
+        "  - id: gpu1\n    type: fake\n    node: y\n    units: 10\n    gpulets:\n      - units: 2\n")
+    fails(folder, 2, "the plan is for several nodes (x, y, ...)", *fake, text=two_nodes)
+    fails(folder, 2, "the plan has no GPU for node 'z'", *fake, "--node", "z",
+          text=plan().replace("    type: fake\n", "    type: fake\n    node: x\n"))
+    fails(folder, 2, "9 units", "--device", "fake:8",
+          text=plan(7))
+    fails(folder, 4, "none.onnx", *fake, text=plan(a="none.onnx"))
+    fails(folder, 2, "--random-weights x", *fake, "--random-weights", "x", text=plan())
+    fails(folder, 2, "not a device", "--device", "nonsense")
+    fails(folder, 2, "no-such-option", *fake, "--no-such-option")
+
+
+def main():
+    names = sys.argv[2:] or [name for name in globals() if name.startswith("test_")]
+    for name in names:
+        with tempfile.TemporaryDirectory(prefix="gpulet-e2e-") as folder:
+            prepare(folder)
+            start = time.monotonic()
+            globals()[name](folder)
+            print(f"ok {name} ({time.monotonic() - start:.1f} s)", flush=True)
+
+
+main()
