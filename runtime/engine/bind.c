@@ -64,7 +64,8 @@ static int lower_node(struct glet_bind *b, const struct glet_model_node *node)
 static int run_passes(struct glet_bind *b, const int *outputs)
 {
     size_t count = b->model->output_count;
-    if (glet_bind_count_uses(b, outputs, count) < 0 || glet_fuse_batch_norm(b) < 0 ||
+    if (glet_bind_count_uses(b, outputs, count) < 0 || glet_bind_fold_rest(b) < 0 ||
+        glet_bind_count_uses(b, outputs, count) < 0 || glet_fuse_batch_norm(b) < 0 ||
         glet_bind_count_uses(b, outputs, count) < 0 || glet_fuse_epilogues(b) < 0 ||
         glet_bind_count_uses(b, outputs, count) < 0 || glet_fuse_heads(b) < 0)
         return -1;

@@ -118,6 +118,8 @@ int glet_bind_count_uses(struct glet_bind *b, const int *outputs, size_t output_
 /* Moves node p, which a later node at `index` has become part of, to that place; the later node's
    output becomes a view of p's. */
 void glet_bind_absorb(struct glet_bind *b, size_t index, struct glet_node *p);
+/* Computes what depends on constants only and is still there (bind_build.c). */
+int glet_bind_fold_rest(struct glet_bind *b);
 int glet_fuse_batch_norm(struct glet_bind *b);
 int glet_fuse_epilogues(struct glet_bind *b);
 int glet_fuse_heads(struct glet_bind *b);

@@ -227,7 +227,9 @@ int glet_bind_add(struct glet_bind *b, const struct glet_node *node, const int *
     if (glet_shape_bytes(dtype, shape->dims, shape->rank, b->err) < 0)
         return -1;
     int number = -1;
-    int folded = try_fold(b, node, inputs, count, dtype, shape, &number);
+    /* A transposed matrix waits: a product may read it as it lies in the file. */
+    bool waits = node->op == GLET_OP_TRANSPOSE && shape->rank == 2 && dtype == GLET_FLOAT32;
+    int folded = waits ? 0 : try_fold(b, node, inputs, count, dtype, shape, &number);
     if (folded != 0)
         return folded < 0 ? -1 : number;
     number = glet_simplify(b, node, inputs, count, dtype, shape);
@@ -236,6 +238,37 @@ int glet_bind_add(struct glet_bind *b, const struct glet_node *node, const int *
     if (number != -1)
         return number < 0 ? -1 : number;
     return glet_bind_append(b, node, inputs, count, dtype, shape);
+}
+
+int glet_bind_fold_rest(struct glet_bind *b)
+{
+    for (size_t i = 0; i < b->node_count; i++) {
+        const struct glet_node *node = b->nodes[i];
+        int number = -1;
+        if (!node)
+            continue;
+        struct glet_shape shape = glet_bind_shape(b, node->output);
+        struct glet_tensor *output = b->tensors[node->output];
+        int folded =
+            try_fold(b, node, node->inputs, node->input_count, output->dtype, &shape, &number);
+        if (folded < 0)
+            return -1;
+        if (folded == 1) {
+            output->data = b->tensors[number]->data;
+            output->producer = -1;
+            b->nodes[i] = NULL;
+        }
+    }
+    for (size_t i = 0; i < b->tensor_count; i++) {
+        struct glet_tensor *view = b->tensors[i];
+        const struct glet_tensor *storage = b->tensors[glet_bind_storage(b, (int)i)];
+        if (view->view_of >= 0 && storage->data) {
+            view->data = storage->data;
+            view->producer = storage->producer;
+            view->view_of = -1;
+        }
+    }
+    return 0;
 }
 
 int glet_bind_unary(struct glet_bind *b, enum glet_activation_kind kind, float first, float second,

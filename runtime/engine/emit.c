@@ -101,8 +101,13 @@ static int fill_ends(struct emitter *e, struct glet_graph *graph, const int *out
     graph->output_count = (int)model->output_count;
     for (size_t i = 0; i < model->input_count; i++)
         graph->inputs[i] = keep(e, e->b->of_value[model->input_values[i]]);
-    for (size_t i = 0; i < model->output_count; i++)
+    for (size_t i = 0; i < model->output_count; i++) {
         graph->outputs[i] = keep(e, outputs[i]);
+        /* Fusion may have left the name of an inner value. */
+        struct glet_tensor *tensor = &graph->tensors[graph->outputs[i]];
+        if (tensor->producer >= 0 || tensor->view_of >= 0)
+            tensor->name = model->outputs[i].name;
+    }
     return 0;
 }
 

@@ -40,6 +40,7 @@ static const struct glet_operator operators[] = {
     {"Flatten", 1, 1, glet_lower_flatten, 0},
     {"Floor", 1, 1, glet_lower_unary, GLET_ACT_FLOOR},
     {"Gather", 2, 2, glet_lower_gather, 0},
+    {"GatherND", 2, 2, glet_lower_gather_nd, 0},
     {"Gelu", 1, 1, glet_lower_gelu, 0},
     {"Gemm", 2, 3, glet_lower_gemm, 0},
     {"GlobalAveragePool", 1, 1, glet_lower_global_pool, GLET_OP_AVG_POOL},

@@ -86,6 +86,7 @@ int glet_lower_slice(struct glet_bind *b, const struct glet_model_node *node);
 int glet_lower_transpose(struct glet_bind *b, const struct glet_model_node *node);
 int glet_lower_depth(struct glet_bind *b, const struct glet_model_node *node);
 int glet_lower_gather(struct glet_bind *b, const struct glet_model_node *node);
+int glet_lower_gather_nd(struct glet_bind *b, const struct glet_model_node *node);
 int glet_lower_pad(struct glet_bind *b, const struct glet_model_node *node);
 int glet_lower_resize(struct glet_bind *b, const struct glet_model_node *node);
 int glet_lower_reduce(struct glet_bind *b, const struct glet_model_node *node);

@@ -213,6 +213,52 @@ int glet_lower_gather(struct glet_bind *b, const struct glet_model_node *node)
         glet_bind_add(b, &gather, inputs, 2, glet_bind_tensor(b, inputs[0])->dtype, &to));
 }
 
+/* Indices of several dimensions at once are indices of those dimensions taken as one; known ones,
+   as exporters write them for attention masks. */
+int glet_lower_gather_nd(struct glet_bind *b, const struct glet_model_node *node)
+{
+    int x = glet_in(b, node, 0), given = glet_in(b, node, 1);
+    struct glet_shape data = glet_bind_shape(b, x), shape = glet_bind_shape(b, given);
+    const struct glet_tensor *indices = glet_bind_tensor(b, given);
+    if (!indices->data || glet_attr_int(node, "batch_dims", 0) != 0)
+        return glet_refuse(b, "indices that are computed from the input, or batch_dims");
+    int64_t depth = shape.rank ? shape.dims[shape.rank - 1] : 0;
+    if (depth < 1 || depth > data.rank)
+        return glet_bad_node(b, "%" PRId64 " indices for %d dimensions", depth, data.rank);
+    struct glet_shape flat = {1, {1}}, to = shape;
+    for (int i = 0; i < data.rank; i++) {
+        if (i < depth)
+            flat.dims[0] *= data.dims[i];
+        else
+            flat.dims[flat.rank++] = data.dims[i];
+    }
+    shape.rank--;
+    to.rank = shape.rank + flat.rank - 1;
+    if (to.rank > GLET_MAX_RANK)
+        return glet_refuse(b, "more than %d dimensions", GLET_MAX_RANK);
+    for (int i = 1; i < flat.rank; i++)
+        to.dims[shape.rank + i - 1] = flat.dims[i];
+    int64_t count = glet_shape_elements(&shape);
+    int64_t *linear = glet_arena_array(b->arena, (size_t)count, sizeof *linear);
+    if (!linear)
+        return glet_error_set(b->err, GLET_ERR_NOMEM, "out of memory");
+    for (int64_t i = 0; i < count; i++) {
+        for (int k = 0; k < (int)depth; k++) {
+            int64_t index = glet_tensor_int(indices, i * depth + k);
+            index += index < 0 ? data.dims[k] : 0;
+            if (index < 0 || index >= data.dims[k])
+                return glet_bad_node(b, "an index is out of range");
+            linear[i] = linear[i] * data.dims[k] + index;
+        }
+    }
+    struct glet_node gather = glet_bind_node(GLET_OP_GATHER);
+    int inputs[] = {glet_bind_view(b, x, &flat), glet_bind_constant(b, GLET_INT64, &shape, linear)};
+    if (inputs[0] < 0 || inputs[1] < 0)
+        return -1;
+    return glet_out(b, node, 0,
+                    glet_bind_add(b, &gather, inputs, 2, glet_bind_tensor(b, x)->dtype, &to));
+}
+
 int glet_lower_pad(struct glet_bind *b, const struct glet_model_node *node)
 {
     int x = glet_in(b, node, 0), value = glet_in(b, node, 2), axes_in = glet_in(b, node, 3);

@@ -98,12 +98,11 @@ static int take_initialisers(struct resolver *r)
     return 0;
 }
 
-/* Dimension 0 of an input that is no number is the batch; the same name elsewhere is the batch too,
-   and no other dimension may be free. */
+/* Dimension 0 of an input that is no number is the batch, whatever its name; no other dimension may
+   be free, or a request would have no size. */
 static int take_dim(struct resolver *r, const glet_onnx_Dim *dim, const char *input, int axis,
                     int64_t *out)
 {
-    struct glet_model *model = r->model;
     bool named = dim->param.bytes > 0;
     if (dim->has_value && !named) {
         if (dim->value < 1)
@@ -113,10 +112,7 @@ static int take_dim(struct resolver *r, const glet_onnx_Dim *dim, const char *in
         return 0;
     }
     *out = GLET_DIM_BATCH;
-    const char *symbol = model->batch_symbol;
-    bool same = named && symbol && strlen(symbol) == dim->param.bytes &&
-                memcmp(symbol, dim->param.at, dim->param.bytes) == 0;
-    if (axis > 0 && !same) {
+    if (axis > 0) {
         glet_error_set(
             r->err, GLET_ERR_UNSUPPORTED,
             "input \"%s\": dimension %d (\"%.*s\") is free; only the batch, dimension 0, "
@@ -124,11 +120,6 @@ static int take_dim(struct resolver *r, const glet_onnx_Dim *dim, const char *in
             input, axis, named ? (int)dim->param.bytes : 1,
             named ? (const char *)dim->param.at : "?");
         return glet_error_hint(r->err, "export the model with a fixed size for that dimension");
-    }
-    if (axis == 0 && named && !symbol) {
-        model->batch_symbol = glet_arena_text(model->arena, dim->param.at, dim->param.bytes);
-        if (!model->batch_symbol)
-            return no_memory(r->err);
     }
     return 0;
 }

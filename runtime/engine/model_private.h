@@ -43,7 +43,6 @@ struct glet_model {
     struct glet_model_io *inputs, *outputs;
     int *input_values, *output_values;
     size_t input_count, output_count;
-    const char *batch_symbol; /* name of the free batch dimension; NULL = unnamed or fixed */
     bool batch_free, no_batch;
     int fixed_batch;
     size_t weight_bytes;
