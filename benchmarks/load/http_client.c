@@ -13,12 +13,12 @@
  */
 #include "benchmarks/load/http_client.h"
 
+#include "benchmarks/load/http_target.h"
 #include "common/clock.h"
 #include "common/memory.h"
 
 #include <errno.h>
 #include <http_parser.h>
-#include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
@@ -42,9 +42,7 @@ struct connection {
 };
 
 struct target {
-    char *host; /* "name:port" */
-    struct sockaddr_storage address;
-    socklen_t address_length;
+    struct glet_http_target at;
     struct connection *idle;
     size_t connection_count;
     struct glet_call *waiting, **waiting_end; /* beyond max_connections, first in first out */
@@ -76,55 +74,6 @@ const char *glet_call_result_name(enum glet_call_result result)
     return names[result];
 }
 
-/* ---- targets ---- */
-
-static int parse_url(const char *url, char **name_out, char **port_out, struct glet_error *err)
-{
-    struct http_parser_url parts;
-    http_parser_url_init(&parts);
-    size_t length = strlen(url);
-    bool is_http = length > 7 && strncmp(url, "http://", 7) == 0;
-    if (!is_http || http_parser_parse_url(url, length, 0, &parts) != 0 ||
-        !(parts.field_set & 1 << UF_HOST)) {
-        glet_error_set(err, GLET_ERR_USAGE, "target '%s' is not an http:// URL", url);
-        return glet_error_hint(err, "as in http://127.0.0.1:8000");
-    }
-    bool has_path = (parts.field_set & 1 << UF_PATH) && parts.field_data[UF_PATH].len > 1;
-    if (has_path || (parts.field_set & (1 << UF_QUERY | 1 << UF_FRAGMENT | 1 << UF_USERINFO)))
-        return glet_error_set(err, GLET_ERR_USAGE, "target '%s': only host and port are used", url);
-    GLET_CLEANUP(glet_cleanup_free)
-    char *name = glet_format(err, "%.*s", (int)parts.field_data[UF_HOST].len,
-                             url + parts.field_data[UF_HOST].off);
-    if (!name)
-        return -1;
-    bool has_port = parts.field_set & 1 << UF_PORT;
-    *port_out = glet_format(err, "%u", has_port ? parts.port : 80U);
-    if (!*port_out)
-        return -1;
-    *name_out = GLET_STEAL(name);
-    return 0;
-}
-
-static int resolve(struct target *target, const char *url, struct glet_error *err)
-{
-    GLET_CLEANUP(glet_cleanup_free) char *name = NULL;
-    GLET_CLEANUP(glet_cleanup_free) char *port = NULL;
-    if (parse_url(url, &name, &port, err) < 0)
-        return -1;
-    struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
-    struct addrinfo *found = NULL;
-    int rc = getaddrinfo(name, port, &hints, &found);
-    if (rc != 0)
-        return glet_error_set(err, GLET_ERR_IO, "%s: %s", name, gai_strerror(rc));
-    memcpy(&target->address, found->ai_addr, found->ai_addrlen);
-    target->address_length = found->ai_addrlen;
-    freeaddrinfo(found);
-    target->waiting_end = &target->waiting;
-    target->host = strchr(name, ':') ? glet_format(err, "[%s]:%s", name, port)
-                                     : glet_format(err, "%s:%s", name, port);
-    return target->host ? 0 : -1;
-}
-
 int glet_client_open(const char *const *urls, size_t url_count,
                      const struct glet_client_options *options, struct glet_client **out,
                      struct glet_error *err)
@@ -139,8 +88,11 @@ int glet_client_open(const char *const *urls, size_t url_count,
     int rc = client->targets ? 0 : -1;
     if (rc == 0 && client->epoll < 0)
         rc = glet_error_errno(err, errno, "epoll");
-    for (; rc == 0 && client->target_count < url_count; client->target_count++)
-        rc = resolve(&client->targets[client->target_count], urls[client->target_count], err);
+    for (; rc == 0 && client->target_count < url_count; client->target_count++) {
+        struct target *target = &client->targets[client->target_count];
+        target->waiting_end = &target->waiting;
+        rc = glet_http_target_resolve(&target->at, urls[client->target_count], err);
+    }
     if (rc < 0) {
         glet_client_close(client);
         return -1;
@@ -151,7 +103,7 @@ int glet_client_open(const char *const *urls, size_t url_count,
 
 const char *glet_client_host(const struct glet_client *client, size_t target)
 {
-    return client->targets[target].host;
+    return client->targets[target].at.host;
 }
 
 size_t glet_client_open_calls(const struct glet_client *client)
@@ -227,14 +179,15 @@ static struct connection *connect_to(struct glet_client *client, size_t index)
         return NULL;
     connection->target = index;
     connection->fd =
-        socket(target->address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+        socket(target->at.address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (connection->fd < 0) {
         free(connection);
         return NULL;
     }
     int on = 1;
     setsockopt(connection->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    int rc = connect(connection->fd, (struct sockaddr *)&target->address, target->address_length);
+    int rc =
+        connect(connection->fd, (struct sockaddr *)&target->at.address, target->at.address_length);
     struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET,
                                 .data.ptr = connection};
     if ((rc < 0 && errno != EINPROGRESS) ||
@@ -554,7 +507,7 @@ void glet_client_close(struct glet_client *client)
     }
     empty_graveyard(client);
     for (size_t i = 0; i < client->target_count; i++)
-        free(client->targets[i].host);
+        free(client->targets[i].at.host);
     if (client->epoll >= 0)
         close(client->epoll);
     free(client->connections);

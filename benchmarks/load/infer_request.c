@@ -15,7 +15,9 @@
 #include <string.h>
 
 enum { DIMENSIONS_MAX = 16, STRING_LETTERS = 8 };
-static const size_t request_limit_bytes = (size_t)1 << 30;
+static const size_t request_limit_bytes = (size_t)64 << 20; /* what servers commonly accept */
+
+static const size_t several_limit_bytes = (size_t)4 << 20; /* above, memory matters more */
 
 enum value_kind { VALUE_FLOAT, VALUE_HALF, VALUE_BRAIN, VALUE_INTEGER, VALUE_STRING };
 
@@ -180,7 +182,8 @@ static int assemble(struct glet_infer_request *request, const char *head, const 
 {
     size_t head_length = strlen(head);
     request->length = head_length + json_length + data_bytes;
-    for (int v = 0; v < GLET_INFER_VARIANTS; v++) {
+    request->variants = data_bytes <= several_limit_bytes ? GLET_INFER_VARIANTS : 1;
+    for (size_t v = 0; v < request->variants; v++) {
         char *at = request->bytes[v] = glet_alloc(request->length, 1, err);
         if (!at)
             return -1;
@@ -216,6 +219,11 @@ int glet_infer_request_init(struct glet_infer_request *request, const char *host
         if (parse_input(item, &inputs[count], model, err) < 0)
             goto out;
         data_bytes += inputs[count++].bytes;
+        if (data_bytes > request_limit_bytes) {
+            glet_error_set(err, GLET_ERR_RANGE, "metadata of %s: a request would exceed %zu MiB",
+                           model, request_limit_bytes >> 20);
+            goto out;
+        }
     }
     path = glet_model_path(model, "/infer", err);
     json = path ? json_header(inputs, count, &json_length, err) : NULL;

@@ -17,13 +17,15 @@ enum { GLET_INFER_VARIANTS = 4 }; /* different data, so that nothing is served f
 
 struct glet_infer_request {
     char *bytes[GLET_INFER_VARIANTS];
-    size_t length; /* of each */
+    size_t variants; /* of them are there: one when the request is large */
+    size_t length;   /* of each */
 };
 
 /*
  * metadata is the JSON of GET /v2/models/{model}; a free dimension becomes 1. Fails with
  * GLET_ERR_INPUT when it is not such JSON, GLET_ERR_UNSUPPORTED for an unknown datatype,
- * GLET_ERR_NOMEM. Release with glet_infer_request_fini() whatever happens.
+ * GLET_ERR_RANGE for more than 64 MiB, GLET_ERR_NOMEM. Release with glet_infer_request_fini()
+ * whatever happens.
  */
 GLET_MUST_CHECK
 int glet_infer_request_init(struct glet_infer_request *request, const char *host, const char *model,

@@ -41,7 +41,7 @@ struct glet_load_shot glet_load_model_next(struct glet_load_model *model)
     target->credit -= total;
     size_t round = model->sent++ / model->target_count;
     return (struct glet_load_shot){.target = best,
-                                   .bytes = target->request.bytes[round % GLET_INFER_VARIANTS],
+                                   .bytes = target->request.bytes[round % target->request.variants],
                                    .length = target->request.length};
 }
 

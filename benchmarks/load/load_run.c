@@ -10,6 +10,7 @@
 
 #include <math.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 
 static const uint64_t second_us = 1000000;
 
@@ -116,6 +117,17 @@ static int finish(struct run *run, struct glet_load_result *result, struct glet_
     return rc;
 }
 
+/*
+ * What delays us would be charged to the server, above all where both share the cores: wake up on
+ * time, ahead of others where that is permitted. At 15 us per request this takes little from them.
+ */
+static void be_punctual(void)
+{
+    prctl(PR_SET_TIMERSLACK, 1000); /* ns; the default is 50 us */
+    if (setpriority(PRIO_PROCESS, 0, -10) < 0)
+        return; /* not permitted: send_lag shows what it costs */
+}
+
 int glet_load_run(struct glet_client *client, struct glet_stream *streams, size_t stream_count,
                   const struct glet_load_options *options, struct glet_load_result *result,
                   struct glet_error *err)
@@ -125,7 +137,7 @@ int glet_load_run(struct glet_client *client, struct glet_stream *streams, size_
     if (!run.flights)
         return -1;
     *result = (struct glet_load_result){0};
-    prctl(PR_SET_TIMERSLACK, 1000); /* ns; the default of 50 us would be our own send lag */
+    be_punctual();
     for (size_t i = 0; i < stream_count; i++)
         if (streams[i].kind != GLET_STREAM_STAGE)
             glet_arrivals_start(&streams[i].arrivals);
