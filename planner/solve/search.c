@@ -8,6 +8,7 @@
 
 #include "planner/solve/dive.h"
 #include "planner/solve/exact.h"
+#include "planner/solve/outcome.h"
 #include "planner/solve/pack.h"
 #include "planner/solve/repair.h"
 #include "planner/solve/scratch.h"
@@ -32,6 +33,7 @@ void glet_search_init(struct glet_search *search, const struct glet_problem *pro
         search->cost[g] = glet_type_cost(problem, g);
         search->whole_costs &= search->cost[g] == 1;
     }
+    search->stock_cost = glet_stock_cost(problem);
     search->demand_rps = glet_must_alloc(sizeof(double), (size_t)problem->model_count);
     search->rate_rps = glet_must_alloc(sizeof(double), (size_t)problem->model_count);
     for (int m = 0; m < problem->model_count; m++)
@@ -92,7 +94,8 @@ void glet_search_raise(struct glet_search *search, double value)
 
 bool glet_search_closed(const struct glet_search *search)
 {
-    if (search->best_cost <= search->bound * (1 + 1e-12) || !isfinite(search->bound))
+    if (search->best_cost <= search->bound * (1 + 1e-12) || !isfinite(search->bound) ||
+        search->bound > search->stock_cost * (1 + GLET_TOLERANCE_RATIO))
         return true;
     return isfinite(search->best_cost) && search->best_cost <= search->enough;
 }

@@ -3,14 +3,11 @@
 
 #include "common/clock.h"
 #include "planner/solve/lp_glpk.h"
+#include "planner/solve/outcome.h"
 #include "planner/solve/scratch.h"
-#include "planner/solve/search.h"
 
 #include <math.h>
 #include <stdlib.h>
-
-/* Interference levels; eight lose less than the noise of the search (space.h). */
-#define LEVELS 8
 
 struct job {
     const struct glet_problem *problem;
@@ -39,36 +36,34 @@ static void set_bound(const struct glet_problem *problem, double bound, struct g
     }
 }
 
-static int solve_cheapest(struct job *job, struct glet_space *space)
-{
-    struct glet_search search;
-    glet_search_init(&search, job->problem, space, job->options->effort, &job->halt);
-    search.enough = job->options->fit_only ? INFINITY : 0;
-    glet_search_run(&search);
-    struct glet_solve_result *out = job->out;
-    int status = 0;
-    set_bound(job->problem, search.bound, &out->bound);
-    out->bound.scale = INFINITY;
-    out->infeasible = !isfinite(search.bound);
-    out->limit_hit = glet_halted(&job->halt);
-    if (isfinite(search.best_cost)) {
-        out->found = true;
-        if (glet_boxes_to_solution(job->problem, &search.best, &out->solution) ||
-            !glet_solution_feasible(job->problem, &out->solution))
-            status = glet_error_set(job->err, GLET_ERR_INTERNAL,
-                                    "the solver's plan does not pass the check");
-    }
-    glet_search_fini(&search);
-    return status;
-}
-
 static int run(void *context)
 {
     struct job *job = context;
-    struct glet_space space;
-    glet_space_init(&space, job->problem, LEVELS);
-    int status = solve_cheapest(job, &space);
-    glet_space_fini(&space);
+    struct glet_task task = {.problem = job->problem,
+                             .effort = job->options->effort,
+                             .halt = &job->halt,
+                             .enough = job->options->fit_only ? INFINITY : 0};
+    struct glet_solve_result *out = job->out;
+    struct glet_outcome outcome;
+    bool largest = job->problem->objective == GLET_MAX_RATE;
+    if (largest)
+        glet_outcome_largest(&task, &outcome);
+    else
+        glet_outcome_cheapest(&task, &outcome);
+    int status = 0;
+    set_bound(job->problem, largest ? 0 : outcome.bound, &out->bound);
+    out->bound.scale = largest ? outcome.scale_bound : INFINITY;
+    out->infeasible = largest ? outcome.scale_bound <= 0 : outcome.impossible;
+    out->limit_hit = glet_halted(&job->halt);
+    if (outcome.found) {
+        out->found = true;
+        status = glet_boxes_to_solution(job->problem, &outcome.boxes, &out->solution);
+        out->solution.scale = largest ? outcome.scale * (1 - GLET_TOLERANCE_RATIO / 2) : 1;
+        if (status || !glet_solution_feasible(job->problem, &out->solution))
+            status = glet_error_set(job->err, GLET_ERR_INTERNAL,
+                                    "the solver's plan does not pass the check");
+    }
+    glet_outcome_fini(&outcome);
     return status;
 }
 

@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Max-rate is a search over the factor: every plan found raises the lower end to what the plan can
+ * really serve, every proof lowers the upper end, and what stays undecided only narrows the search,
+ * never the proven upper end.
+ */
+#include "planner/solve/outcome.h"
+
+#include "planner/solve/scratch.h"
+#include "planner/solve/split.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LEVELS 8 /* interference levels (space.h) */
+
+double glet_stock_cost(const struct glet_problem *problem)
+{
+    double all = 0;
+    for (int g = 0; g < problem->type_count; g++) {
+        if (problem->types[g].count < 0)
+            return INFINITY;
+        all += problem->types[g].count * glet_type_cost(problem, g);
+    }
+    return all;
+}
+
+void glet_outcome_fini(struct glet_outcome *outcome)
+{
+    glet_boxes_free(&outcome->boxes);
+}
+
+static void take_plan(struct glet_outcome *out, const struct glet_search *search)
+{
+    if (!isfinite(search->best_cost) || (out->found && search->best_cost >= out->cost))
+        return;
+    out->found = true;
+    out->cost = search->best_cost;
+    glet_boxes_copy(&out->boxes, &search->best);
+}
+
+static bool apps_hold(const struct glet_problem *problem, const struct glet_boxes *boxes)
+{
+    struct glet_solution solution;
+    glet_solution_init(&solution);
+    bool good = glet_boxes_to_solution(problem, boxes, &solution) == 0 &&
+                glet_solution_apps_ok(problem, &solution);
+    glet_solution_fini(&solution);
+    return good;
+}
+
+/* The bound with every model at the loosest limit that can be of use holds for every split. */
+static void run_relaxed(const struct glet_task *task, struct glet_outcome *out)
+{
+    struct glet_space space;
+    struct glet_search search;
+    glet_space_init(&space, task->problem, LEVELS);
+    glet_search_init(&search, task->problem, &space, task->effort, task->halt);
+    glet_search_run(&search);
+    out->bound = search.bound;
+    if (isfinite(search.best_cost) && apps_hold(task->problem, &search.best))
+        take_plan(out, &search);
+    glet_search_fini(&search);
+    glet_space_fini(&space);
+}
+
+static void run_split(const struct glet_task *task, int variant, struct glet_outcome *out)
+{
+    struct glet_problem *view = glet_problem_view(task->problem);
+    struct glet_space space;
+    struct glet_search search;
+    if (!view || !glet_apps_split(task->problem, view, variant)) {
+        glet_problem_free(view);
+        return;
+    }
+    glet_space_init(&space, view, LEVELS);
+    glet_search_init(&search, view, &space, task->effort, task->halt);
+    search.enough = fmax(task->enough, out->bound);
+    glet_search_run(&search);
+    if (isfinite(search.best_cost) && apps_hold(task->problem, &search.best))
+        take_plan(out, &search);
+    glet_search_fini(&search);
+    glet_space_fini(&space);
+    glet_problem_free(view);
+}
+
+void glet_outcome_cheapest(const struct glet_task *task, struct glet_outcome *out)
+{
+    const struct glet_problem *problem = task->problem;
+    *out = (struct glet_outcome){.cost = INFINITY};
+    if (problem->app_count == 0) {
+        struct glet_space space;
+        struct glet_search search;
+        glet_space_init(&space, problem, LEVELS);
+        glet_search_init(&search, problem, &space, task->effort, task->halt);
+        search.enough = task->enough;
+        glet_search_run(&search);
+        out->bound = search.bound;
+        take_plan(out, &search);
+        glet_search_fini(&search);
+        glet_space_fini(&space);
+    } else {
+        int variants = task->effort == GLET_EFFORT_FAST ? 2 : GLET_SPLIT_VARIANTS;
+        run_relaxed(task, out);
+        for (int v = 0; v < variants && isfinite(out->bound); v++) {
+            if (out->found && (out->cost <= out->bound * (1 + 1e-12) || out->cost <= task->enough))
+                break;
+            if (v > 0 && glet_halted(task->halt))
+                break;
+            run_split(task, v, out);
+        }
+    }
+    out->impossible =
+        !out->found && out->bound > glet_stock_cost(problem) * (1 + GLET_TOLERANCE_RATIO);
+}
+
+/* How far the plan's rates reach beyond the demands. */
+static double reach(const struct glet_problem *problem, const struct glet_boxes *boxes)
+{
+    double *rate_rps = glet_must_alloc(sizeof *rate_rps, (size_t)problem->model_count);
+    double scale = INFINITY;
+    glet_boxes_rates(problem, boxes, rate_rps);
+    for (int m = 0; m < problem->model_count; m++)
+        if (problem->models[m].demand_rps > 0)
+            scale = fmin(scale, rate_rps[m] / problem->models[m].demand_rps);
+    free(rate_rps);
+    return scale;
+}
+
+static void scale_demands(const struct glet_problem *problem, struct glet_problem *view,
+                          double scale)
+{
+    for (int m = 0; m < problem->model_count; m++)
+        view->models[m].demand_rps = problem->models[m].demand_rps * scale;
+}
+
+/* Whether the size-price bound alone proves that the scale is out of reach. */
+static bool out_of_reach(const struct glet_space *space, struct glet_problem *view,
+                         const struct glet_problem *problem, double scale, const double *cost,
+                         double stock)
+{
+    struct glet_bound_options options = {.rounds = 60};
+    scale_demands(problem, view, scale);
+    return glet_bound_find(space, cost, &options, NULL) > stock * (1 + GLET_TOLERANCE_RATIO);
+}
+
+/* The smallest scale that the cheap bound excludes, within a part in 10^4. */
+static double cheap_limit(const struct glet_problem *problem, struct glet_problem *view,
+                          double stock)
+{
+    struct glet_space space;
+    glet_space_init(&space, problem, LEVELS);
+    space.problem = view;
+    double *cost = glet_must_alloc(sizeof *cost, (size_t)problem->type_count);
+    for (int g = 0; g < problem->type_count; g++)
+        cost[g] = glet_type_cost(problem, g);
+    double high = 1, low = 0;
+    while (high < 1e12 && !out_of_reach(&space, view, problem, high, cost, stock)) {
+        low = high;
+        high *= 4;
+    }
+    while (low == 0 && high > 1e-12) { /* the demands themselves may be far out of reach */
+        double quarter = high / 4;
+        if (out_of_reach(&space, view, problem, quarter, cost, stock))
+            high = quarter;
+        else
+            low = quarter;
+    }
+    while (high > low * 1.0001 && high > 1e-12) {
+        double middle = sqrt(low * high);
+        if (out_of_reach(&space, view, problem, middle, cost, stock))
+            high = middle;
+        else
+            low = middle;
+    }
+    free(cost);
+    glet_space_fini(&space);
+    return high;
+}
+
+void glet_outcome_largest(const struct glet_task *task, struct glet_outcome *out)
+{
+    const struct glet_problem *problem = task->problem;
+    double stock = glet_stock_cost(problem), demand = 0;
+    *out = (struct glet_outcome){.cost = INFINITY, .scale_bound = INFINITY};
+    for (int m = 0; m < problem->model_count; m++)
+        demand += problem->models[m].demand_rps;
+    if (demand <= 0) { /* nothing to serve: no GPU serves any multiple of it */
+        out->found = true;
+        out->scale = INFINITY;
+        return;
+    }
+    struct glet_problem *view = glet_problem_view(problem);
+    if (!view || !isfinite(stock)) {
+        glet_problem_free(view);
+        return;
+    }
+    double high = cheap_limit(problem, view, stock), low = 0;
+    out->scale_bound = high;
+    int tries = task->effort == GLET_EFFORT_FAST ? 8 : task->effort == GLET_EFFORT_MAX ? 24 : 14;
+    for (int i = 0; i < tries && high > low * 1.0002; i++) {
+        /* The first tries look near the bound, where good planners end. */
+        double scale = low > 0 ? (low + high) / 2 : high * (1 - 0.04 * (1 << (i < 4 ? i : 4)));
+        if (low == 0 && i >= 4)
+            scale = high / 2;
+        scale_demands(problem, view, scale);
+        struct glet_task at = {
+            .problem = view, .effort = task->effort, .halt = task->halt, .enough = INFINITY};
+        struct glet_outcome one;
+        glet_outcome_cheapest(&at, &one);
+        if (one.found) {
+            low = fmax(low, reach(problem, &one.boxes));
+            if (low > out->scale) {
+                out->scale = low;
+                out->found = true;
+                out->cost = one.cost;
+                glet_boxes_copy(&out->boxes, &one.boxes);
+            }
+        } else {
+            if (one.impossible)
+                out->scale_bound = fmin(out->scale_bound, scale);
+            high = scale;
+        }
+        glet_outcome_fini(&one);
+        if (glet_halted(task->halt))
+            break;
+    }
+    out->scale_bound = fmax(out->scale_bound, out->scale);
+    glet_problem_free(view);
+}

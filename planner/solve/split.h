@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#ifndef GLET_PLANNER_SPLIT_H
+#define GLET_PLANNER_SPLIT_H
+
+/*
+ * Splitting the SLO of an app over its stages: every model gets a latency limit of its own, such
+ * that along every path of every app the limits sum to at most the app's SLO. Nexus (SOSP'19)
+ * splits by a dynamic program over a tree for one rate per stage; here the price of a limit is the
+ * GPU share that the model then needs at least, any DAG is allowed, and models may serve several
+ * apps.
+ */
+
+#include "planner/model/problem.h"
+
+/*
+ * Sets limit_ms of the view's models to a split of low cost. variant 0 is the cheapest by the
+ * estimate; higher ones (up to GLET_SPLIT_VARIANTS - 1) give some stages more room than that.
+ * Returns false when no split meets every SLO.
+ */
+#define GLET_SPLIT_VARIANTS 8
+bool glet_apps_split(const struct glet_problem *base, struct glet_problem *view, int variant);
+
+#endif
