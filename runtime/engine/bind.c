@@ -14,6 +14,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Elements of all constants that one binding computes: enough for every table that exporters leave
+   in a graph, and a bound on the time that a hostile file can take. */
+#define FOLD_BUDGET ((int64_t)1 << 25)
+
 static int start(struct glet_bind *b)
 {
     const struct glet_model *model = b->model;
@@ -98,7 +102,11 @@ int glet_model_bind(const struct glet_model *model, int batch, struct glet_graph
         return glet_error_set(err, GLET_ERR_RANGE,
                               "model %s: batch %d, but the file is for batch %d only", model->name,
                               batch, model->fixed_batch);
-    struct glet_bind b = {.model = model, .batch = batch, .arena = glet_arena_new(), .err = err};
+    struct glet_bind b = {.model = model,
+                          .batch = batch,
+                          .arena = glet_arena_new(),
+                          .fold_budget = FOLD_BUDGET,
+                          .err = err};
     int result = b.arena ? bind(&b, out) : glet_error_set(err, GLET_ERR_NOMEM, "out of memory");
     free(b.tensors);
     free(b.nodes);

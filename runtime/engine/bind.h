@@ -27,6 +27,7 @@ struct glet_bind {
     struct glet_node **nodes; /* in execution order; NULL = dropped */
     size_t node_count, node_capacity;
     int *of_value;           /* tensor number of each value of the model; -1 = not computed yet */
+    int64_t fold_budget;     /* elements that may still be computed */
     const char *node_name;   /* of the ONNX node being lowered */
     const char *result_name; /* of the value being computed */
     struct glet_error *err;

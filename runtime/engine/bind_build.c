@@ -203,7 +203,7 @@ static int try_fold(struct glet_bind *b, const struct glet_node *node, const int
     const struct glet_tensor *tensors[16];
     if (count > (int)(sizeof tensors / sizeof tensors[0]) ||
         glet_shape_bytes(dtype, shape->dims, shape->rank, b->err) < 0 ||
-        glet_shape_elements(shape) > FOLD_ELEMENTS)
+        glet_shape_elements(shape) > FOLD_ELEMENTS || glet_shape_elements(shape) > b->fold_budget)
         return 0;
     for (int i = 0; i < count; i++) {
         tensors[i] = b->tensors[inputs[i]];
@@ -215,6 +215,7 @@ static int try_fold(struct glet_bind *b, const struct glet_node *node, const int
     void *data = glet_arena_alloc(b->arena, glet_tensor_bytes(&result));
     if (!data)
         return no_memory(b);
+    b->fold_budget -= glet_shape_elements(shape);
     int folded = glet_fold(node, tensors, &result, data, b->err);
     if (folded == 1)
         *out_number = glet_bind_constant(b, dtype, shape, data);

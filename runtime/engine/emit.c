@@ -85,6 +85,9 @@ static int fill_nodes(struct emitter *e, struct glet_graph *graph, size_t count)
         for (int k = 0; k < old->input_count; k++)
             node->inputs[k] = keep(e, old->inputs[k]);
         node->output = keep(e, old->output);
+        if (glet_tensor_elements(&graph->tensors[node->output]) == 0)
+            return glet_error_set(e->b->err, GLET_ERR_UNSUPPORTED,
+                                  "node \"%s\": an empty result is not supported", node->name);
         graph->tensors[node->output].producer = graph->node_count++;
     }
     return 0;

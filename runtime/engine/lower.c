@@ -213,21 +213,9 @@ int glet_out(struct glet_bind *b, const struct glet_model_node *node, int i, int
 
 bool glet_out_wanted(const struct glet_bind *b, const struct glet_model_node *node, int i)
 {
-    if (i >= node->output_count || node->outputs[i] < 0)
-        return false;
-    /* Named but used by nobody is not wanted. */
-    const struct glet_model *model = b->model;
-    for (size_t k = 0; k < model->output_count; k++) {
-        if (model->output_values[k] == node->outputs[i])
-            return true;
-    }
-    for (int k = 0; k < model->node_count; k++) {
-        for (int j = 0; j < model->nodes[k].input_count; j++) {
-            if (model->nodes[k].inputs[j] == node->outputs[i])
-                return true;
-        }
-    }
-    return false;
+    /* Named but read by nobody is not wanted. */
+    return i < node->output_count && node->outputs[i] >= 0 &&
+           b->model->values[node->outputs[i]].readers > 0;
 }
 
 int glet_refuse(struct glet_bind *b, const char *format, ...)

@@ -11,9 +11,6 @@
 #include <math.h>
 #include <string.h>
 
-/* A Range or ConstantOfShape of more elements is not shape arithmetic. */
-#define MOST_ELEMENTS ((int64_t)1 << 22)
-
 static int no_memory(struct glet_bind *b)
 {
     return glet_error_set(b->err, GLET_ERR_NOMEM, "out of memory");
@@ -89,10 +86,11 @@ int glet_lower_range(struct glet_bind *b, const struct glet_model_node *node)
             return glet_refuse(b, "a range that is computed from the input");
     }
     double length = ceil((ends[1] - ends[0]) / ends[2]);
-    if (!(length <= (double)MOST_ELEMENTS))
+    if (!(length <= (double)b->fold_budget))
         return glet_bad_node(b, "the range is too long or has no end");
     struct glet_shape shape = {1, {length > 0.0 ? (int64_t)length : 0}};
     enum glet_dtype dtype = glet_bind_tensor(b, glet_in(b, node, 0))->dtype;
+    b->fold_budget -= shape.dims[0];
     void *data = glet_arena_array(b->arena, (size_t)shape.dims[0], sizeof(int64_t));
     if (!data)
         return no_memory(b);

@@ -219,7 +219,8 @@ static int take_outputs(struct resolver *r)
         int number = value_of(r, outputs[i].name);
         if (number < 0)
             return -1;
-        const struct glet_value *value = &model->values[number];
+        struct glet_value *value = &model->values[number];
+        value->readers++;
         if (!value->constant && value->input < 0 && value->producer < 0)
             return glet_error_set(r->err, GLET_ERR_INPUT, "output \"%s\" is computed by no node",
                                   value->name);
@@ -289,12 +290,13 @@ static int take_nodes(struct resolver *r)
     for (int i = 0; i < model->node_count; i++) {
         const struct glet_model_node *node = &model->nodes[i];
         for (int j = 0; j < node->input_count; j++) {
-            const struct glet_value *value =
-                node->inputs[j] < 0 ? NULL : &model->values[node->inputs[j]];
+            struct glet_value *value = node->inputs[j] < 0 ? NULL : &model->values[node->inputs[j]];
             if (value && !value->constant && value->input < 0 && value->producer < 0)
                 return glet_error_set(r->err, GLET_ERR_INPUT,
                                       "node \"%s\": its input \"%s\" comes from nowhere",
                                       node->name, value->name);
+            if (value)
+                value->readers++;
         }
     }
     return 0;

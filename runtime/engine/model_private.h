@@ -18,6 +18,7 @@ struct glet_value {
     struct glet_tensor *constant; /* an initialiser; data NULL until missing weights are filled */
     int input;                    /* index of the model's input, or -1 */
     int producer;                 /* index into nodes, or -1 */
+    int readers;                  /* inputs of nodes, and outputs of the model */
 };
 
 struct glet_model_node {

@@ -19,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #define ALIGNMENT 64u
 
@@ -159,6 +160,11 @@ static int allocate(struct glet_model *model, struct glet_error *err)
     }
     if (total == 0)
         return 0;
+    /* Linux would promise more and end the process later. */
+    double machine_bytes = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE);
+    if ((double)total > machine_bytes)
+        return glet_error_set(err, GLET_ERR_NOMEM,
+                              "%zu bytes of weights are more than this machine has", total);
     void *memory = mmap(NULL, total, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (memory == MAP_FAILED)
         return glet_error_set(err, GLET_ERR_NOMEM, "out of memory: %zu bytes of weights", total);
