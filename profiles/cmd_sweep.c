@@ -12,7 +12,7 @@
 #include "common/number.h"
 #include "common/progress.h"
 #include "profiles/profile_commands.h"
-#include "profiles/session.h"
+#include "profiles/sweep_session.h"
 #include "runtime/device/device_spec.h"
 
 #include <math.h>
@@ -34,7 +34,7 @@ struct values {
 
 struct sweep {
     const struct values *values;
-    struct glet_session session;
+    struct glet_sweep_session session;
     struct glet_sweep_point *points;
     size_t count;
     uint64_t begin_us;
@@ -77,7 +77,7 @@ static int parse_numbers(const struct glet_list *list, const char *option, int h
 static int plan_points(struct sweep *sweep, struct glet_error *err)
 {
     int batches[MAX_SIZES], sizes[MAX_SIZES];
-    const struct glet_session *session = &sweep->session;
+    const struct glet_sweep_session *session = &sweep->session;
     int batch_count = parse_numbers(&sweep->values->batches, "batches", 4096, batches, err);
     int size_count =
         parse_numbers(&sweep->values->units, "units", session->info->units, sizes, err);
@@ -118,7 +118,7 @@ static bool too_slow(const struct sweep *sweep, double predicted_ms, double max_
 static int measure(struct sweep *sweep, const struct glet_sweep_point *point, double max_ms,
                    struct glet_measurement *m, struct glet_error *err)
 {
-    struct glet_session *session = &sweep->session;
+    struct glet_sweep_session *session = &sweep->session;
     struct glet_model *model = session->models[point->model];
     if (glet_measure_point(session->device, model, point->batch, point->units, max_ms, &stopped, m,
                            err) < 0)
@@ -141,9 +141,9 @@ static int visit_sentinel(struct sweep *sweep, double max_ms, struct glet_error 
 static int visit(struct sweep *sweep, size_t i, struct glet_error *err)
 {
     const struct glet_sweep_point *point = &sweep->points[i];
-    double predicted_ms = glet_session_predict_ms(&sweep->session, point);
+    double predicted_ms = glet_sweep_session_predict_ms(&sweep->session, point);
     double max_ms = allowance_ms(sweep, sweep->count - i, predicted_ms);
-    if (glet_session_has(&sweep->session, point)) {
+    if (glet_sweep_session_has(&sweep->session, point)) {
         sweep->known++;
         return 0;
     }
@@ -153,7 +153,7 @@ static int visit(struct sweep *sweep, size_t i, struct glet_error *err)
     }
     struct glet_measurement m;
     if (measure(sweep, point, max_ms, &m, err) < 0 ||
-        glet_session_put(&sweep->session, point, &m, err) < 0)
+        glet_sweep_session_put(&sweep->session, point, &m, err) < 0)
         return -1;
     sweep->measured++;
     if (!sweep->sentinel) {
@@ -214,10 +214,10 @@ static int finish(struct sweep *sweep, struct glet_error *err)
     if (sweep->sentinel) {
         char spread[32];
         snprintf(spread, sizeof spread, "%.3f", sweep->sentinel_high_ms / sweep->sentinel_low_ms);
-        if (glet_session_put_meta(&sweep->session, "sentinel_spread_ratio", spread, err) < 0)
+        if (glet_sweep_session_put_meta(&sweep->session, "sentinel_spread_ratio", spread, err) < 0)
             return -1;
     }
-    return glet_session_finish(&sweep->session, err);
+    return glet_sweep_session_finish(&sweep->session, err);
 }
 
 static int sweep_models(struct sweep *sweep, struct glet_error *err)
@@ -228,7 +228,7 @@ static int sweep_models(struct sweep *sweep, struct glet_error *err)
     struct glet_error finish_err;
     if (!stopped && rc == 0 && finish(sweep, err) < 0)
         rc = -1;
-    else if ((stopped || rc < 0) && glet_session_finish(&sweep->session, &finish_err) < 0 &&
+    else if ((stopped || rc < 0) && glet_sweep_session_finish(&sweep->session, &finish_err) < 0 &&
              rc == 0) {
         *err = finish_err;
         rc = -1;
@@ -245,12 +245,12 @@ static int sweep_models(struct sweep *sweep, struct glet_error *err)
 static int run(const void *opaque, const struct glet_list *arguments, struct glet_error *err)
 {
     const struct values *values = opaque;
-    struct glet_session_options options = {.device = values->device,
-                                           .db = values->db,
-                                           .gpu = values->gpu,
-                                           .remeasure = values->remeasure,
-                                           .files = arguments->items,
-                                           .file_count = arguments->count};
+    struct glet_sweep_session_options options = {.device = values->device,
+                                                 .db = values->db,
+                                                 .gpu = values->gpu,
+                                                 .remeasure = values->remeasure,
+                                                 .files = arguments->items,
+                                                 .file_count = arguments->count};
     if (values->random_weights) {
         int64_t seed;
         if (!glet_parse_int(values->random_weights, &seed) || seed < 0)
@@ -264,11 +264,11 @@ static int run(const void *opaque, const struct glet_list *arguments, struct gle
     struct sigaction action = {.sa_handler = stop};
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
-    if (glet_session_open(&options, &sweep.session, err) < 0)
+    if (glet_sweep_session_open(&options, &sweep.session, err) < 0)
         return -1;
     int rc = sweep_models(&sweep, err);
     free(sweep.points);
-    glet_session_close(&sweep.session);
+    glet_sweep_session_close(&sweep.session);
     return rc;
 }
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef GLET_PROFILES_SESSION_H
-#define GLET_PROFILES_SESSION_H
+#ifndef GLET_PROFILES_SWEEP_SESSION_H
+#define GLET_PROFILES_SWEEP_SESSION_H
 
 /*
  * A sweep in progress: the device, the models, the store, and what is known so far. Made by
- * glet_session_open(), which also decides what of an older sweep still holds.
+ * glet_sweep_session_open(), which also decides what of an older sweep still holds.
  */
 
 #include "common/error.h"
@@ -17,7 +17,7 @@
 
 #include <stdbool.h>
 
-struct glet_session_options {
+struct glet_sweep_session_options {
     const char *device; /* spec */
     const char *db;
     const char *gpu; /* name in the profile; NULL = the device's own */
@@ -28,7 +28,7 @@ struct glet_session_options {
     size_t file_count;
 };
 
-struct glet_session {
+struct glet_sweep_session {
     struct glet_device *device;
     const struct glet_device_info *info;
     const char *gpu;
@@ -46,34 +46,35 @@ struct glet_session {
  * then all points of that name are dropped.
  */
 GLET_MUST_CHECK
-int glet_session_open(const struct glet_session_options *options, struct glet_session *session,
-                      struct glet_error *err);
-void glet_session_close(struct glet_session *session); /* a zeroed one is accepted */
+int glet_sweep_session_open(const struct glet_sweep_session_options *options,
+                            struct glet_sweep_session *session, struct glet_error *err);
+void glet_sweep_session_close(struct glet_sweep_session *session); /* a zeroed one is accepted */
 
 /* Whether the store holds the point already, measured or found to be of no use. */
-bool glet_session_has(const struct glet_session *session, const struct glet_sweep_point *point);
+bool glet_sweep_session_has(const struct glet_sweep_session *session,
+                            const struct glet_sweep_point *point);
 
 /*
  * Puts a measured point into the store as one transaction. A point of a shared size that keeps its
  * core for more than 20 ms at a time is recorded as measured but not offered to plans.
  */
 GLET_MUST_CHECK
-int glet_session_put(struct glet_session *session, const struct glet_sweep_point *point,
-                     const struct glet_measurement *measured, struct glet_error *err);
+int glet_sweep_session_put(struct glet_sweep_session *session, const struct glet_sweep_point *point,
+                           const struct glet_measurement *measured, struct glet_error *err);
 
 GLET_MUST_CHECK
-int glet_session_put_meta(struct glet_session *session, const char *key, const char *value,
-                          struct glet_error *err);
+int glet_sweep_session_put_meta(struct glet_sweep_session *session, const char *key,
+                                const char *value, struct glet_error *err);
 
 /*
  * Brings the 99th percentiles of shared sizes up to date: p99_ms = p99_alone_ms + the longest slice
  * of any model at a shared size, because in a plan that model may be the neighbour.
  */
 GLET_MUST_CHECK
-int glet_session_finish(struct glet_session *session, struct glet_error *err);
+int glet_sweep_session_finish(struct glet_sweep_session *session, struct glet_error *err);
 
 /* Latency of the point as far as the points measured so far tell, ms; NAN when they do not. */
-double glet_session_predict_ms(const struct glet_session *session,
-                               const struct glet_sweep_point *point);
+double glet_sweep_session_predict_ms(const struct glet_sweep_session *session,
+                                     const struct glet_sweep_point *point);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "profiles/session.h"
+#include "profiles/sweep_session.h"
 
 #include "common/clock.h"
 #include "common/memory.h"
@@ -18,7 +18,7 @@ static char *text(const char *constant)
     return (char *)(uintptr_t)constant; /* rows hold char *; the store only reads them */
 }
 
-static struct glet_profile_device device_row(const struct glet_session *session)
+static struct glet_profile_device device_row(const struct glet_sweep_session *session)
 {
     const struct glet_device_info *info = session->info;
     struct glet_profile_device row = {.gpu = text(session->gpu),
@@ -45,7 +45,7 @@ static struct glet_profile_model model_row(const struct glet_model *model)
     return row;
 }
 
-static int refresh(struct glet_session *session, struct glet_error *err)
+static int refresh(struct glet_sweep_session *session, struct glet_error *err)
 {
     struct glet_profile *known = NULL;
     if (glet_store_read(session->store, &known, err) < 0)
@@ -55,8 +55,8 @@ static int refresh(struct glet_session *session, struct glet_error *err)
     return 0;
 }
 
-static int load_models(struct glet_session *session, const struct glet_session_options *options,
-                       struct glet_error *err)
+static int load_models(struct glet_sweep_session *session,
+                       const struct glet_sweep_session_options *options, struct glet_error *err)
 {
     struct glet_model_options how = {.random_weights = options->random_weights,
                                      .seed = options->weight_seed};
@@ -76,7 +76,7 @@ static int load_models(struct glet_session *session, const struct glet_session_o
     return 0;
 }
 
-static int forget_all(struct glet_session *session, struct glet_error *err)
+static int forget_all(struct glet_sweep_session *session, struct glet_error *err)
 {
     for (size_t i = 0; i < session->known->model_count; i++)
         if (glet_store_forget(session->store, session->gpu, session->known->models[i].model, err) <
@@ -85,7 +85,7 @@ static int forget_all(struct glet_session *session, struct glet_error *err)
     return refresh(session, err);
 }
 
-static int check_machine(struct glet_session *session, bool remeasure, struct glet_error *err)
+static int check_machine(struct glet_sweep_session *session, bool remeasure, struct glet_error *err)
 {
     int device = glet_profile_find_device(session->known, session->gpu);
     bool other = false;
@@ -105,7 +105,7 @@ static int check_machine(struct glet_session *session, bool remeasure, struct gl
 }
 
 /* Drops what was measured of files that have changed since. */
-static int check_models(struct glet_session *session, struct glet_error *err)
+static int check_models(struct glet_sweep_session *session, struct glet_error *err)
 {
     int device = glet_profile_find_device(session->known, session->gpu);
     for (size_t k = 0; k < session->model_count; k++) {
@@ -127,23 +127,24 @@ static int check_models(struct glet_session *session, struct glet_error *err)
     return refresh(session, err);
 }
 
-static int put_facts(struct glet_session *session, const struct glet_session_options *options,
-                     struct glet_error *err)
+static int put_facts(struct glet_sweep_session *session,
+                     const struct glet_sweep_session_options *options, struct glet_error *err)
 {
     size_t count;
     const struct glet_device_fact *facts = glet_device_facts(session->device, &count);
     for (size_t i = 0; i < count; i++)
-        if (glet_session_put_meta(session, facts[i].key, facts[i].value, err) < 0)
+        if (glet_sweep_session_put_meta(session, facts[i].key, facts[i].value, err) < 0)
             return -1;
     char seed[32];
     snprintf(seed, sizeof seed, "random, seed %llu", (unsigned long long)options->weight_seed);
-    if (options->random_weights && glet_session_put_meta(session, "missing_weights", seed, err) < 0)
+    if (options->random_weights &&
+        glet_sweep_session_put_meta(session, "missing_weights", seed, err) < 0)
         return -1;
-    return glet_session_put_meta(session, "gpulet", GLET_VERSION, err);
+    return glet_sweep_session_put_meta(session, "gpulet", GLET_VERSION, err);
 }
 
-static int open_all(const struct glet_session_options *options, struct glet_session *session,
-                    struct glet_error *err)
+static int open_all(const struct glet_sweep_session_options *options,
+                    struct glet_sweep_session *session, struct glet_error *err)
 {
     if (load_models(session, options, err) < 0 ||
         glet_device_open(options->device, &session->device, err) < 0)
@@ -158,21 +159,21 @@ static int open_all(const struct glet_session_options *options, struct glet_sess
         refresh(session, err) < 0 || check_machine(session, options->remeasure, err) < 0 ||
         check_models(session, err) < 0 || put_facts(session, options, err) < 0)
         return -1;
-    return glet_session_finish(session, err);
+    return glet_sweep_session_finish(session, err);
 }
 
-int glet_session_open(const struct glet_session_options *options, struct glet_session *session,
-                      struct glet_error *err)
+int glet_sweep_session_open(const struct glet_sweep_session_options *options,
+                            struct glet_sweep_session *session, struct glet_error *err)
 {
-    *session = (struct glet_session){0};
+    *session = (struct glet_sweep_session){0};
     if (open_all(options, session, err) < 0) {
-        glet_session_close(session);
+        glet_sweep_session_close(session);
         return -1;
     }
     return 0;
 }
 
-void glet_session_close(struct glet_session *session)
+void glet_sweep_session_close(struct glet_sweep_session *session)
 {
     for (size_t i = 0; i < session->model_count; i++) {
         if (session->device)
@@ -183,10 +184,11 @@ void glet_session_close(struct glet_session *session)
     glet_profile_free(session->known);
     glet_store_close(session->store);
     glet_device_close(session->device);
-    *session = (struct glet_session){0};
+    *session = (struct glet_sweep_session){0};
 }
 
-bool glet_session_has(const struct glet_session *session, const struct glet_sweep_point *point)
+bool glet_sweep_session_has(const struct glet_sweep_session *session,
+                            const struct glet_sweep_point *point)
 {
     const struct glet_profile *known = session->known;
     int device = glet_profile_find_device(known, session->gpu);
@@ -200,12 +202,12 @@ bool glet_session_has(const struct glet_session *session, const struct glet_swee
     return false;
 }
 
-static bool is_shared(const struct glet_session *session, int units)
+static bool is_shared(const struct glet_sweep_session *session, int units)
 {
     return session->grain > 1 && units % session->grain != 0;
 }
 
-static double longest_slice_ms(const struct glet_session *session)
+static double longest_slice_ms(const struct glet_sweep_session *session)
 {
     int device = glet_profile_find_device(session->known, session->gpu);
     double longest_ms = 0;
@@ -218,8 +220,8 @@ static double longest_slice_ms(const struct glet_session *session)
     return longest_ms;
 }
 
-int glet_session_put(struct glet_session *session, const struct glet_sweep_point *point,
-                     const struct glet_measurement *m, struct glet_error *err)
+int glet_sweep_session_put(struct glet_sweep_session *session, const struct glet_sweep_point *point,
+                           const struct glet_measurement *m, struct glet_error *err)
 {
     struct glet_model *model = session->models[point->model];
     struct glet_profile_device device = device_row(session);
@@ -263,8 +265,8 @@ int glet_session_put(struct glet_session *session, const struct glet_sweep_point
     return refresh(session, err);
 }
 
-int glet_session_put_meta(struct glet_session *session, const char *key, const char *value,
-                          struct glet_error *err)
+int glet_sweep_session_put_meta(struct glet_sweep_session *session, const char *key,
+                                const char *value, struct glet_error *err)
 {
     struct glet_profile_device device = device_row(session);
     struct glet_profile_meta meta = {.key = text(key), .value = text(value)};
@@ -273,7 +275,7 @@ int glet_session_put_meta(struct glet_session *session, const char *key, const c
     return glet_store_merge(session->store, &part, err);
 }
 
-int glet_session_finish(struct glet_session *session, struct glet_error *err)
+int glet_sweep_session_finish(struct glet_sweep_session *session, struct glet_error *err)
 {
     struct glet_profile *known = session->known;
     double wait_ms = longest_slice_ms(session);
@@ -309,8 +311,8 @@ int glet_session_finish(struct glet_session *session, struct glet_error *err)
     return glet_store_merge(session->store, &part, err);
 }
 
-double glet_session_predict_ms(const struct glet_session *session,
-                               const struct glet_sweep_point *point)
+double glet_sweep_session_predict_ms(const struct glet_sweep_session *session,
+                                     const struct glet_sweep_point *point)
 {
     const struct glet_profile *known = session->known;
     int device = glet_profile_find_device(known, session->gpu);
