@@ -14,7 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define ANSWER_BYTES 4200
+#define ANSWER_BYTES 3760 /* as many as the runtime answers */
 
 static char answer_bytes[ANSWER_BYTES];
 

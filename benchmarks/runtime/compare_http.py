@@ -1,21 +1,33 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""CPU time per request of the runtime's protocol side against a bare libmicrohttpd server.
+"""CPU time per request of the runtime against a bare libmicrohttpd server.
 
-Both answer the same 150 KB binary inference of a model that does nothing, to the same closed-loop
-client, in turns, on this machine; the figure is the ratio of the medians (and of the minima) of
-SERVER CPU per request. usage: compare_http.py BUILD_DIR [--rounds N] [--requests N] [--connections N]
+All answer the same 150 KB binary inference of a model that does nothing, to the same closed-loop
+client, in turns, on this machine; the figure is the ratio of the medians of the CPU time that all
+threads of a server spend per request.
+
+  bare_microhttpd  receives the body and answers as many bytes from memory
+  protocol         our server, codec and endpoints; the model is answered at once
+  handover         the same, answered by another thread
+  runtime          gpulet-runtime as it is: routing, admission, batching, the CPU device
+ usage: compare_http.py BUILD_DIR [--rounds N] [--requests N] [--connections N]
 """
 import argparse
 import json
 import platform
+import re
 import statistics
 import subprocess
 from pathlib import Path
 
+PLAN = Path(__file__).resolve().parent / "noop_plan.yaml"
 SERVERS = {"bare_microhttpd": ["benchmarks/runtime/bare_microhttpd"],
-           "runtime": ["tests/doubles/fake_runtime", "inline"],
-           "runtime_handover": ["tests/doubles/fake_runtime"]}
+           "protocol": ["tests/doubles/fake_runtime", "inline"],
+           "handover": ["tests/doubles/fake_runtime"],
+           "runtime": ["runtime/gpulet-runtime", PLAN, "--device", "cpu", "--drain", "0s",
+                       "--log-level", "error", "--listen", "127.0.0.1:0", "--metrics", "",
+                       "--no-watch"]}
+READY = re.compile(r"ready (?:port=)?(\d+) .*?(?:pid=)?(\d+)$")
 
 
 def main():
@@ -30,13 +42,14 @@ def main():
         for name, (program, *options) in SERVERS.items():
             servers[name] = subprocess.Popen([args.build / program, *options],
                                              stdout=subprocess.PIPE, text=True)
-        ports = {name: server.stdout.readline().split() for name, server in servers.items()}
+        ports = {name: READY.match(server.stdout.readline().strip()).groups()
+                 for name, server in servers.items()}
         cpu = {name: [] for name in servers}
         p50 = {name: [] for name in servers}
         for turn in range(args.rounds + 1):
-            for name, words in ports.items():
-                out = subprocess.run([args.build / "benchmarks/runtime/http_load", words[1],
-                                      str(args.connections), str(args.requests), words[4]],
+            for name, (port, pid) in ports.items():
+                out = subprocess.run([args.build / "benchmarks/runtime/http_load", port,
+                                      str(args.connections), str(args.requests), pid],
                                      stdout=subprocess.PIPE, text=True, check=True).stdout.split()
                 if turn:  # the first warms up
                     cpu[name].append(float(out[2]))

@@ -64,7 +64,7 @@ static double cpu_us(int pid)
 static void make_request(void)
 {
     static const char json[] =
-        "{\"inputs\":[{\"name\":\"image\",\"shape\":[1,3,224,224],\"datatype\":\"UINT8\","
+        "{\"inputs\":[{\"name\":\"image\",\"shape\":[1,3,112,112],\"datatype\":\"FP32\","
         "\"parameters\":{\"binary_data_size\":150528}}],\"outputs\":[{\"name\":\"scores\","
         "\"parameters\":{\"binary_data\":true}}]}";
     char head[512];

@@ -99,13 +99,13 @@ static void add_outcomes(struct glet_service *service)
 
 static void add_models(struct glet_service *service)
 {
-    static const int64_t image[] = {GLET_DIM_BATCH, 3, 224, 224},
-                         classes[] = {GLET_DIM_BATCH, 1000};
+    static const int64_t image[] = {GLET_DIM_BATCH, 3, 112, 112},
+                         corner[] = {GLET_DIM_BATCH, 1, 8, 112};
     static const int64_t three[] = {GLET_DIM_BATCH, 3}, fixed[] = {2, 3},
                          none[] = {GLET_DIM_BATCH, 0};
     struct model *model = add(service, "noop", ZEROS);
-    model->inputs[0] = io("image", GLET_UINT8, 1, 4, image);
-    model->outputs[0] = io("scores", GLET_FLOAT32, 4, 2, classes);
+    model->inputs[0] = io("image", GLET_FLOAT32, 4, 4, image);
+    model->outputs[0] = io("scores", GLET_FLOAT32, 4, 4, corner);
     add_echoes(service);
     model = add(service, "two", TWO);
     model->input_count = model->output_count = 2;

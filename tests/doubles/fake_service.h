@@ -6,7 +6,8 @@
  * runtime/serve/service.h without devices: models whose answers a test can predict. It completes
  * requests inside submit or on a thread of its own.
  *
- *   noop          UINT8 [-1,3,224,224] (150 528 bytes) -> FP32 [-1,1000], zeros
+ *   noop          FP32 [-1,3,112,112] (150 528 bytes) -> FP32 [-1,1,8,112], zeros; as
+ *                 benchmarks/runtime/noop.onnx
  *   echo_<TYPE>   [-1,4] of that type -> the same
  *   two           a "left", b "right": INT32 [-1,3] each -> "sum" and "difference"
  *   fixed         FP32 [2,3], no batch dimension -> the same

@@ -203,7 +203,7 @@ class Curl(fake.Case):
                                    "Inference-Header-Content-Length: 0", "-H", "Expect: 100-continue",
                                    *extra,
                                    f"http://127.0.0.1:{self.server.port}/v2/models/noop/infer")
-                self.assertTrue(answer.endswith(bytes(4000)))
+                self.assertTrue(answer.endswith(bytes(3584)))
 
     def test_too_large(self):
         with tempfile.NamedTemporaryFile() as image:

@@ -37,14 +37,14 @@ class Documents(fake.Case):
         for path in ("/v2/models/noop", "/v2/models/noop/versions/1", "/v2/models/%6eoop"):
             self.assertEqual(self.get(path), {
                 "name": "noop", "versions": ["1"], "platform": "gpulet_onnx",
-                "inputs": [{"name": "image", "datatype": "UINT8", "shape": [-1, 3, 224, 224]}],
-                "outputs": [{"name": "scores", "datatype": "FP32", "shape": [-1, 1000]}]})
+                "inputs": [{"name": "image", "datatype": "FP32", "shape": [-1, 3, 112, 112]}],
+                "outputs": [{"name": "scores", "datatype": "FP32", "shape": [-1, 1, 8, 112]}]})
 
     def test_config(self):
         config = self.get("/v2/models/noop/config")
         self.assertEqual(config["max_batch_size"], 8)
         self.assertEqual(config["input"], [
-            {"name": "image", "data_type": "TYPE_UINT8", "dims": [3, 224, 224]}])
+            {"name": "image", "data_type": "TYPE_FP32", "dims": [3, 112, 112]}])
         config = self.get("/v2/models/fixed/config")
         self.assertEqual(config["max_batch_size"], 0)
         self.assertEqual(config["output"][0]["dims"], [2, 3])

@@ -250,11 +250,11 @@ class Memory(fake.Case):
     options = ("memory=1000000",)
 
     def test_request_memory_is_bounded(self):
-        body, headers = binary_body([("image", "UINT8", (7, 3, 224, 224), b"\0" * 7 * 150528)])
+        body, headers = binary_body([("image", "FP32", (7, 3, 112, 112), b"\0" * 7 * 150528)])
         answer = self.server.infer("noop", body, headers)
         self.refused(answer, 503, "memory")
         self.assertEqual(answer[1]["Retry-After"], "1")
-        body, headers = binary_body([("image", "UINT8", (1, 3, 224, 224), b"\0" * 150528)])
+        body, headers = binary_body([("image", "FP32", (1, 3, 112, 112), b"\0" * 150528)])
         self.assertEqual(self.server.infer("noop", body, headers)[0], 200)
 
 

@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* The server with clients that misbehave in time: too slow, too silent, gone, or not reading. */
+
+#include "tests/unit/check.h"
+
+#include "common/clock.h"
+#include "runtime/serve/http/http_listen.h"
+#include "runtime/serve/http/http_server.h"
+
+#include <arpa/inet.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define BIG_BYTES ((size_t)64 << 20)
+
+struct fixture {
+    struct glet_http_server *server;
+    int port;
+    char body[4096], *big;
+    struct iovec parts[2];
+    atomic_int heads, bodies, finished;
+    _Atomic(struct glet_http_exchange *) waiting;
+};
+
+static void on_head(void *user, struct glet_http_exchange *x)
+{
+    struct fixture *f = user;
+    atomic_fetch_add(&f->heads, 1);
+    glet_http_read_body(x, f->body, sizeof f->body);
+}
+
+static void answer(struct fixture *f, struct glet_http_exchange *x, size_t bytes)
+{
+    f->parts[1] = (struct iovec){f->big, bytes};
+    struct glet_http_reply reply = {.status = 200, .parts = f->parts, .part_count = 2};
+    glet_http_reply(x, &reply);
+}
+
+static void on_body(void *user, struct glet_http_exchange *x, size_t length)
+{
+    struct fixture *f = user;
+    (void)length;
+    atomic_fetch_add(&f->bodies, 1);
+    struct glet_slice path = glet_http_exchange_head(x)->path;
+    if (glet_slice_is(path, "/wait"))
+        atomic_store(&f->waiting, x);
+    else
+        answer(f, x, glet_slice_is(path, "/big") ? BIG_BYTES : 2);
+}
+
+static void on_resumed(void *user, struct glet_http_exchange *x)
+{
+    answer(user, x, 2);
+}
+
+static void on_finished(void *user, struct glet_http_exchange *x)
+{
+    (void)x;
+    atomic_fetch_add(&((struct fixture *)user)->finished, 1);
+}
+
+static int set_up(void **state)
+{
+    struct glet_error err = {0};
+    struct fixture *f = calloc(1, sizeof *f);
+    assert_non_null(f);
+    f->big = calloc(1, BIG_BYTES);
+    struct glet_http_server_options options = {
+        .name = "test",
+        .max_connections = 16,
+        .max_connections_per_client = 16,
+        .head_timeout_ms = 300,
+        .transfer_timeout_ms = 300,
+        .idle_timeout_ms = 300,
+        .handler = {on_head, on_body, on_resumed, on_finished, f},
+    };
+    CHECK_OK(glet_http_listen("127.0.0.1:0", false, false, &options.listen_fd, &err), &err);
+    f->port = glet_http_listen_port(options.listen_fd);
+    CHECK_OK(glet_http_server_start(&options, &f->server, &err), &err);
+    *state = f;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct fixture *f = *state;
+    glet_http_server_stop(f->server, 100);
+    int heads = atomic_load(&f->heads), finished = atomic_load(&f->finished);
+    free(f->big);
+    free(f);
+    assert_int_equal(heads, finished);
+    return 0;
+}
+
+static int connect_to(const struct fixture *f)
+{
+    struct sockaddr_in to = {.sin_family = AF_INET,
+                             .sin_port = htons((uint16_t)f->port),
+                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    struct timeval limit = {.tv_sec = 10};
+    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit), 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof to), 0);
+    return fd;
+}
+
+static void say(int fd, const char *text)
+{
+    assert_int_equal(send(fd, text, strlen(text), MSG_NOSIGNAL), (ssize_t)strlen(text));
+}
+
+/* Everything until the server closes; returns its length. */
+static size_t hear(int fd, char *out, size_t room)
+{
+    size_t used = 0;
+    ssize_t n;
+    while ((n = recv(fd, out + used, room - 1 - used, 0)) > 0)
+        used += (size_t)n;
+    out[used] = '\0';
+    close(fd);
+    return used;
+}
+
+static void test_half_a_head(void **state)
+{
+    char text[1024];
+    int fd = connect_to(*state);
+    say(fd, "GET / HTTP/1.1\r\nHost:");
+    hear(fd, text, sizeof text);
+    assert_non_null(strstr(text, "HTTP/1.1 408 "));
+    assert_non_null(strstr(text, "Connection: close"));
+}
+
+/* One byte now and then does not buy more time. */
+static void test_dripping_head(void **state)
+{
+    char text[1024];
+    int fd = connect_to(*state);
+    uint64_t began_us = glet_clock_us();
+    say(fd, "GET / HTTP/1.1\r\n");
+    for (int i = 0; i < 100; i++) {
+        if (send(fd, "A", 1, MSG_NOSIGNAL) < 0)
+            break;
+        if (recv(fd, text, sizeof text, MSG_DONTWAIT) > 0)
+            break;
+        usleep(50000);
+    }
+    assert_true(glet_clock_us() - began_us < 3000000);
+    close(fd);
+}
+
+static void test_half_a_body(void **state)
+{
+    char text[1024];
+    int fd = connect_to(*state);
+    say(fd, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n12345");
+    hear(fd, text, sizeof text);
+    assert_non_null(strstr(text, "HTTP/1.1 408 "));
+}
+
+static void test_silence(void **state)
+{
+    char text[1024];
+    assert_int_equal(hear(connect_to(*state), text, sizeof text), 0);
+    int fd = connect_to(*state);
+    say(fd, "GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+    hear(fd, text, sizeof text);
+    assert_non_null(strstr(text, "HTTP/1.1 200 "));
+    assert_null(strstr(text, "408"));
+}
+
+/* The answer is larger than what the kernel buffers: the client that does not read is cut off. */
+static void test_client_that_does_not_read(void **state)
+{
+    struct fixture *f = *state;
+    int fd = connect_to(f);
+    say(fd, "GET /big HTTP/1.1\r\nHost: x\r\n\r\n");
+    while (atomic_load(&f->bodies) == 0)
+        usleep(1000);
+    glet_http_server_stop(f->server, 200);
+    f->server = NULL;
+    assert_int_equal(atomic_load(&f->finished), 1);
+    close(fd);
+}
+
+static void test_large_answer(void **state)
+{
+    struct fixture *f = *state;
+    int fd = connect_to(f);
+    char *text = malloc(BIG_BYTES + 4096);
+    say(fd, "GET /big HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    assert_true(hear(fd, text, BIG_BYTES + 4096) > BIG_BYTES);
+    free(text);
+}
+
+static void *resume_late(void *user)
+{
+    struct fixture *f = user;
+    struct glet_http_exchange *x;
+    while (!(x = atomic_exchange(&f->waiting, NULL)))
+        usleep(1000);
+    usleep(700000); /* longer than every timeout */
+    glet_http_resume(x);
+    return NULL;
+}
+
+static void test_waiting_has_no_timeout(void **state)
+{
+    struct fixture *f = *state;
+    pthread_t thread;
+    char text[1024];
+    assert_int_equal(pthread_create(&thread, NULL, resume_late, f), 0);
+    int fd = connect_to(f);
+    say(fd, "GET /wait HTTP/1.1\r\nHost: x\r\n\r\n");
+    hear(fd, text, sizeof text);
+    assert_non_null(strstr(text, "HTTP/1.1 200 "));
+    pthread_join(thread, NULL);
+}
+
+/* The client resets the connection while its request is away; the exchange still comes back. */
+static void test_gone_while_waiting(void **state)
+{
+    struct fixture *f = *state;
+    pthread_t thread;
+    int fd = connect_to(f);
+    struct linger reset = {.l_onoff = 1};
+    say(fd, "GET /wait HTTP/1.1\r\nHost: x\r\n\r\n");
+    while (atomic_load(&f->bodies) == 0)
+        usleep(1000);
+    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset), 0);
+    close(fd);
+    usleep(50000);
+    assert_int_equal(atomic_load(&f->finished), 0);
+    assert_int_equal(pthread_create(&thread, NULL, resume_late, f), 0);
+    glet_http_server_stop(f->server, 100); /* waits for it */
+    f->server = NULL;
+    pthread_join(thread, NULL);
+    assert_int_equal(atomic_load(&f->finished), 1);
+}
+
+static void test_too_many(void **state)
+{
+    char text[1024];
+    int held[16];
+    for (size_t i = 0; i < COUNT_OF(held); i++)
+        held[i] = connect_to(*state);
+    hear(connect_to(*state), text, sizeof text);
+    assert_non_null(strstr(text, "HTTP/1.1 503 "));
+    assert_non_null(strstr(text, "Retry-After: 1"));
+    for (size_t i = 0; i < COUNT_OF(held); i++)
+        close(held[i]);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_half_a_head, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_dripping_head, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_half_a_body, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_silence, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_client_that_does_not_read, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_large_answer, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_waiting_has_no_timeout, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_gone_while_waiting, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_too_many, set_up, tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
