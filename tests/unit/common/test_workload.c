@@ -272,7 +272,7 @@ static void hostile_sizes(void **state)
     assert_string_equal(err.message, "more than 256 keys in one mapping");
 }
 
-static char folder[] = "test_workload.XXXXXX";
+static char folder[] = "/tmp/test_workload.XXXXXX";
 
 static int enter(void **state)
 {
@@ -285,7 +285,7 @@ static int leave(void **state)
     (void)state;
     unlink("t.csv");
     unlink("w.yaml");
-    return chdir("..") == 0 ? rmdir(folder) : -1;
+    return chdir("/") == 0 ? rmdir(folder) : -1;
 }
 
 static int load_with_trace(const char *trace, struct glet_workload **workload,
