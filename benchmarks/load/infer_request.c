@@ -102,7 +102,7 @@ static int parse_input(const cJSON *item, struct input *input, const char *model
     cJSON_ArrayForEach(dim, shape)
     {
         double value = cJSON_IsNumber(dim) ? dim->valuedouble : -2;
-        if (value < -1 || value != (double)(int64_t)value)
+        if (value < -1 || value > 1e15 || value != (double)(int64_t)value)
             return glet_error_set(err, GLET_ERR_INPUT, "metadata of %s: bad shape of input %s",
                                   model, input->name);
         int64_t size = value < 0 ? 1 : (int64_t)value;
