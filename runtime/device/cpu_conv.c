@@ -74,15 +74,15 @@ static int output_memory(struct glet_cpu_build *b, int residual, const dnnl_memo
    (cpu_concat.c). Else the primitive's choice. */
 static dnnl_memory_desc_t preferred_layout(const struct glet_tensor *t, bool blocked)
 {
-    static const dnnl_format_tag_t by_16[] = {dnnl_nCw16c, dnnl_nChw16c, dnnl_nCdhw16c};
-    static const dnnl_format_tag_t by_8[] = {dnnl_nCw8c, dnnl_nChw8c, dnnl_nCdhw8c};
+    static const dnnl_format_tag_t tags[2][GLET_MAX_SPATIAL] = {
+        {dnnl_nCw8c, dnnl_nChw8c, dnnl_nCdhw8c}, {dnnl_nCw16c, dnnl_nChw16c, dnnl_nCdhw16c}};
     bool wide = dnnl_get_effective_cpu_isa() >= dnnl_cpu_isa_avx512_core;
     dnnl_memory_desc_t md;
     dnnl_dims_t dims = {0};
     memcpy(dims, t->dims, (size_t)t->rank * sizeof dims[0]);
     if (!blocked || t->dims[1] % (wide ? 16 : 8) != 0 ||
-        dnnl_memory_desc_init_by_tag(&md, t->rank, dims, dnnl_f32,
-                                     (wide ? by_16 : by_8)[t->rank - 3]) != dnnl_success)
+        dnnl_memory_desc_init_by_tag(&md, t->rank, dims, dnnl_f32, tags[wide][t->rank - 3]) !=
+            dnnl_success)
         return glet_dnnl_any(t->rank, t->dims);
     return md;
 }

@@ -115,8 +115,8 @@ int glet_cpu_net_step(struct glet_cpu_net *net, size_t i, int used, struct glet_
 
 const char *glet_cpu_net_step_name(const struct glet_cpu_net *net, size_t i)
 {
-    return glet_cpu_program_step_name(
-        net->lanes[0].program, i % glet_cpu_program_step_count(net->lanes[0].program));
+    return glet_cpu_program_step_name(net->lanes[0].program,
+                                      i % glet_cpu_program_step_count(net->lanes[0].program));
 }
 
 int glet_cpu_net_run(struct glet_cpu_net *net, int used, struct glet_error *err)

@@ -70,7 +70,7 @@ static void unary(const struct glet_activation *activation, float *out, const fl
     case GLET_ACT_SWISH:
         UNARY_LOOP(x * simd_sigmoid(a * x));
     case GLET_ACT_ELU:
-        UNARY_LOOP(x < 0.0F ? a * (simd_exp(x) - 1.0F) : x);
+        UNARY_LOOP(x < 0.0F ? a * simd_expm1(x) : x);
     case GLET_ACT_LINEAR:
         UNARY_LOOP(a * x + b);
     case GLET_ACT_SQRT:

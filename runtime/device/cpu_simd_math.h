@@ -4,7 +4,7 @@
 
 /*
  * Branch-free fp32 functions that the compiler turns into vector code. Errors are a few units in
- * the last place (tests/unit/device/test_cpu_simd.c measures them against libm).
+ * the last place (tests/unit/cpu/test_cpu_simd.c measures them against libm).
  */
 
 #include <math.h>
@@ -100,6 +100,13 @@ static inline float simd_tanh(float x)
     near = near * s + -3.33332819422e-1F;
     near = near * s * x + x;
     return simd_select(x != x, x, simd_select(t >= 0.625F, far, near));
+}
+
+/* e^x - 1 for x <= 0: 2 t / (1 - t) with t = tanh(x / 2) does not cancel near 0. */
+static inline float simd_expm1(float x)
+{
+    float t = simd_tanh(0.5F * x);
+    return 2.0F * t / (1.0F - t);
 }
 
 #endif
