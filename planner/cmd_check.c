@@ -10,7 +10,7 @@
 
 struct values {
     struct glet_inputs inputs;
-    const char *baseline, *output;
+    const char *baseline, *output, *model_dir;
     int64_t max_gpus, survive;
     double max_cost_per_hour, min_scale, min_headroom_percent;
     bool require_measured;
@@ -74,6 +74,13 @@ static const struct glet_option options[] = {
      .kind = GLET_OPTION_FLAG,
      .offset = offsetof(struct values, require_measured),
      .help = "Decide nothing on imported or estimated profile rows: exit with 3."},
+    {.name = "model-dir",
+     .kind = GLET_OPTION_TEXT,
+     .value = "DIR",
+     .offset = offsetof(struct values, model_dir),
+     .help =
+         "A model whose file DIR/MODEL.onnx changed after it was profiled decides nothing: exit "
+         "with 3."},
     {.name = "survive",
      .kind = GLET_OPTION_INT,
      .value = "N",
@@ -125,8 +132,8 @@ static int judge(const struct values *v, const struct glet_session *session,
     struct glet_answer answer;
     struct glet_gate gate = {0};
     struct glet_wishes wishes = {baseline, -1, (int)v->survive};
-    struct glet_gate_limits limits = {(int)v->max_gpus, v->max_cost_per_hour, v->min_scale,
-                                      v->min_headroom_percent, v->require_measured};
+    struct glet_gate_limits limits = {(int)v->max_gpus,        v->max_cost_per_hour, v->min_scale,
+                                      v->min_headroom_percent, v->require_measured,  v->model_dir};
     int result = glet_session_solve(session, &wishes, &answer, err);
     if (result == 0)
         result = keep_plan(v, &answer, err);
@@ -185,8 +192,9 @@ const struct glet_command glet_cmd_check = {
     .option_count = sizeof options / sizeof options[0],
     .examples = examples,
     .exit_no = "a check failed",
-    .exit_undecided = "a profile is missing, a proof was not reached, or with --require-measured "
-                      "the plan rests on rows that were not measured",
+    .exit_undecided =
+        "a profile is missing or stale, a proof was not reached, or with --require-measured "
+        "the plan rests on rows that were not measured",
     .values_bytes = sizeof(struct values),
     .run = run,
 };

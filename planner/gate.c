@@ -6,6 +6,7 @@
 #include "planner/gate.h"
 
 #include "planner/report/answer.h"
+#include "planner/stale.h"
 
 #include <math.h>
 #include <stdarg.h>
@@ -189,6 +190,25 @@ static void check_trust(struct builder *b, const struct glet_gate_limits *limits
     }
 }
 
+static int check_stale(struct builder *b, const char *folder, struct glet_error *err)
+{
+    const struct glet_workload *workload = b->session->workload;
+    for (size_t m = 0; folder && m < workload->model_count; m++) {
+        enum glet_freshness freshness;
+        if (glet_stale_check(b->session->profile, workload, m, folder, &freshness, err) < 0)
+            return -1;
+        if (freshness == GLET_FRESH_UNKNOWN)
+            continue;
+        const char *name = workload->models[m].name;
+        add(b, freshness == GLET_STALE ? GLET_CHECK_UNDECIDED : GLET_CHECK_PASS, "profile", name,
+            workload->models[m].mark, "the profile of %s is up to date\n%s/%s.onnx %s", name,
+            folder, name,
+            freshness == GLET_STALE ? "changed after it was profiled: profile it again"
+                                    : "is the file that was profiled");
+    }
+    return 0;
+}
+
 static double total_cost(const struct builder *b)
 {
     struct glet_diff diff;
@@ -264,6 +284,8 @@ int glet_gate(const struct glet_session *session, const struct glet_answer *answ
     if (answer->outcome != GLET_PLAN_FOUND)
         judge_no_plan(&b);
     else if (judge_plan(&b, limits, err) < 0)
+        return -1;
+    if (check_stale(&b, limits->model_dir, err) < 0)
         return -1;
     if (baseline && gate->has_plan &&
         glet_diff(baseline, answer->plan, session->workload, &gate->diff, err) < 0)

@@ -43,6 +43,7 @@ struct glet_gate_limits {
     double min_scale;            /* the plan must serve this factor on every rate; 0 = none */
     double min_headroom_percent; /* below each SLO; < 0 = none */
     bool require_measured;       /* rows that were not measured decide nothing */
+    const char *model_dir;       /* NULL, or: models whose file there changed decide nothing */
 };
 
 /*

@@ -4,6 +4,7 @@
 
 usage: plan_cli.py PLAN_PROGRAM SOURCE_ROOT [unittest arguments]
 """
+import hashlib
 import json
 import os
 import random
@@ -184,6 +185,10 @@ class Solve(Case):
         found = json.loads(self.plan("--objective", "min-cost", "--format", "json").stdout)
         self.assertLessEqual(found["certificate"]["cost_lower_bound"],
                              found["certificate"]["cost"] + 1e-9)
+        found = json.loads(self.plan("--objective", "max-rate", "--format", "json").stdout)
+        self.assertGreaterEqual(found["certificate"]["scale"], 1)
+        self.assertLessEqual(found["certificate"]["scale"],
+                             found["certificate"]["scale_upper_bound"] * (1 + 1e-9))
         self.edit("workload.yaml", ("count: 4, ", ""))
         self.assertIn("needs the number of GPUs",
                       self.plan("--objective", "max-rate", status=2).stderr)
@@ -281,6 +286,24 @@ class Check(Case):
         self.edit("workload.yaml", ("type: ten", "type: slices"))
         self.assertIn("note", self.check().stdout)
         self.check("--require-measured", status=3)
+
+    def test_a_changed_model_needs_a_new_profile(self):
+        with open(self.path("alpha.onnx"), "w") as file:
+            file.write("some model")
+        digest = hashlib.sha256(b"some model").hexdigest()
+        self.write("small/quality.csv",
+                   "gpu,model,batch,units,model_sha256\nten,alpha,1,2,%s\n" % digest)
+        self.check("--model-dir", ".")
+        with open(self.path("alpha.onnx"), "a") as file:
+            file.write(", changed")
+        done = self.check("--model-dir", ".", status=3)
+        self.assertIn("./alpha.onnx changed after it was profiled", done.stdout)
+        with open(self.path("alpha.onnx.data"), "w") as file:
+            file.write("weights")
+        digest = hashlib.sha256(b"some model, changedweights").hexdigest()
+        self.write("small/quality.csv",
+                   "gpu,model,batch,units,model_sha256\nten,alpha,1,2,%s\n" % digest)
+        self.check("--model-dir", ".")
 
     def test_the_finding_is_at_its_line(self):
         self.edit("workload.yaml", ("slo_ms: 60", "slo_ms: 10"))
