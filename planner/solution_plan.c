@@ -152,8 +152,8 @@ static void certify(const struct glet_problem *problem, const struct glet_soluti
         out->gap_ratio = relative(out->cost_per_hour, bound->cost_per_hour);
     } else {
         out->scale = solution->scale;
-        out->scale_upper_bound = bound->scale;
-        out->gap_ratio = relative(solution->scale, bound->scale);
+        out->scale_upper_bound = isfinite(bound->scale) ? bound->scale : solution->scale;
+        out->gap_ratio = relative(solution->scale, out->scale_upper_bound);
     }
 }
 
@@ -243,6 +243,8 @@ int glet_solution_to_plan(const struct glet_problem *problem, struct glet_soluti
                           const struct glet_bound *bound, struct glet_plan **out,
                           struct glet_error *err)
 {
+    if (!isfinite(solution->scale))
+        solution->scale = 1; /* no demand at all: any factor serves it */
     drop_idle(problem, solution);
     glet_solution_sort(problem, solution);
     if (!glet_solution_evaluate(problem, solution) || !glet_solution_feasible(problem, solution) ||

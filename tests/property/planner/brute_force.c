@@ -362,7 +362,7 @@ struct brute_answer brute_solve(const struct brute_instance *instance)
     if (b.too_large || most > 3e7) {
         out.status = BRUTE_TOO_LARGE;
     } else if (!any_demand(&b)) {
-        out = (struct brute_answer){BRUTE_FOUND, b.objective == GLET_MAX_RATE ? INFINITY : 0, 0};
+        out = (struct brute_answer){BRUTE_FOUND, b.objective == GLET_MAX_RATE ? 1 : 0, 0};
     } else {
         for (s.size = 1; s.size <= BRUTE_GPUS && !(s.found && b.objective == GLET_MIN_GPUS);
              s.size++)
