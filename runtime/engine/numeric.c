@@ -51,12 +51,10 @@ static uint16_t double_to_half(double value)
         return (uint16_t)(sign | 0x7c00);
     int exponent;
     frexp(magnitude, &exponent);
-    int shift = exponent < -13 ? 24 : 11 - exponent;
+    bool subnormal = magnitude < 0x1p-14;
     /* rint() rounds to even; a carry into the exponent is right as it is. */
-    double scaled = rint(ldexp(magnitude, shift));
-    if (exponent < -13)
-        return (uint16_t)(sign | (uint16_t)scaled);
-    return (uint16_t)(sign | (uint16_t)(((exponent + 13) << 10) + ((int)scaled)));
+    int scaled = (int)rint(ldexp(magnitude, subnormal ? 24 : 11 - exponent));
+    return (uint16_t)(sign | (subnormal ? scaled : ((exponent + 13) << 10) + scaled));
 }
 
 static uint16_t double_to_bfloat(double value)
