@@ -34,12 +34,13 @@ static int generate(struct glet_master *master, const struct glet_dive_options *
                                            .duty_cycles = options->duty_cycles,
                                            .most = shared ? 4 * models + 200 : 1 << 30};
     double last = INFINITY;
+    int stalls = 0; /* a degenerate step may stand still before it goes on */
     for (int round = 0; round < rounds; round++) {
         if (glet_master_solve(master))
             return -1;
         double value = glet_lp_objective(master->lp);
-        if (stopped(options) || round == rounds - 1 ||
-            (round > 2 && value > last * (1 - least_progress)))
+        stalls = round > 2 && value > last * (1 - least_progress) ? stalls + 1 : 0;
+        if (stopped(options) || round == rounds - 1 || stalls >= (shared ? 1 : 3))
             return 0;
         last = value;
         if (!glet_pricing_round(master, &pricing))

@@ -17,6 +17,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Least used GPUs that each round of repair tries to empty. */
+#define DISSOLVE_TRIES 600
+
 void glet_search_init(struct glet_search *search, const struct glet_problem *problem,
                       struct glet_space *space, enum glet_effort effort,
                       const struct glet_halt *halt)
@@ -104,7 +107,7 @@ static void improve(struct glet_search *search, struct glet_boxes *boxes)
 {
     glet_repair_repack(search->space, search->demand_rps, boxes, 40);
     for (int round = 0; round < 20 && !glet_halted(search->halt); round++) {
-        int tries = boxes->count > 3000 ? 60 : 150;
+        int tries = boxes->count < DISSOLVE_TRIES ? boxes->count : DISSOLVE_TRIES;
         int removed =
             glet_repair_dissolve(search->space, search->demand_rps, boxes, tries, search->halt);
         if (round < 3)

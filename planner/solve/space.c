@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Levels are evenly spaced between the mildest and the strongest aggressor. Eight make the loss
- * against the exact factor smaller than the noise of the search; more only add rows to the master.
+ * Thresholds are quantiles of the aggressor ratios of the gpu-lets that an efficient plan would
+ * use: evenly spaced ones waste levels where no gpu-let is (benchmarks/planner/fleets: up to 1 %
+ * more GPUs at the same number of levels).
  *
  * Pairs that were co-run need not follow the linear model: a point that was measured as a victim
  * takes its harshest measured slowdown in every shared level.
@@ -16,6 +17,9 @@
 
 /* More patterns than this are generated on demand instead of listed. */
 #define PATTERN_LIMIT 700
+
+/* A size is likely to be used when its rate per unit is at least this share of the best. */
+#define EFFICIENT 0.9
 
 static bool was_victim(const struct glet_problem_type *type, int model, int size, int batch)
 {
@@ -78,14 +82,79 @@ static void rate_single(const struct glet_space *space, int type, int level, int
     }
 }
 
-static void init_levels(const struct glet_problem_type *t, struct glet_space_type *out, int levels)
+struct weighted {
+    double aggressor, load;
+};
+
+static int by_aggressor(const void *a, const void *b)
+{
+    const struct weighted *x = a, *y = b;
+    return x->aggressor < y->aggressor ? -1 : x->aggressor > y->aggressor;
+}
+
+/* Whether another gpu-let could sit beside one of this size. */
+static bool can_share(const struct glet_problem_type *t, int size)
+{
+    int pair[2] = {t->sizes_units[size], t->sizes_units[0]};
+    return glet_problem_sizes_fit(t, pair, 2);
+}
+
+/*
+ * The aggressors of the gpu-lets that an efficient plan would use: for every model the sizes within
+ * EFFICIENT of its best rate per unit, weighted by the load that the model brings.
+ */
+static int likely_aggressors(const struct glet_problem *problem, const struct glet_problem_type *t,
+                             struct weighted *out, double *largest)
+{
+    int count = 0;
+    for (int m = 0; m < problem->model_count; m++) {
+        double best = 0;
+        for (int pass = 0; pass < 2 && problem->models[m].demand_rps > 0; pass++)
+            for (int s = 0; s < t->size_count && can_share(t, s); s++) {
+                const struct glet_cell_row *row = &t->rows[m * t->size_count + s];
+                double rate = 0, aggressor = 0;
+                for (int i = 0; row->cells && i <= row->last_batch - row->first_batch; i++) {
+                    const struct glet_cell *cell = &row->cells[i];
+                    if (pass)
+                        *largest = fmax(*largest, cell->aggressor_ratio);
+                    double here = (row->first_batch + i) / cell->latency_ms;
+                    if (2 * cell->latency_ms > problem->models[m].limit_ms || here <= rate)
+                        continue;
+                    rate = here;
+                    aggressor = cell->aggressor_ratio;
+                }
+                double per_unit = rate / t->sizes_units[s];
+                if (pass == 0)
+                    best = fmax(best, per_unit);
+                else if (per_unit >= best * EFFICIENT && best > 0)
+                    out[count++] =
+                        (struct weighted){aggressor, problem->models[m].demand_rps / best};
+            }
+    }
+    return count;
+}
+
+static void init_levels(const struct glet_problem *problem, const struct glet_problem_type *t,
+                        struct glet_space_type *out, int levels)
 {
     out->level_count = t->linear && t->aggressor_max_ratio > t->aggressor_min_ratio ? levels : 1;
-    double low = fmin(0, t->aggressor_min_ratio), high = t->aggressor_max_ratio;
-    for (int l = 1; l <= out->level_count; l++)
-        out->threshold[l] = low + (high - low) * l / out->level_count;
-    if (t->linear)
-        out->threshold[out->level_count] = high;
+    if (!t->linear)
+        return;
+    struct weighted *list =
+        glet_must_alloc(sizeof *list, (size_t)problem->model_count * (size_t)t->size_count);
+    double largest = t->aggressor_min_ratio, total = 0;
+    int count = likely_aggressors(problem, t, list, &largest), at = 0;
+    qsort(list, (size_t)count, sizeof *list, by_aggressor);
+    for (int i = 0; i < count; i++)
+        total += list[i].load;
+    double sum = 0;
+    for (int l = 1; l < out->level_count; l++) {
+        while (at < count - 1 && sum + list[at].load <= total * l / out->level_count)
+            sum += list[at++].load;
+        out->threshold[l] = count ? list[at].aggressor : largest;
+    }
+    out->threshold[out->level_count] = largest;
+    free(list);
 }
 
 /* Whether the heaviest gpu-lets that units and count allow could exceed the memory. */
@@ -110,7 +179,7 @@ void glet_space_init(struct glet_space *space, const struct glet_problem *proble
     for (int g = 0; g < problem->type_count; g++) {
         const struct glet_problem_type *t = &problem->types[g];
         struct glet_space_type *out = &space->types[g];
-        init_levels(t, out, levels);
+        init_levels(problem, t, out, levels);
         glet_patterns_init(&out->patterns, t, PATTERN_LIMIT);
         out->memory_binds = memory_binds(problem, t);
         size_t cells =
