@@ -3,7 +3,7 @@
 /*
  * A closed-loop client for comparing servers: CONNECTIONS keep-alive connections send the same
  * no-op inference again and again until COUNT are answered.
- * usage: http_load PORT CONNECTIONS COUNT PID
+ * usage: http_load PORT CONNECTIONS COUNT PID [MODEL RAW_BYTES]
  * Prints "REQUESTS SECONDS SERVER_CPU_US_PER_REQUEST P50_US P99_US"; PID is the server, whose CPU
  * time is taken before and after.
  */
@@ -59,6 +59,16 @@ static double cpu_us(int pid)
     if (clock_getcpuclockid(pid, &clock) != 0 || clock_gettime(clock, &used) < 0)
         die("the server's CPU clock");
     return (double)used.tv_sec * 1e6 + (double)used.tv_nsec / 1e3;
+}
+
+static void make_raw_request(const char *model, size_t bytes)
+{
+    request = calloc(1, bytes + 512);
+    int n = snprintf(request, 512,
+                     "POST /v2/models/%s/infer HTTP/1.1\r\nHost: localhost\r\n"
+                     "Inference-Header-Content-Length: 0\r\nContent-Length: %zu\r\n\r\n",
+                     model, bytes);
+    request_bytes = (size_t)n + bytes;
 }
 
 static void make_request(void)
@@ -161,7 +171,7 @@ static void open_connection(struct connection *c, int port)
 int main(int argc, char **argv)
 {
     static struct connection connections[MAX_CONNECTIONS];
-    if (argc != 5)
+    if (argc != 5 && argc != 7)
         return 2;
     int port = atoi(argv[1]), count = atoi(argv[2]), pid = atoi(argv[4]);
     total = atol(argv[3]);
@@ -169,7 +179,10 @@ int main(int argc, char **argv)
         return 2;
     latencies_us = calloc((size_t)total, sizeof *latencies_us);
     epoll_fd = epoll_create1(0);
-    make_request();
+    if (argc == 7)
+        make_raw_request(argv[5], strtoul(argv[6], NULL, 10));
+    else
+        make_request();
     for (int i = 0; i < count; i++)
         open_connection(&connections[i], port);
     double began_us = now_us(), cpu_before_us = cpu_us(pid);

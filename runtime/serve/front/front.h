@@ -85,6 +85,9 @@ struct glet_call {
     void *outputs[GLET_V2_MAX_TENSORS];
 };
 
+/* The steps of every exchange (front_exchange.c); user is the listener. */
+extern const struct glet_http_handler glet_front_handler;
+
 /* --- answers (front_reply.c) --- */
 
 /* Sends call->response.json; content_type NULL = JSON. */

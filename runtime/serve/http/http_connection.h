@@ -67,6 +67,21 @@ void glet_http_connection_abort(struct glet_http_exchange *connection, bool answ
 /* Nothing of a request has arrived: it may be closed without anyone missing it. */
 bool glet_http_connection_idle(const struct glet_http_exchange *connection);
 
+/* Between its two halves: http_connection.c reads, http_answer.c answers. */
+
+void glet_http_set_deadline(struct glet_http_exchange *x, int timeout_ms, uint64_t bytes);
+void glet_http_enter_head(struct glet_http_exchange *x);
+/* Tells the handler that the exchange is over, if it has one. */
+void glet_http_finish(struct glet_http_exchange *x);
+void glet_http_close_now(struct glet_http_exchange *x);
+/* An answer of the server's own, after which the connection ends. body outlives the answer. */
+void glet_http_refuse(struct glet_http_exchange *x, int status, const char *body);
+/* A head that could not be parsed says nothing about its request: the answer assumes the least. */
+void glet_http_refuse_head(struct glet_http_exchange *x, int status, const char *reason);
+void glet_http_next_request(struct glet_http_exchange *x);
+/* true: there is more to do in another phase. */
+bool glet_http_run_send(struct glet_http_exchange *x);
+
 /* What connections need of their server. */
 const struct glet_http_server_options *
 glet_http_server_options(const struct glet_http_server *server);
