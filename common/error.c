@@ -30,6 +30,14 @@ int glet_error_http_status(enum glet_code code)
     return code < GLET_ERR_COUNT ? statuses[code].http_status : 500;
 }
 
+/* Messages quote input; a line break or an escape sequence in it must not reach the terminal. */
+static void make_one_line(char *text)
+{
+    for (; *text; text++)
+        if ((unsigned char)*text < ' ' || *text == 0x7f)
+            *text = '?';
+}
+
 static void fill(struct glet_error *err, enum glet_code code, const char *file,
                  struct glet_mark mark)
 {
@@ -38,6 +46,7 @@ static void fill(struct glet_error *err, enum glet_code code, const char *file,
     err->column = mark.column;
     err->hint[0] = '\0';
     snprintf(err->file, sizeof err->file, "%s", file ? file : "");
+    make_one_line(err->file);
 }
 
 int glet_error_set(struct glet_error *err, enum glet_code code, const char *format, ...)
@@ -47,6 +56,7 @@ int glet_error_set(struct glet_error *err, enum glet_code code, const char *form
     va_start(args, format);
     vsnprintf(err->message, sizeof err->message, format, args);
     va_end(args);
+    make_one_line(err->message);
     return -1;
 }
 
@@ -58,6 +68,7 @@ int glet_error_at(struct glet_error *err, enum glet_code code, const char *file,
     va_start(args, format);
     vsnprintf(err->message, sizeof err->message, format, args);
     va_end(args);
+    make_one_line(err->message);
     return -1;
 }
 
@@ -68,6 +79,7 @@ int glet_error_errno(struct glet_error *err, int errno_value, const char *format
     va_start(args, format);
     vsnprintf(err->message, sizeof err->message, format, args);
     va_end(args);
+    make_one_line(err->message);
     size_t length = strlen(err->message);
     char text[128];
     snprintf(err->message + length, sizeof err->message - length, ": %s",
@@ -83,6 +95,7 @@ int glet_error_context(struct glet_error *err, const char *format, ...)
     va_start(args, format);
     vsnprintf(err->message, sizeof err->message, format, args);
     va_end(args);
+    make_one_line(err->message);
     size_t length = strlen(err->message);
     snprintf(err->message + length, sizeof err->message - length, ": %.*s",
              (int)(sizeof err->message - length), old);
@@ -95,6 +108,7 @@ int glet_error_hint(struct glet_error *err, const char *format, ...)
     va_start(args, format);
     vsnprintf(err->hint, sizeof err->hint, format, args);
     va_end(args);
+    make_one_line(err->hint);
     return -1;
 }
 

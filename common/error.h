@@ -48,7 +48,7 @@ struct glet_error {
     enum glet_code code;
     int line, column;  /* 1-based; 0 = unknown */
     char file[256];    /* empty = none */
-    char message[768]; /* one line, no trailing period */
+    char message[768]; /* one line, no trailing period; control bytes have become '?' */
     char hint[256];    /* empty = none */
 };
 
