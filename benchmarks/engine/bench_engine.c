@@ -118,7 +118,7 @@ static int slower(const void *a, const void *b)
 
 static int list_steps(struct bench *b, struct glet_error *err)
 {
-    size_t count = glet_cpu_net_step_count(b->net, 1);
+    size_t count = glet_cpu_net_step_count(b->net, b->batch);
     struct step_time *times = calloc(count, sizeof *times);
     double total_ms = 0.0, sum_ms = 0.0;
     int rc = times ? 0 : glet_error_set(err, GLET_ERR_NOMEM, "out of memory");
@@ -127,7 +127,7 @@ static int list_steps(struct bench *b, struct glet_error *err)
     for (int run = 0; rc == 0 && run < b->runs; run++)
         for (size_t i = 0; rc == 0 && i < count; i++) {
             double start_ms = clock_ms(CLOCK_MONOTONIC);
-            rc = glet_cpu_net_step(b->net, i, 1, err);
+            rc = glet_cpu_net_step(b->net, i, b->batch, err);
             times[i].ms = fmin(times[i].ms, clock_ms(CLOCK_MONOTONIC) - start_ms);
         }
     for (size_t i = 0; rc == 0 && i < count; i++)
@@ -137,7 +137,7 @@ static int list_steps(struct bench *b, struct glet_error *err)
     for (size_t i = 0; rc == 0 && i < count; i++) {
         sum_ms += times[i].ms;
         printf("%8.3f ms %5.1f %%  step %3zu %s\n", times[i].ms, 100.0 * sum_ms / total_ms,
-               times[i].step, glet_cpu_net_step_name(b->net, times[i].step));
+               times[i].step, glet_cpu_net_step_name(b->net, times[i].step, b->batch));
     }
     printf("%8.3f ms in %zu steps\n", total_ms, count);
     free(times);

@@ -5,6 +5,10 @@
  * stay in the core's own cache, all threads work without meeting until the end, rows without a
  * request cost nothing, and the arena is that of a single row. Packed weights are shared.
  *
+ * What is better done for all rows at once, the large fully connected layers at the end of a
+ * classifier, is a program of its own, the tail, that runs on all threads after the lanes
+ * (cpu_split.h).
+ *
  * A batch of one cannot be dealt: there every primitive forks into all threads. With a single
  * thread there is one lane and every primitive of every row is a step; with several threads the
  * lanes run to their end in one step.
@@ -12,9 +16,11 @@
 #include "runtime/device/cpu_net.h"
 
 #include "runtime/device/cpu_program.h"
+#include "runtime/device/cpu_split.h"
 #include "runtime/device/cpu_team.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 struct lane {
@@ -26,8 +32,12 @@ struct lane {
 struct glet_cpu_net {
     const struct glet_model *model;
     int batch, threads, used;
-    bool whole; /* the program computes all rows at once */
-    struct glet_graph *graph;
+    bool whole;                             /* the program computes all rows at once */
+    struct glet_graph *graph, *batch_graph; /* of a row; of the batch, if there is a tail */
+    struct glet_cpu_split split;
+    struct glet_cpu_program *tail;
+    char *crossing[GLET_CPU_SPLIT_TENSORS]; /* batch x crossing_row_bytes */
+    size_t crossing_row_bytes[GLET_CPU_SPLIT_TENSORS];
     struct lane *lanes;
     int lane_count;
     size_t input_count, output_count;
@@ -55,9 +65,31 @@ static void bind_row(struct glet_cpu_net *net, struct lane *lane, long row)
     for (size_t i = 0; i < net->input_count; i++)
         glet_cpu_program_bind_input(lane->program, i,
                                     net->inputs[i] + (size_t)row * net->input_row_bytes[i]);
-    for (size_t i = 0; i < net->output_count; i++)
+    if (!net->tail) {
+        for (size_t i = 0; i < net->output_count; i++)
+            glet_cpu_program_bind_output(lane->program, i,
+                                         net->outputs[i] + (size_t)row * net->output_row_bytes[i]);
+        return;
+    }
+    size_t crossing = (size_t)net->split.crossing_count;
+    for (size_t i = 0; i < crossing; i++)
         glet_cpu_program_bind_output(lane->program, i,
-                                     net->outputs[i] + (size_t)row * net->output_row_bytes[i]);
+                                     net->crossing[i] + (size_t)row * net->crossing_row_bytes[i]);
+    for (size_t i = 0; i < (size_t)net->split.head_output_count; i++) {
+        int output = net->split.head_outputs[i];
+        glet_cpu_program_bind_output(lane->program, crossing + i,
+                                     net->outputs[output] +
+                                         (size_t)row * net->output_row_bytes[output]);
+    }
+}
+
+static int run_tail_step(struct glet_cpu_net *net, size_t step, struct glet_error *err)
+{
+    if (step == 0)
+        for (int i = 0; i < net->split.tail_output_count; i++)
+            glet_cpu_program_bind_output(net->tail, (size_t)i,
+                                         net->outputs[net->split.tail_outputs[i]]);
+    return glet_cpu_program_step(net->tail, step, err);
 }
 
 static int run_step(struct glet_cpu_net *net, struct lane *lane, long row, size_t step,
@@ -96,25 +128,44 @@ static int run_lanes(struct glet_cpu_net *net, int used, struct glet_error *err)
     return 0;
 }
 
-size_t glet_cpu_net_step_count(const struct glet_cpu_net *net, int used)
+static size_t tail_steps(const struct glet_cpu_net *net)
+{
+    return net->tail ? glet_cpu_program_step_count(net->tail) : 0;
+}
+
+/* Steps before the tail's. */
+static size_t lane_steps(const struct glet_cpu_net *net, int used)
 {
     if (net->lane_count > 1)
         return 1;
     return (net->whole ? 1 : (size_t)used) * glet_cpu_program_step_count(net->lanes[0].program);
 }
 
+size_t glet_cpu_net_step_count(const struct glet_cpu_net *net, int used)
+{
+    return lane_steps(net, used) + tail_steps(net);
+}
+
 int glet_cpu_net_step(struct glet_cpu_net *net, size_t i, int used, struct glet_error *err)
 {
     if (glet_cpu_team_use(net->threads, err) < 0)
         return -1;
+    size_t before = lane_steps(net, used);
+    if (i >= before)
+        return run_tail_step(net, i - before, err);
     if (net->lane_count > 1)
         return run_lanes(net, used, err);
     size_t steps = glet_cpu_program_step_count(net->lanes[0].program);
     return run_step(net, &net->lanes[0], (long)(i / steps), i % steps, err);
 }
 
-const char *glet_cpu_net_step_name(const struct glet_cpu_net *net, size_t i)
+const char *glet_cpu_net_step_name(const struct glet_cpu_net *net, size_t i, int used)
 {
+    size_t before = lane_steps(net, used);
+    if (i >= before)
+        return glet_cpu_program_step_name(net->tail, i - before);
+    if (net->lane_count > 1)
+        return "(rows side by side)";
     return glet_cpu_program_step_name(net->lanes[0].program,
                                       i % glet_cpu_program_step_count(net->lanes[0].program));
 }
@@ -143,7 +194,9 @@ size_t glet_cpu_net_activation_bytes(const struct glet_cpu_net *net)
     size_t bytes = 0;
     for (int i = 0; i < net->lane_count; i++)
         bytes += glet_cpu_program_activation_bytes(net->lanes[i].program);
-    return bytes;
+    for (int i = 0; i < net->split.crossing_count; i++)
+        bytes += net->crossing_row_bytes[i] * (size_t)net->batch;
+    return bytes + (net->tail ? glet_cpu_program_activation_bytes(net->tail) : 0);
 }
 
 double glet_cpu_net_longest_step_ms(const struct glet_cpu_net *net)
@@ -157,7 +210,11 @@ void glet_cpu_net_free(struct glet_cpu_net *net)
         return;
     for (int i = 0; net->lanes && i < net->lane_count; i++)
         glet_cpu_program_free(net->lanes[i].program);
+    glet_cpu_program_free(net->tail);
+    for (int i = 0; i < GLET_CPU_SPLIT_TENSORS; i++)
+        free(net->crossing[i]);
     glet_graph_free(net->graph);
+    glet_graph_free(net->batch_graph);
     free(net->lanes);
     free(net->inputs);
     free(net->outputs);
@@ -200,6 +257,42 @@ static int bind_graph(struct glet_cpu_net *net, struct glet_error *err)
     return glet_model_bind(net->model, net->batch, &net->graph, err);
 }
 
+/* Looks for a tail, and makes room for what it gets from the lanes. */
+static int split_batch(struct glet_cpu_net *net, struct glet_error *err)
+{
+    if (net->whole || net->batch == 1)
+        return 0;
+    if (glet_model_bind(net->model, net->batch, &net->batch_graph, err) < 0)
+        return -1;
+    if (!glet_cpu_split_graph(net->graph, net->batch_graph, &net->split)) {
+        memset(&net->split, 0, sizeof net->split);
+        glet_graph_free(net->batch_graph);
+        net->batch_graph = NULL;
+        return 0;
+    }
+    for (int i = 0; i < net->split.crossing_count; i++) {
+        const struct glet_tensor *tensor = &net->graph->tensors[net->split.crossing[i]];
+        net->crossing_row_bytes[i] = glet_tensor_bytes(tensor);
+        net->crossing[i] = calloc((size_t)net->batch, net->crossing_row_bytes[i] + 1);
+        if (!net->crossing[i])
+            return glet_error_set(err, GLET_ERR_NOMEM, "out of memory for a network");
+    }
+    return 0;
+}
+
+static int build_tail(struct glet_cpu_net *net, struct glet_cpu_packs *packs,
+                      struct glet_error *err)
+{
+    if (!net->batch_graph)
+        return 0;
+    if (glet_cpu_team_use(net->threads, err) < 0 ||
+        glet_cpu_program_build(&net->split.tail, packs, net->model, &net->tail, err) < 0)
+        return -1;
+    for (int i = 0; i < net->split.crossing_count; i++)
+        glet_cpu_program_bind_input(net->tail, (size_t)i, net->crossing[i]);
+    return 0;
+}
+
 /* Runs every step twice on zeros; the second, warm time counts. */
 static int warm_up(struct glet_cpu_net *net, struct glet_error *err)
 {
@@ -237,15 +330,16 @@ static int warm_up(struct glet_cpu_net *net, struct glet_error *err)
 
 static int build(struct glet_cpu_net *net, struct glet_cpu_packs *packs, struct glet_error *err)
 {
-    if (allocate(net, err) < 0 || bind_graph(net, err) < 0)
+    if (allocate(net, err) < 0 || bind_graph(net, err) < 0 || split_batch(net, err) < 0)
         return -1;
+    const struct glet_graph *graph = net->batch_graph ? &net->split.head : net->graph;
     /* lanes are single-threaded programs; the lane of a batch of one is as wide as the team */
     if (glet_cpu_team_use(net->lane_count > 1 ? 1 : net->threads, err) < 0)
         return -1;
     for (int i = 0; i < net->lane_count; i++)
-        if (glet_cpu_program_build(net->graph, packs, net->model, &net->lanes[i].program, err) < 0)
+        if (glet_cpu_program_build(graph, packs, net->model, &net->lanes[i].program, err) < 0)
             return -1;
-    return warm_up(net, err);
+    return build_tail(net, packs, err) < 0 ? -1 : warm_up(net, err);
 }
 
 int glet_cpu_net_build(struct glet_cpu_packs *packs, const struct glet_model *model, int batch,

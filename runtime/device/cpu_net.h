@@ -65,8 +65,8 @@ size_t glet_cpu_net_step_count(const struct glet_cpu_net *net, int used);
 GLET_MUST_CHECK
 int glet_cpu_net_step(struct glet_cpu_net *net, size_t i, int used, struct glet_error *err);
 
-/* The node that step i of a row belongs to; a constant text. */
-const char *glet_cpu_net_step_name(const struct glet_cpu_net *net, size_t i);
+/* The node that step i belongs to; lives as long as the net. */
+const char *glet_cpu_net_step_name(const struct glet_cpu_net *net, size_t i, int used);
 
 /* All steps of a run. */
 GLET_MUST_CHECK int glet_cpu_net_run(struct glet_cpu_net *net, int used, struct glet_error *err);
