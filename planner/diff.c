@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Comparing two plans. The matching of GPUs is greedy over all pairs by the number of equal
- * gpu-lets: O(GPUs^2 x gpu-lets^2) in the worst case, with equal GPUs found first, which leaves
- * little for the rest.
+ * Comparing two plans. Gpu-lets get numbers, equal ones the same; GPUs become sorted lists of
+ * numbers and are matched greedily, most in common first: O(GPUs^2 x gpu-lets per GPU) merges in
+ * the worst case, once per number in common that occurs.
  */
 #include "planner/diff.h"
 
@@ -17,110 +17,177 @@ static int out_of_memory(struct glet_error *err)
     return glet_error_set(err, GLET_ERR_NOMEM, "out of memory");
 }
 
-static bool has_slot(const struct glet_plan *plan, const struct glet_plan_let *let,
-                     const char *name, int batch)
+/*
+ * A gpu-let of either plan with a number that equal gpu-lets share: `what` names size, models and
+ * batches in a canonical way, and numbers are given in its order.
+ */
+struct let_id {
+    char *what;
+    size_t gpu, let;
+    bool after; /* of which plan */
+    int id;
+};
+
+struct gpu_ids { /* a GPU as the ascending ids of its gpu-lets */
+    const struct glet_plan_gpu *gpu;
+    int *ids;
+    bool *kept; /* [let_count], in the order of ids */
+    size_t *let;
+    bool matched;
+};
+
+struct matcher {
+    struct let_id *lets;
+    size_t let_count;
+    struct gpu_ids *gpus[2]; /* before, after */
+    size_t gpu_count[2];
+};
+
+static int compare_texts(const void *a, const void *b)
 {
-    for (size_t k = 0; k < let->model_count; k++)
-        if (let->models[k].batch == batch &&
-            strcmp(plan->models[let->models[k].model].name, name) == 0)
-            return true;
-    return false;
+    return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-static bool same_let(const struct glet_plan *a, const struct glet_plan_let *x,
-                     const struct glet_plan *b, const struct glet_plan_let *y)
+/* "g 6: a x8, b x4", models in alphabetical order; NULL when memory has run out. */
+static char *name_let(const struct glet_plan *plan, const struct glet_plan_gpu *gpu,
+                      const struct glet_plan_let *let)
 {
-    if (x->units != y->units || x->model_count != y->model_count)
-        return false;
-    for (size_t k = 0; k < x->model_count; k++)
-        if (!has_slot(b, y, a->models[x->models[k].model].name, x->models[k].batch))
-            return false;
+    char **parts = calloc(let->model_count + 1, sizeof *parts), *text = NULL;
+    size_t size = 0;
+    FILE *out = parts ? open_memstream(&text, &size) : NULL;
+    bool ok = out != NULL;
+    for (size_t k = 0; ok && k < let->model_count; k++)
+        if (asprintf(&parts[k], "%s x%d", plan->models[let->models[k].model].name,
+                     let->models[k].batch) < 0) {
+            parts[k] = NULL;
+            ok = false;
+        }
+    if (ok) {
+        qsort(parts, let->model_count, sizeof *parts, compare_texts);
+        fprintf(out, "%s %d:", gpu->type, let->units);
+        for (size_t k = 0; k < let->model_count; k++)
+            fprintf(out, " %s,", parts[k]);
+    }
+    if (out && fclose(out) != 0)
+        ok = false;
+    for (size_t k = 0; parts && k < let->model_count; k++)
+        free(parts[k]);
+    free(parts);
+    if (ok)
+        return text;
+    free(text);
+    return NULL;
+}
+
+static int compare_let_ids(const void *a, const void *b)
+{
+    return strcmp(((const struct let_id *)a)->what, ((const struct let_id *)b)->what);
+}
+
+static bool list_lets(struct matcher *m, const struct glet_plan *plan, bool after)
+{
+    for (size_t g = 0; g < plan->gpu_count; g++)
+        for (size_t i = 0; i < plan->gpus[g].let_count; i++) {
+            char *what = name_let(plan, &plan->gpus[g], &plan->gpus[g].lets[i]);
+            if (!what)
+                return false;
+            m->lets[m->let_count++] = (struct let_id){what, g, i, after, 0};
+        }
     return true;
 }
 
-#define MATCHED_LETS_MAX 128 /* per GPU; more than any device offers, more are counted as moved */
-
-struct matcher {
-    const struct glet_plan *before, *after;
-    bool **kept_before, **kept_after; /* [gpu][let] */
-    bool *matched_before, *matched_after;
-};
-
-/* Equal gpu-lets of two GPUs; marks them as kept when mark is set. */
-static int overlap(struct matcher *m, size_t from, size_t to, bool mark)
+static bool start_gpus(struct matcher *m, const struct glet_plan *plan, int side)
 {
-    const struct glet_plan_gpu *x = &m->before->gpus[from], *y = &m->after->gpus[to];
-    bool taken[MATCHED_LETS_MAX] = {false};
+    m->gpus[side] = calloc(plan->gpu_count + 1, sizeof *m->gpus[side]);
+    for (size_t g = 0; m->gpus[side] && g < plan->gpu_count; g++) {
+        struct gpu_ids *gpu = &m->gpus[side][m->gpu_count[side]++];
+        size_t count = plan->gpus[g].let_count + 1;
+        gpu->gpu = &plan->gpus[g];
+        gpu->ids = calloc(count, sizeof *gpu->ids);
+        gpu->kept = calloc(count, sizeof *gpu->kept);
+        gpu->let = calloc(count, sizeof *gpu->let);
+        if (!gpu->ids || !gpu->kept || !gpu->let)
+            return false;
+    }
+    return m->gpus[side] != NULL;
+}
+
+/* Sorting all gpu-lets by name numbers them, and visits those of each GPU in ascending order. */
+static bool prepare(struct matcher *m, const struct glet_plan *before,
+                    const struct glet_plan *after, size_t lets)
+{
+    m->lets = calloc(lets + 1, sizeof *m->lets);
+    size_t *filled[2] = {calloc(before->gpu_count + 1, sizeof(size_t)),
+                         calloc(after->gpu_count + 1, sizeof(size_t))};
+    bool ok = m->lets && filled[0] && filled[1] && list_lets(m, before, false) &&
+              list_lets(m, after, true) && start_gpus(m, before, 0) && start_gpus(m, after, 1);
+    if (ok && m->let_count > 1)
+        qsort(m->lets, m->let_count, sizeof *m->lets, compare_let_ids);
+    for (size_t i = 0; ok && i < m->let_count; i++) {
+        struct let_id *let = &m->lets[i];
+        struct gpu_ids *gpu = &m->gpus[let->after][let->gpu];
+        let->id = i > 0 ? m->lets[i - 1].id + (compare_let_ids(let - 1, let) != 0) : 0;
+        size_t at = filled[let->after][let->gpu]++;
+        gpu->ids[at] = let->id;
+        gpu->let[at] = let->let;
+    }
+    free(filled[0]);
+    free(filled[1]);
+    return ok;
+}
+
+/* Gpu-lets that two GPUs have in common; marks them as kept when mark is set. */
+static int overlap(struct gpu_ids *x, struct gpu_ids *y, bool mark)
+{
     int count = 0;
-    if (strcmp(x->type, y->type) != 0)
-        return 0;
-    for (size_t i = 0; i < x->let_count; i++)
-        for (size_t j = 0; j < y->let_count && j < MATCHED_LETS_MAX; j++) {
-            if (taken[j] || !same_let(m->before, &x->lets[i], m->after, &y->lets[j]))
-                continue;
-            taken[j] = true;
-            count++;
-            if (mark)
-                m->kept_before[from][i] = m->kept_after[to][j] = true;
-            break;
+    for (size_t i = 0, j = 0; i < x->gpu->let_count && j < y->gpu->let_count;) {
+        if (x->ids[i] != y->ids[j]) {
+            if (x->ids[i] < y->ids[j])
+                i++;
+            else
+                j++;
+            continue;
         }
+        if (mark)
+            x->kept[i] = y->kept[j] = true;
+        count++;
+        i++;
+        j++;
+    }
     return count;
 }
 
-static int keep(struct matcher *m, size_t from, size_t to)
-{
-    m->matched_before[from] = m->matched_after[to] = true;
-    return overlap(m, from, to, true);
-}
-
-/* Pass 1 matches GPUs that lose nothing; then the best remaining pair, again and again. */
-static int match(struct matcher *m)
+/* Matches every free pair of GPUs with at least `least` gpu-lets in common; returns how many stay.
+ */
+static int match_at_least(struct matcher *m, int least, int *next)
 {
     int kept = 0;
-    for (size_t to = 0; to < m->after->gpu_count; to++)
-        for (size_t from = 0; from < m->before->gpu_count && !m->matched_after[to]; from++)
-            if (!m->matched_before[from] &&
-                m->before->gpus[from].let_count == m->after->gpus[to].let_count &&
-                (size_t)overlap(m, from, to, false) == m->after->gpus[to].let_count)
-                kept += keep(m, from, to);
-    for (;;) {
-        int best = 0;
-        size_t best_from = 0, best_to = 0;
-        for (size_t to = 0; to < m->after->gpu_count; to++)
-            for (size_t from = 0; !m->matched_after[to] && from < m->before->gpu_count; from++) {
-                int count = m->matched_before[from] ? 0 : overlap(m, from, to, false);
-                if (count > best) {
-                    best = count;
-                    best_from = from;
-                    best_to = to;
-                }
+    *next = 0;
+    for (size_t to = 0; to < m->gpu_count[1]; to++) {
+        struct gpu_ids *y = &m->gpus[1][to];
+        for (size_t from = 0; from < m->gpu_count[0] && !y->matched; from++) {
+            struct gpu_ids *x = &m->gpus[0][from];
+            int count = x->matched ? 0 : overlap(x, y, false);
+            if (count >= least) {
+                x->matched = y->matched = true;
+                kept += overlap(x, y, true);
+            } else if (count > *next) {
+                *next = count;
             }
-        if (best == 0)
-            return kept;
-        kept += keep(m, best_from, best_to);
-    }
-}
-
-static bool **let_flags(const struct glet_plan *plan)
-{
-    bool **flags = calloc(plan->gpu_count + 1, sizeof *flags);
-    for (size_t g = 0; flags && g < plan->gpu_count; g++) {
-        flags[g] = calloc(plan->gpus[g].let_count + 1, sizeof **flags);
-        if (!flags[g]) {
-            while (g > 0)
-                free(flags[--g]);
-            free(flags);
-            return NULL;
         }
     }
-    return flags;
+    return kept;
 }
 
-static void free_flags(bool **flags, const struct glet_plan *plan)
+static int match(struct matcher *m)
 {
-    for (size_t g = 0; flags && g < plan->gpu_count; g++)
-        free(flags[g]);
-    free(flags);
+    int least = 1, kept = 0, next;
+    for (size_t g = 0; g < m->gpu_count[1]; g++)
+        if ((int)m->gpus[1][g].gpu->let_count > least)
+            least = (int)m->gpus[1][g].gpu->let_count;
+    for (; least > 0; least = next < least ? next : least - 1)
+        kept += match_at_least(m, least, &next);
+    return kept;
 }
 
 static int count_lets(const struct glet_plan *plan)
@@ -131,36 +198,49 @@ static int count_lets(const struct glet_plan *plan)
     return count;
 }
 
-static void list_changes(const struct glet_plan *plan, bool **kept, enum glet_change_kind kind,
-                         struct glet_diff *out)
+/* The gpu-lets of one plan that are not kept, in the order of the plan. */
+static void list_changes(const struct glet_plan *plan, const struct gpu_ids *gpus,
+                         enum glet_change_kind kind, struct glet_diff *out)
 {
     for (size_t g = 0; g < plan->gpu_count; g++)
-        for (size_t i = 0; i < plan->gpus[g].let_count; i++)
-            if (!kept[g][i])
+        for (size_t i = 0; i < plan->gpus[g].let_count; i++) {
+            bool kept = false;
+            for (size_t k = 0; k < plan->gpus[g].let_count; k++)
+                kept = kept || (gpus[g].let[k] == i && gpus[g].kept[k]);
+            if (!kept)
                 out->changes[out->change_count++] =
                     (struct glet_change){kind, plan->gpus[g].id, &plan->gpus[g].lets[i], plan};
+        }
+}
+
+static void release(struct matcher *m)
+{
+    for (size_t i = 0; i < m->let_count; i++)
+        free(m->lets[i].what);
+    for (int side = 0; side < 2; side++) {
+        for (size_t g = 0; g < m->gpu_count[side]; g++) {
+            free(m->gpus[side][g].ids);
+            free(m->gpus[side][g].kept);
+            free(m->gpus[side][g].let);
+        }
+        free(m->gpus[side]);
+    }
+    free(m->lets);
 }
 
 static int compare_lets(struct glet_diff *out, const struct glet_plan *before,
                         const struct glet_plan *after, struct glet_error *err)
 {
-    struct matcher m = {before,
-                        after,
-                        let_flags(before),
-                        let_flags(after),
-                        calloc(before->gpu_count + 1, sizeof(bool)),
-                        calloc(after->gpu_count + 1, sizeof(bool))};
-    out->changes = calloc((size_t)(out->lets_before + out->lets_after) + 1, sizeof *out->changes);
-    bool ok = m.kept_before && m.kept_after && m.matched_before && m.matched_after && out->changes;
+    struct matcher m = {0};
+    size_t lets = (size_t)(out->lets_before + out->lets_after);
+    out->changes = calloc(lets + 1, sizeof *out->changes);
+    bool ok = out->changes && prepare(&m, before, after, lets);
     if (ok) {
         out->lets_kept = match(&m);
-        list_changes(after, m.kept_after, GLET_CHANGE_START, out);
-        list_changes(before, m.kept_before, GLET_CHANGE_STOP, out);
+        list_changes(after, m.gpus[1], GLET_CHANGE_START, out);
+        list_changes(before, m.gpus[0], GLET_CHANGE_STOP, out);
     }
-    free_flags(m.kept_before, before);
-    free_flags(m.kept_after, after);
-    free(m.matched_before);
-    free(m.matched_after);
+    release(&m);
     return ok ? 0 : out_of_memory(err);
 }
 
