@@ -113,7 +113,7 @@ static void put_weight(struct onnx_bytes *graph, const char *name, char *dims, c
     int rank = numbers(dims, extents);
     for (int i = 0; i < rank; i++) {
         onnx_put_int(&tensor, 1, extents[i]);
-        elements *= extents[i];
+        elements *= value ? extents[i] : 1;
     }
     onnx_put_int(&tensor, 2, 1);
     put_text(&tensor, 8, name);
