@@ -36,6 +36,47 @@ uint64_t glet_sched_least_us(const struct glet_sched_model *model, int rows)
     return learned < planned ? learned : planned;
 }
 
+int glet_sched_rows_that_fit(const struct glet_sched_queue *queue, int limit)
+{
+    int rows = 0;
+    if (queue->rows <= limit)
+        return queue->rows;
+    for (size_t i = 0; i < queue->count; i++) {
+        int more = glet_sched_queue_at(queue, i)->rows;
+        if (rows + more > limit)
+            break;
+        rows += more;
+    }
+    return rows;
+}
+
+uint64_t glet_sched_turn_us(const struct glet_sched_model *model)
+{
+    const struct glet_sched_queue *queue = &model->queues[GLET_SCHED_PLANNED];
+    return glet_sched_rows_us(model, glet_sched_rows_that_fit(queue, glet_sched_full(model)));
+}
+
+bool glet_sched_costs_nobody(const struct glet_sched_let *let, uint64_t start_us, size_t k,
+                             uint64_t turn_us)
+{
+    uint64_t plain_us = start_us, moved_us = start_us + turn_us;
+    for (size_t step = 0; step < let->count; step++) {
+        size_t m = (let->turn + step) % let->count;
+        const struct glet_sched_queue *queue = &let->models[m].queues[GLET_SCHED_PLANNED];
+        if (m == k)
+            break; /* those after it wait no longer than before */
+        if (queue->count == 0)
+            continue;
+        uint64_t cost_us = glet_sched_turn_us(&let->models[m]);
+        plain_us += cost_us;
+        moved_us += cost_us;
+        uint64_t deadline_us = glet_sched_queue_at(queue, 0)->deadline_us;
+        if (plain_us <= deadline_us && moved_us > deadline_us)
+            return false;
+    }
+    return true;
+}
+
 /* How far back "lately" reaches: long enough to tell a stream from a burst. */
 static uint64_t memory_us(const struct glet_sched_let *let)
 {
@@ -133,14 +174,35 @@ static uint64_t predict_excess(const struct glet_sched_let *let, uint64_t start_
     return time;
 }
 
+/*
+ * The batcher moves a turn forward when that saves a deadline and costs none (sched_let.c, step 2):
+ * so a request that would be late in turn order, but is in its model's next batch, may still make
+ * it.
+ */
+static uint64_t predict_urgent(const struct glet_sched_let *let, uint64_t now_us, uint64_t start_us,
+                               size_t share, const struct glet_sched_item *item)
+{
+    const struct glet_sched_model *model = &let->models[share];
+    int rows = glet_sched_queue_rows_before(&model->queues[GLET_SCHED_PLANNED], item) + item->rows;
+    if (rows > glet_sched_full(model))
+        return UINT64_MAX;
+    uint64_t turn_us = own_batch_us(let, model, rows, now_us, start_us);
+    return glet_sched_costs_nobody(let, start_us, share, turn_us) ? start_us + turn_us : UINT64_MAX;
+}
+
 uint64_t glet_sched_let_predict(const struct glet_sched_let *let, uint64_t now_us, size_t share,
                                 const struct glet_sched_item *item, enum glet_sched_class kind)
 {
     if (empty(let))
         return now_us + glet_sched_least_us(&let->models[share], item->rows);
     uint64_t start_us = running_end_us(let, now_us);
-    return kind == GLET_SCHED_PLANNED ? predict_planned(let, now_us, start_us, share, item)
-                                      : predict_excess(let, start_us, share, item);
+    if (kind == GLET_SCHED_EXCESS)
+        return predict_excess(let, start_us, share, item);
+    uint64_t in_turn_us = predict_planned(let, now_us, start_us, share, item);
+    if (in_turn_us <= item->deadline_us)
+        return in_turn_us;
+    uint64_t urgent_us = predict_urgent(let, now_us, start_us, share, item);
+    return urgent_us < in_turn_us ? urgent_us : in_turn_us;
 }
 
 enum glet_sched_verdict glet_sched_let_offer(struct glet_sched_let *let, uint64_t now_us,

@@ -101,49 +101,6 @@ static bool drop_late(struct glet_sched_let *let, uint64_t now_us, struct glet_s
     return batch->count > 0;
 }
 
-/* Rows of the queue's first items that fit into `limit` together. */
-static int rows_that_fit(const struct glet_sched_queue *queue, int limit)
-{
-    int rows = 0;
-    if (queue->rows <= limit)
-        return queue->rows;
-    for (size_t i = 0; i < queue->count; i++) {
-        int more = glet_sched_queue_at(queue, i)->rows;
-        if (rows + more > limit)
-            break;
-        rows += more;
-    }
-    return rows;
-}
-
-static uint64_t turn_cost_us(const struct glet_sched_model *model, enum glet_sched_class kind)
-{
-    int rows = rows_that_fit(&model->queues[kind], glet_sched_full(model));
-    return glet_sched_rows_us(model, rows);
-}
-
-/* Would moving model k's turn to the front make some other first request late that is now in time?
- */
-static bool costs_nobody(const struct glet_sched_let *let, uint64_t now_us, size_t k)
-{
-    uint64_t plain_us = now_us;
-    uint64_t moved_us = now_us + turn_cost_us(&let->models[k], GLET_SCHED_PLANNED);
-    for (size_t step = 0; step < let->count; step++) {
-        size_t m = (let->turn + step) % let->count;
-        const struct glet_sched_queue *queue = &let->models[m].queues[GLET_SCHED_PLANNED];
-        if (queue->count == 0)
-            continue;
-        plain_us += turn_cost_us(&let->models[m], GLET_SCHED_PLANNED);
-        if (m == k)
-            break; /* those after it wait no longer than before */
-        moved_us += turn_cost_us(&let->models[m], GLET_SCHED_PLANNED);
-        uint64_t deadline_us = glet_sched_queue_at(queue, 0)->deadline_us;
-        if (plain_us <= deadline_us && moved_us > deadline_us)
-            return false;
-    }
-    return true;
-}
-
 /* Step 2 for planned requests; let->count when there are none. */
 static size_t whose_turn(const struct glet_sched_let *let, uint64_t now_us)
 {
@@ -155,12 +112,12 @@ static size_t whose_turn(const struct glet_sched_let *let, uint64_t now_us)
         const struct glet_sched_queue *queue = &model->queues[GLET_SCHED_PLANNED];
         if (queue->count == 0)
             continue;
-        uint64_t cost_us = turn_cost_us(model, GLET_SCHED_PLANNED);
+        uint64_t cost_us = glet_sched_turn_us(model);
         uint64_t deadline_us = glet_sched_queue_at(queue, 0)->deadline_us;
         if (first == let->count)
             first = m;
         else if (time_us + cost_us > deadline_us && now_us + cost_us <= deadline_us &&
-                 costs_nobody(let, now_us, m))
+                 glet_sched_costs_nobody(let, now_us, m, cost_us))
             return m;
         time_us += cost_us;
     }
@@ -193,7 +150,7 @@ static int excess_rows(const struct glet_sched_let *let, size_t k, uint64_t now_
     int rows = 0;
     for (size_t s = 0; s < model->plan.size_count && model->learned_us[s] <= limit_us; s++)
         rows = model->plan.sizes[s].batch;
-    return rows_that_fit(queue, rows);
+    return glet_sched_rows_that_fit(queue, rows);
 }
 
 /* A larger executor for `rows` planned rows, when excess fills it and may take the time. */
@@ -228,7 +185,7 @@ static size_t choose_size(const struct glet_sched_model *model,
     if (up == 0 || batch == rows)
         return up;
     size_t down = up - 1;
-    int taken = rows_that_fit(queue, model->plan.sizes[down].batch);
+    int taken = glet_sched_rows_that_fit(queue, model->plan.sizes[down].batch);
     if (taken == 0 || taken == rows)
         return taken == 0 ? up : down;
     int rest = rows - taken;
@@ -248,7 +205,7 @@ static size_t shrink(const struct glet_sched_model *model, const struct glet_sch
         smaller--;
     if (smaller == size || now_us + model->learned_us[smaller] > head->deadline_us)
         return size;
-    int taken = 0, rest = rows - rows_that_fit(queue, model->plan.sizes[smaller].batch);
+    int taken = 0, rest = rows - glet_sched_rows_that_fit(queue, model->plan.sizes[smaller].batch);
     uint64_t rest_end_us =
         now_us + model->learned_us[smaller] + (rest > 0 ? glet_sched_rows_us(model, rest) : 0);
     for (size_t i = 0; i < queue->count && taken < rows; i++) {
@@ -295,7 +252,7 @@ static void spend_turn(struct glet_sched_let *let, uint64_t cost_us)
     const struct glet_sched_queue *queue = &model->queues[GLET_SCHED_PLANNED];
     let->turn_rows -= let->batch.rows;
     let->turn_us -= cost_us < let->turn_us ? cost_us : let->turn_us;
-    int next = rows_that_fit(queue, let->turn_rows);
+    int next = glet_sched_rows_that_fit(queue, let->turn_rows);
     if (next > 0 && glet_sched_rows_us(model, next) <= let->turn_us)
         return;
     let->turn_rows = 0;
@@ -324,11 +281,13 @@ enum glet_sched_step glet_sched_let_next(struct glet_sched_let *let, uint64_t no
     struct glet_sched_model *model = &let->models[k];
     struct glet_sched_queue *queue = &model->queues[kind];
     int excess = excess_rows(let, k, now_us);
-    int rows = kind == GLET_SCHED_PLANNED ? rows_that_fit(queue, let->turn_rows) : excess;
+    int rows =
+        kind == GLET_SCHED_PLANNED ? glet_sched_rows_that_fit(queue, let->turn_rows) : excess;
     if (rows == 0 || rows > let->turn_rows) { /* too much for the rest of this turn: another one */
         let->turn_rows = glet_sched_full(model);
         let->turn_us = glet_sched_rows_us(model, let->turn_rows);
-        rows = kind == GLET_SCHED_PLANNED ? rows_that_fit(queue, let->turn_rows) : excess;
+        rows =
+            kind == GLET_SCHED_PLANNED ? glet_sched_rows_that_fit(queue, let->turn_rows) : excess;
     }
     size_t size = choose_size(model, queue, rows);
     if (kind == GLET_SCHED_PLANNED)

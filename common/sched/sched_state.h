@@ -43,6 +43,17 @@ uint64_t glet_sched_rows_us(const struct glet_sched_model *model, int rows);
 /* The shortest time the item could take, all luck given: planned or learned, whichever is less. */
 uint64_t glet_sched_least_us(const struct glet_sched_model *model, int rows);
 
+/* Rows of the queue's first items that fit into `limit` together. */
+int glet_sched_rows_that_fit(const struct glet_sched_queue *queue, int limit);
+
+/* Estimated time of the planned requests that the model's next turn can take. */
+uint64_t glet_sched_turn_us(const struct glet_sched_model *model);
+
+/* Would a turn of model k, of this length, at the front leave every other first planned request in
+   time that is in time now? */
+bool glet_sched_costs_nobody(const struct glet_sched_let *let, uint64_t start_us, size_t k,
+                             uint64_t turn_us);
+
 /* Rows per second of planned requests that came lately. */
 double glet_sched_recent_rps(const struct glet_sched_let *let, const struct glet_sched_model *model,
                              uint64_t now_us);

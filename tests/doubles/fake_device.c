@@ -34,7 +34,7 @@ struct glet_partition_set {
 struct glet_model {
     char *name;
     struct glet_model_io input, output;
-    uint64_t fixed_us, row_us, build_us;
+    uint64_t fixed_us, row_us, build_us, skips;
 };
 
 struct glet_executor {
@@ -224,7 +224,8 @@ int glet_executor_run(struct glet_executor *executor, int used, struct glet_erro
         while (!atomic_load(&glet_fake_faults.release))
             usleep(1000);
     uint64_t start_us = glet_clock_us();
-    uint64_t sleep_us = model->fixed_us + model->row_us * (uint64_t)executor->batch;
+    uint64_t rows = (uint64_t)(model->skips ? used : executor->batch);
+    uint64_t sleep_us = model->fixed_us + model->row_us * rows;
     if (sleep_us)
         glet_clock_sleep_until_us(start_us + sleep_us);
     for (int row = 0; row < used; row++)
@@ -254,6 +255,8 @@ static int read_model(FILE *file, const char *path, struct glet_model *model,
             model->row_us = value;
         else if (strcmp(key, "build_us") == 0)
             model->build_us = value;
+        else if (strcmp(key, "skips") == 0)
+            model->skips = value;
         else
             break;
     }

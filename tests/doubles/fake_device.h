@@ -9,6 +9,7 @@
  *     bytes 64        of its one input IN and of its one output OUT (UINT8) (default 16)
  *     fixed_us 500    a run sleeps for fixed_us + row_us x batch (default 0, 0)
  *     row_us 100
+ *     skips 1         row_us counts for the rows used, not for the whole batch (default 0)
  *     build_us 1000   building an executor sleeps this long (default 0)
  *
  * An output byte is the input byte plus one. An input that begins with a byte 255 is refused

@@ -5,20 +5,31 @@
 
 /* A warm-up run that took longer than this counts as the measurement as well: its page faults are
    lost in it, and starting must not take minutes on a small share. */
-enum { LONG_RUN_US = 20000 };
+enum { LONG_RUN_US = 20000, RUNS = 4 };
 
-static int measure(struct glet_executor *executor, uint64_t *took_us, struct glet_error *err)
+/* The shortest of a few runs: what disturbs a run only makes it longer. */
+static int measure(struct glet_executor *executor, int rows, uint64_t *took_us,
+                   struct glet_error *err)
 {
-    int rows = glet_executor_batch(executor);
-    for (int run = 0; run < 2; run++) {
+    for (int run = 0; run < RUNS; run++) {
         uint64_t start_us = glet_clock_us();
         if (glet_executor_run(executor, rows, err) < 0)
-            return glet_error_context(err, "trial run of batch %d", rows);
-        *took_us = glet_clock_us() - start_us;
-        if (*took_us > LONG_RUN_US)
+            return glet_error_context(err, "trial run of %d in a batch of %d", rows,
+                                      glet_executor_batch(executor));
+        uint64_t run_us = glet_clock_us() - start_us + 1;
+        if (run == 0 || run_us < *took_us)
+            *took_us = run_us;
+        if (run_us > LONG_RUN_US)
             break;
     }
     return 0;
+}
+
+/* Where unused rows are computed, one row takes as long as all; where they are skipped, little more
+   than 1 / batch of it. Halfway between is neither's noise. */
+static bool skips_unused_rows(double one_ratio, int batch)
+{
+    return one_ratio <= (1 + 1.0 / batch) / 2;
 }
 
 static bool batch_is_free(const struct glet_model *model)
@@ -29,40 +40,94 @@ static bool batch_is_free(const struct glet_model *model)
     return true;
 }
 
+static void set_size(struct glet_bench *bench, struct glet_executor *executor, int batch,
+                     double ratio, uint64_t exec_us)
+{
+    size_t i = bench->count++;
+    uint64_t planned_us = (uint64_t)(ratio * (double)exec_us);
+    bench->executors[i] = executor;
+    bench->sizes[i].batch = batch;
+    bench->sizes[i].exec_us = planned_us > 0 ? planned_us : 1;
+}
+
+/* Sizes that are row counts of one executor, as many as there is room for; between one row and all
+   the time is taken to be linear. */
+static void set_row_counts(struct glet_bench *bench, struct glet_executor *full, int batch,
+                           double one_ratio, uint64_t exec_us)
+{
+    int count = batch < GLET_SCHED_MAX_SIZES ? batch : GLET_SCHED_MAX_SIZES;
+    for (int i = 1; i <= count; i++) {
+        int rows = (batch * i + count - 1) / count;
+        double ratio = one_ratio + (1 - one_ratio) * (rows - 1) / (batch - 1);
+        set_size(bench, full, rows, ratio, exec_us);
+    }
+}
+
+static int set_powers_of_two(struct glet_bench *bench, struct glet_partition *partition,
+                             struct glet_model *model, struct glet_executor *full, uint64_t full_us,
+                             uint64_t exec_us, struct glet_error *err)
+{
+    int batch = glet_executor_batch(full);
+    for (int b = 1; b < batch && bench->count + 1 < GLET_SCHED_MAX_SIZES; b *= 2) {
+        struct glet_executor *executor = NULL;
+        uint64_t took_us = 0;
+        if (glet_executor_build(partition, model, b, &executor, err) < 0)
+            return -1;
+        double ratio = 1;
+        int failed = measure(executor, b, &took_us, err);
+        if (failed == 0 && took_us < full_us)
+            ratio = (double)took_us / (double)full_us;
+        /* A smaller batch must not look slower than a larger one: noise. */
+        for (size_t i = bench->count; i-- > 0;)
+            if ((double)bench->sizes[i].exec_us > ratio * (double)exec_us)
+                bench->sizes[i].exec_us = (uint64_t)(ratio * (double)exec_us) + 1;
+        bench->activation_mib += glet_executor_activation_mib(executor);
+        set_size(bench, executor, b, ratio, exec_us);
+        if (failed)
+            return -1;
+    }
+    set_size(bench, full, batch, 1, exec_us);
+    return 0;
+}
+
 int glet_bench_build(struct glet_bench *bench, struct glet_partition *partition,
                      struct glet_model *model, int batch, uint64_t exec_us, bool planned_batch_only,
                      struct glet_error *err)
 {
+    struct glet_executor *full = NULL;
+    uint64_t full_us = 0, one_us = 0;
     *bench = (struct glet_bench){0};
-    int batches[GLET_SCHED_MAX_SIZES];
-    size_t count = 0;
-    bool only = planned_batch_only || !batch_is_free(model);
-    for (int b = 1; !only && b < batch && count + 1 < GLET_SCHED_MAX_SIZES; b *= 2)
-        batches[count++] = b;
-    batches[count++] = batch;
-    uint64_t took_us[GLET_SCHED_MAX_SIZES] = {0};
-    for (size_t i = 0; i < count; i++) {
-        bench->count = i + 1;
-        if (glet_executor_build(partition, model, batches[i], &bench->executors[i], err) < 0 ||
-            measure(bench->executors[i], &took_us[i], err) < 0) {
-            glet_bench_free(bench);
-            return -1;
-        }
+    if (glet_executor_build(partition, model, batch, &full, err) < 0)
+        return -1;
+    bench->activation_mib = glet_executor_activation_mib(full);
+    if (measure(full, batch, &full_us, err) < 0)
+        goto fail;
+    if (planned_batch_only || batch == 1) {
+        set_size(bench, full, batch, 1, exec_us);
+        return 0;
     }
-    uint64_t full_us = took_us[count - 1] ? took_us[count - 1] : 1;
-    for (size_t i = count; i-- > 0;) {
-        double ratio = (double)took_us[i] / (double)full_us;
-        uint64_t planned_us = (uint64_t)(ratio * (double)exec_us) + 1;
-        uint64_t most_us = i + 1 < count ? bench->sizes[i + 1].exec_us : exec_us ? exec_us : 1;
-        bench->sizes[i].batch = batches[i];
-        bench->sizes[i].exec_us = planned_us < most_us ? planned_us : most_us;
+    if (measure(full, 1, &one_us, err) < 0)
+        goto fail;
+    double one_ratio = (double)one_us / (double)full_us;
+    if (skips_unused_rows(one_ratio, batch)) {
+        set_row_counts(bench, full, batch, one_ratio, exec_us);
+    } else if (!batch_is_free(model)) {
+        set_size(bench, full, batch, 1, exec_us);
+    } else if (set_powers_of_two(bench, partition, model, full, full_us, exec_us, err) < 0) {
+        goto fail;
     }
     return 0;
+fail:
+    if (bench->count == 0 || bench->executors[bench->count - 1] != full)
+        glet_executor_free(full);
+    glet_bench_free(bench);
+    return -1;
 }
 
 void glet_bench_free(struct glet_bench *bench)
 {
     for (size_t i = 0; i < bench->count; i++)
-        glet_executor_free(bench->executors[i]);
+        if (i + 1 == bench->count || bench->executors[i] != bench->executors[i + 1])
+            glet_executor_free(bench->executors[i]);
     bench->count = 0;
 }

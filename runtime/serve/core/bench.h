@@ -3,9 +3,10 @@
 #define GLET_BENCH_H
 
 /*
- * The executors of one model in one gpu-let: the planned batch and, unless told otherwise, the
- * powers of two below it, so that a few requests need not pay for a full batch. Built and warmed
- * before serving, and timed for the batcher's table.
+ * The executors of one model in one gpu-let, built and warmed before serving, and timed for the
+ * batcher's table: the planned batch, and smaller ones so that a few requests need not pay for a
+ * full batch. Where a device skips the rows that carry no request, one executor serves all sizes;
+ * otherwise there is one for each power of two.
  */
 
 #include "common/error.h"
@@ -13,9 +14,10 @@
 #include "runtime/device/device.h"
 
 struct glet_bench {
-    struct glet_executor *executors[GLET_SCHED_MAX_SIZES];
+    struct glet_executor *executors[GLET_SCHED_MAX_SIZES]; /* of each size; may repeat */
     struct glet_sched_size sizes[GLET_SCHED_MAX_SIZES];
     size_t count;
+    double activation_mib;
 };
 
 /*

@@ -15,6 +15,7 @@
 #include "common/memory.h"
 #include "runtime/serve/core/service_state.h"
 
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -264,6 +265,8 @@ static void retire(struct glet_service *service)
     for (struct glet_unit *unit = service->retired; unit; unit = unit->next)
         glet_unit_stop(unit);
     glet_reap(service);
+    /* Freed by threads that are gone, memory would stay in their arenas. */
+    malloc_trim(0);
 }
 
 int glet_apply_plan(struct glet_service *service, struct glet_plan *plan, struct glet_error *err)

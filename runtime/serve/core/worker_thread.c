@@ -236,8 +236,7 @@ static int build(struct glet_worker *worker, struct glet_error *err)
         shares[i].size_count = bench->count;
         shares[i].queue_capacity = queue_capacity(share);
         shares[i].rate_rps = share->rate_rps;
-        for (size_t s = 0; s < bench->count; s++)
-            worker->activation_mib += glet_executor_activation_mib(bench->executors[s]);
+        worker->activation_mib += bench->activation_mib;
     }
     struct glet_sched_let *sched = glet_sched_let_new(shares, count, err);
     if (!sched)
