@@ -7,6 +7,7 @@
  */
 #include "planner/session.h"
 
+#include "planner/solve/bound.h"
 #include "planner/verify.h"
 
 #include <math.h>
@@ -16,6 +17,9 @@
 
 const char *const glet_objective_names[] = {"min-gpus", "min-cost", "max-rate", NULL};
 const char *const glet_effort_names[] = {"fast", "default", "max", NULL};
+
+#define BOUND_ROUNDS 60  /* of column generation: as the solver's own bound */
+#define GPUS_MAX     1e9 /* a bound above this is no number of GPUs */
 
 static volatile sig_atomic_t stop_requested;
 
@@ -156,6 +160,33 @@ static int find_scale(const struct glet_session *session, struct glet_answer *an
     return status;
 }
 
+/*
+ * How many GPUs are needed at least if the stock had no limits. The solver's own bound is about
+ * this stock, and says nothing in numbers once it has shown that the stock does not suffice.
+ */
+static int needed_gpus(const struct glet_problem *problem)
+{
+    struct glet_problem open = *problem;
+    double *cost = malloc(((size_t)problem->type_count + 1) * sizeof *cost);
+    open.types = malloc(((size_t)problem->type_count + 1) * sizeof *open.types);
+    double bound = 0;
+    if (cost && open.types) {
+        struct glet_bound_options options = {.rounds = BOUND_ROUNDS};
+        struct glet_space space;
+        for (int t = 0; t < problem->type_count; t++) {
+            open.types[t] = problem->types[t];
+            open.types[t].count = problem->types[t].count == 0 ? 0 : GLET_COUNT_UNLIMITED;
+            cost[t] = 1;
+        }
+        glet_space_init(&space, &open, 1);
+        bound = glet_bound_find(&space, cost, &options, NULL);
+        glet_space_fini(&space);
+    }
+    free(open.types);
+    free(cost);
+    return bound > 0 && bound < GPUS_MAX ? (int)ceil(bound * (1 - GLET_TOLERANCE_RATIO)) : 0;
+}
+
 /* GPUs that the workload has, of types that can be used; -1 = no limit. */
 static long stock_of(const struct glet_problem *problem)
 {
@@ -189,6 +220,7 @@ static int solve(const struct glet_session *session, const struct glet_wishes *w
         long stock = stock_of(problem);
         bool too_small = result.infeasible || (stock >= 0 && result.bound.gpus > stock);
         answer->outcome = too_small ? GLET_PLAN_TOO_SMALL : GLET_PLAN_NONE_FOUND;
+        answer->bound.gpus = problem->objective == GLET_MAX_RATE ? 0 : needed_gpus(problem);
         if (!result.limit_hit && problem->objective != GLET_MAX_RATE)
             status = find_scale(session, answer, err);
         if (status == 0 && answer->scale_bound > 0 && answer->scale_bound < 1 &&

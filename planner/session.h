@@ -76,9 +76,9 @@ enum glet_outcome {
 
 struct glet_answer {
     enum glet_outcome outcome;
-    struct glet_plan *plan; /* GLET_PLAN_FOUND */
-    struct glet_bound bound;
-    bool limit_hit;                       /* stopped by a limit or a signal */
+    struct glet_plan *plan;  /* GLET_PLAN_FOUND */
+    struct glet_bound bound; /* without a plan, gpus is what is needed if the stock had no limits */
+    bool limit_hit;          /* stopped by a limit or a signal */
     struct glet_unserveable *unserveable; /* GLET_PLAN_UNSERVEABLE */
     int unserveable_count;
     double scale; /* GLET_PLAN_TOO_SMALL: the largest factor on all rates found to fit; or 0 */
