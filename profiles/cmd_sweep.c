@@ -12,6 +12,7 @@
 #include "common/number.h"
 #include "common/progress.h"
 #include "profiles/profile_commands.h"
+#include "profiles/sweep_pairs.h"
 #include "profiles/sweep_session.h"
 #include "runtime/device/device_spec.h"
 
@@ -29,8 +30,12 @@ struct values {
     struct glet_list batches, units;
     uint64_t budget_us, max_latency_us;
     int64_t seed;
+    int interference;
     bool remeasure, quiet;
 };
+
+enum { INTERFERENCE_NONE, INTERFERENCE_MEASURED };
+static const char *const interference_choices[] = {"none", "measured", NULL};
 
 struct sweep {
     const struct values *values;
@@ -39,6 +44,7 @@ struct sweep {
     size_t count;
     uint64_t begin_us;
     size_t measured, known, skipped; /* points */
+    size_t pairs;
     /* the sentinel */
     const struct glet_sweep_point *sentinel;
     double sentinel_low_ms, sentinel_high_ms;
@@ -94,11 +100,16 @@ static int plan_points(struct sweep *sweep, struct glet_error *err)
                             (uint64_t)sweep->values->seed, &sweep->points, &sweep->count, err);
 }
 
+/* Time for pairs is kept back: about three seconds each, at most a third of the budget. */
 static double left_ms(const struct sweep *sweep)
 {
     if (sweep->values->budget_us == 0)
         return INFINITY;
-    return ((double)sweep->values->budget_us - (double)(glet_clock_us() - sweep->begin_us)) / 1e3;
+    double budget_ms = (double)sweep->values->budget_us / 1e3, reserve_ms = 0;
+    double models = (double)sweep->session.model_count;
+    if (sweep->values->interference != INTERFERENCE_NONE)
+        reserve_ms = fmin(3000 * models * (models + 1) / 2, budget_ms / 3);
+    return budget_ms - reserve_ms - (double)(glet_clock_us() - sweep->begin_us) / 1e3;
 }
 
 static double allowance_ms(const struct sweep *sweep, size_t points_left, double predicted_ms)
@@ -193,6 +204,8 @@ static void summarise(const struct sweep *sweep)
         fprintf(stderr, ", %zu known before", sweep->known);
     if (sweep->skipped)
         fprintf(stderr, ", %zu left out (too slow, or the budget is spent)", sweep->skipped);
+    if (sweep->pairs)
+        fprintf(stderr, ", %zu pairs", sweep->pairs);
     fputc('\n', stderr);
     if (sweep->sentinel_high_ms > SENTINEL_LIMIT_RATIO * sweep->sentinel_low_ms)
         fprintf(stderr,
@@ -217,7 +230,14 @@ static int finish(struct sweep *sweep, struct glet_error *err)
         if (glet_sweep_session_put_meta(&sweep->session, "sentinel_spread_ratio", spread, err) < 0)
             return -1;
     }
-    return glet_sweep_session_finish(&sweep->session, err);
+    if (glet_sweep_session_finish(&sweep->session, err) < 0 ||
+        glet_sweep_session_refresh(&sweep->session, err) < 0)
+        return -1;
+    if (sweep->values->interference == INTERFERENCE_NONE)
+        return 0;
+    uint64_t deadline_us =
+        sweep->values->budget_us ? sweep->begin_us + sweep->values->budget_us : 0;
+    return glet_sweep_pairs(&sweep->session, deadline_us, &stopped, &sweep->pairs, err);
 }
 
 static int sweep_models(struct sweep *sweep, struct glet_error *err)
@@ -302,6 +322,15 @@ static const struct glet_option options[] = {
      .help =
          "Fill weights that a file names but does not hold. Latency depends on a model's shape, "
          "not on its weights."},
+    {.name = "interference",
+     .kind = GLET_OPTION_CHOICE,
+     .offset = AT(interference),
+     .fallback = "none",
+     .choices = interference_choices,
+     .help =
+         "measured: run every pair of models side by side in two halves of the device, and keep "
+         "how much each slows the other down. Cores of a CPU share little; a GPU's partitions "
+         "share its cache and memory."},
     {.group = "How long",
      .name = "budget",
      .kind = GLET_OPTION_DURATION,

@@ -45,7 +45,7 @@ static struct glet_profile_model model_row(const struct glet_model *model)
     return row;
 }
 
-static int refresh(struct glet_sweep_session *session, struct glet_error *err)
+int glet_sweep_session_refresh(struct glet_sweep_session *session, struct glet_error *err)
 {
     struct glet_profile *known = NULL;
     if (glet_store_read(session->store, &known, err) < 0)
@@ -82,7 +82,7 @@ static int forget_all(struct glet_sweep_session *session, struct glet_error *err
         if (glet_store_forget(session->store, session->gpu, session->known->models[i].model, err) <
             0)
             return -1;
-    return refresh(session, err);
+    return glet_sweep_session_refresh(session, err);
 }
 
 static int check_machine(struct glet_sweep_session *session, bool remeasure, struct glet_error *err)
@@ -124,7 +124,7 @@ static int check_models(struct glet_sweep_session *session, struct glet_error *e
         if (glet_store_forget(session->store, session->gpu, glet_model_name(loaded), err) < 0)
             return -1;
     }
-    return refresh(session, err);
+    return glet_sweep_session_refresh(session, err);
 }
 
 static int put_facts(struct glet_sweep_session *session,
@@ -156,8 +156,9 @@ static int open_all(const struct glet_sweep_session_options *options,
                          : 1;
     glet_machine_digest(session->device, session->machine);
     if (glet_store_open(options->db, GLET_STORE_WRITE, &session->store, err) < 0 ||
-        refresh(session, err) < 0 || check_machine(session, options->remeasure, err) < 0 ||
-        check_models(session, err) < 0 || put_facts(session, options, err) < 0)
+        glet_sweep_session_refresh(session, err) < 0 ||
+        check_machine(session, options->remeasure, err) < 0 || check_models(session, err) < 0 ||
+        put_facts(session, options, err) < 0)
         return -1;
     return glet_sweep_session_finish(session, err);
 }
@@ -262,7 +263,7 @@ int glet_sweep_session_put(struct glet_sweep_session *session, const struct glet
                                 .quality_count = 1};
     if (glet_store_merge(session->store, &part, err) < 0)
         return -1;
-    return refresh(session, err);
+    return glet_sweep_session_refresh(session, err);
 }
 
 int glet_sweep_session_put_meta(struct glet_sweep_session *session, const char *key,

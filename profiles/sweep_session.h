@@ -50,6 +50,10 @@ int glet_sweep_session_open(const struct glet_sweep_session_options *options,
                             struct glet_sweep_session *session, struct glet_error *err);
 void glet_sweep_session_close(struct glet_sweep_session *session); /* a zeroed one is accepted */
 
+/* Reads the store again into session->known. */
+GLET_MUST_CHECK
+int glet_sweep_session_refresh(struct glet_sweep_session *session, struct glet_error *err);
+
 /* Whether the store holds the point already, measured or found to be of no use. */
 bool glet_sweep_session_has(const struct glet_sweep_session *session,
                             const struct glet_sweep_point *point);

@@ -95,6 +95,22 @@ expect 3 "another machine" "$program" --device cpu:0 --db two.db --batches 1 --u
 expect 0 "1 points measured" "$program" --device cpu:0 --gpu one-core --budget 1s --db two.db \
     --batches 1 --units 10 "$lenet"
 
+# A model beside itself in two halves of the device.
+half=10 cores=cpu:0-1
+[ "$(nproc)" -ge 2 ] || half=5 cores=cpu
+expect 0 ", 1 pairs" "$program" --device $cores --db pairs.db --budget 6s --units $half \
+    --batches 1 --interference measured "$lenet"
+expect 0 "" "$program" export --db pairs.db pairs
+[ "$(grep -c "lenet,1,$half,lenet,1,$half," pairs/corun.csv)" = 1 ] || fail "$(cat pairs/corun.csv)"
+
+# Another tool's file.
+printf '%s\n' 'Concurrency,Inferences/Second,p50 latency,p99 latency' '1,69.2,13891,21018' >pa.csv
+expect 0 "1 points of 1 models" "$program" import --db other.db --gpu t4 --units 4 \
+    --gpu-units 10 --model resnet50 --batch 8 pa.csv
+expect 2 "give --model and --batch" "$program" import --db other.db --gpu t4 pa.csv
+expect 2 "--gpu must say" "$program" import --db other.db pa.csv
+expect 2 "none of the formats" "$program" import --db other.db "$me"
+
 # Usage.
 expect 2 "not a whole number" "$program" --batches 0 "$lenet"
 expect 2 "from 1 to" "$program" --units 99999 "$lenet"
