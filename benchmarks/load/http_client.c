@@ -53,7 +53,7 @@ struct glet_client {
     struct target *targets;
     size_t target_count;
     size_t max_connections;
-    size_t open_calls;
+    size_t open_calls, idle_count;
     struct connection *oldest, *newest; /* busy connections */
     struct connection **connections;    /* all of them */
     size_t connection_count, connection_capacity;
@@ -111,6 +111,11 @@ size_t glet_client_open_calls(const struct glet_client *client)
     return client->open_calls;
 }
 
+size_t glet_client_idle(const struct glet_client *client)
+{
+    return client->idle_count;
+}
+
 size_t glet_client_connections(const struct glet_client *client)
 {
     return client->connection_count;
@@ -146,8 +151,10 @@ static void remove_idle(struct target *target, struct connection *connection)
 static void bury(struct glet_client *client, struct connection *connection)
 {
     struct target *target = &client->targets[connection->target];
-    if (!connection->call)
+    if (!connection->call) {
         remove_idle(target, connection);
+        client->idle_count--;
+    }
     close(connection->fd);
     connection->fd = -1;
     target->connection_count--;
@@ -321,6 +328,7 @@ void glet_client_begin(struct glet_client *client, struct glet_call *call)
     struct connection *connection = target->idle;
     if (connection) {
         target->idle = connection->next_idle;
+        client->idle_count--;
         connection->reused = true;
     } else if (target->connection_count < client->max_connections) {
         connection = connect_to(client, call->target);
@@ -351,6 +359,7 @@ static void answered(struct glet_client *client, struct connection *connection, 
         connection->call = NULL;
         connection->next_idle = target->idle;
         target->idle = connection;
+        client->idle_count++;
     } else {
         bury(client, connection);
     }

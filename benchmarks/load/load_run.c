@@ -60,6 +60,16 @@ static int wait_until(struct run *run, uint64_t until_us, struct glet_error *err
     return 0;
 }
 
+static void note_peaks(const struct glet_client *client, struct glet_load_result *result)
+{
+    size_t open_calls = glet_client_open_calls(client);
+    size_t connections = glet_client_connections(client);
+    if (open_calls > result->max_open_calls)
+        result->max_open_calls = open_calls;
+    if (connections > result->max_connections)
+        result->max_connections = connections;
+}
+
 static int play(struct run *run, struct glet_stream *streams, size_t count,
                 struct glet_load_result *result, struct glet_error *err)
 {
@@ -79,24 +89,20 @@ static int play(struct run *run, struct glet_stream *streams, size_t count,
         }
         if (wait_until(run, due_us, err) < 0)
             return -1;
+        /* Behind schedule there is no waiting; answers must be read all the same, above all before
+           another connection is opened for want of an idle one. */
+        uint64_t now_us = glet_clock_us();
+        if (now_us - polled_us > 1000 || glet_client_idle(run->client) == 0) {
+            polled_us = now_us;
+            if (glet_client_poll(run->client, now_us, options->stop, err) < 0)
+                return -1;
+        }
         if (stopped(run))
             break;
         if (send_one(run, due, err) < 0)
             return -1;
         glet_arrivals_advance(&due->arrivals);
-        size_t open_calls = glet_client_open_calls(run->client);
-        size_t connections = glet_client_connections(run->client);
-        if (open_calls > result->max_open_calls)
-            result->max_open_calls = open_calls;
-        if (connections > result->max_connections)
-            result->max_connections = connections;
-        /* Behind schedule there is no waiting; answers must be read all the same. */
-        uint64_t now_us = glet_clock_us();
-        if (now_us - polled_us > 1000) {
-            polled_us = now_us;
-            if (glet_client_poll(run->client, now_us, options->stop, err) < 0)
-                return -1;
-        }
+        note_peaks(run->client, result);
     }
     return wait_until(run, run->start_us + (uint64_t)(end_s * 1e6), err);
 }

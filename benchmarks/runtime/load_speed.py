@@ -2,60 +2,90 @@
 # SPDX-License-Identifier: Apache-2.0
 """How many requests per second gpulet-load sends from one core, and what each costs it.
 
-Against benchmarks/runtime/responder, which answers at once. For each rate: what was answered, the
-p99 delay against the schedule, and the client's CPU time per request. Prints one JSON line.
+Against benchmarks/runtime/responder on another core, which answers at once. For each body size and
+rate: what was answered, the client's CPU time per request, and how late the client was.
 
-usage: load_speed.py BUILD_FOLDER [INPUT_BYTES [RATE_RPS ...]]
+Writes what it prints to results/runtime_load_speed_DATE.txt.
+
+usage: load_speed.py BUILD_DIR [--seconds N] [--results DIR]
 """
+import argparse
+import datetime
 import json
 import os
 import platform
 import subprocess
-import sys
 import tempfile
+from pathlib import Path
 
-SECONDS = 4
+RATES_RPS = {16: [1000, 5000, 10000, 20000, 30000], 150528: [500, 1000, 2000]}
+COLUMNS = ["body_bytes", "rate_rps", "offered_rps", "answered_rps", "client_cpu_us",
+           "send_lag_p99_ms", "latency_p50_ms", "latency_p99_ms", "connections"]
 
 
-def measure(build, url, folder, rate):
-    path = os.path.join(folder, "w.yaml")
-    with open(path, "w") as out:
-        out.write("schema: gpulet-workload/1\nmodels: [{name: m, rate_rps: %g, slo_ms: 1000}]\n"
-                  "gpus: [{type: any}]\n" % rate)
-    done = subprocess.run(
-        ["taskset", "-c", "0", os.path.join(build, "benchmarks/load/gpulet-load"), path,
-         "--target", url, "--warmup", "0", "--duration", f"{SECONDS}s", "--format", "json",
-         "--quiet"], capture_output=True, text=True)
+def pin(core):
+    """Separate cores where there are two."""
+    return ["taskset", "-c", str(core)] if os.cpu_count() > 1 else []
+
+
+def measure(build, url, body_bytes, rate_rps, seconds):
+    with tempfile.TemporaryDirectory() as folder:
+        workload = Path(folder) / "workload.yaml"
+        workload.write_text("schema: gpulet-workload/1\ngpus: [{type: any}]\n"
+                            f"models: [{{name: m, rate_rps: {rate_rps}, slo_ms: 1000}}]\n")
+        done = subprocess.run(
+            [*pin(0), build / "benchmarks/load/gpulet-load", workload, "--target", url, "--warmup",
+             "500ms", "--duration", f"{seconds}s", "--format", "json", "--quiet"],
+            stdout=subprocess.PIPE, text=True)
     if done.returncode not in (0, 1):
-        sys.exit(done.stderr)
+        raise SystemExit(done.returncode)
     report = json.loads(done.stdout)
     row = report["models"][0]
-    count = row["requests"]["offered"]
-    return {"rate_rps": rate, "answered_rps": round(row["requests"]["answered"] / SECONDS),
-            "client_cpu_us_per_request": round(report["client_cpu_s"] / count * 1e6, 2),
-            "send_lag_p99_ms": row["send_lag_ms"]["p99"], "latency_p50_ms": row["latency_ms"]["p50"],
-            "latency_p99_ms": row["latency_ms"]["p99"],
-            "connections": report["max_connections"]}
+    sent = row["requests"]["offered"] * (seconds + report["warmup_s"]) / seconds
+    values = [body_bytes, rate_rps, row["offered_rps"], row["requests"]["answered"] / seconds,
+              report["client_cpu_s"] * 1e6 / sent, row["send_lag_ms"]["p99"],
+              row["latency_ms"]["p50"], row["latency_ms"]["p99"], report["max_connections"]]
+    return {name: round(value, 3) for name, value in zip(COLUMNS, values)}
+
+
+def sweep(build, seconds):
+    rows = []
+    for body_bytes, rates in RATES_RPS.items():
+        server = subprocess.Popen(
+            [*pin(1), build / "benchmarks/runtime/responder", str(body_bytes)],
+            stdout=subprocess.PIPE, text=True)
+        try:
+            url = "http://127.0.0.1:" + server.stdout.readline().strip()
+            rows += [measure(build, url, body_bytes, rate, seconds) for rate in rates]
+        finally:
+            server.terminate()
+            server.wait()
+    return rows
+
+
+def text_of(rows):
+    with open("/proc/cpuinfo") as info:
+        cpu = next((line.split(":")[1].strip() for line in info if line.startswith("model name")),
+                   platform.machine())
+    lines = [f"{cpu}, {os.cpu_count()} cores, Linux {platform.release()}; "
+             "client and responder on a core each", ""]
+    lines.append("  ".join(f"{name:>15}" for name in COLUMNS))
+    lines += ["  ".join(f"{row[name]:15g}" for name in COLUMNS) for row in rows]
+    lines.append("")
+    lines.append(json.dumps({"benchmark": "runtime/load_speed", "rows": rows}))
+    return "\n".join(lines) + "\n"
 
 
 def main():
-    build = sys.argv[1]
-    input_bytes = sys.argv[2] if len(sys.argv) > 2 else "16"
-    rates = [float(r) for r in sys.argv[3:]] or [1000, 5000, 10000, 20000, 30000, 40000]
-    server = subprocess.Popen(
-        ["taskset", "-c", "1", os.path.join(build, "benchmarks/runtime/responder"), input_bytes],
-        stdout=subprocess.PIPE, text=True)
-    url = "http://127.0.0.1:" + server.stdout.readline().strip()
-    try:
-        with tempfile.TemporaryDirectory() as folder:
-            rows = [measure(build, url, folder, rate) for rate in rates]
-    finally:
-        server.kill()
-    with open("/proc/cpuinfo") as info:
-        cpu = next(l.split(":")[1].strip() for l in info if l.startswith("model name"))
-    print(json.dumps({"benchmark": "load_speed", "machine": cpu, "cores": os.cpu_count(),
-                      "kernel": platform.release(), "input_bytes": int(input_bytes),
-                      "rates": rows}))
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("build", type=Path)
+    parser.add_argument("--seconds", type=int, default=4)
+    parser.add_argument("--results", type=Path, default=Path(__file__).parent.parent / "results")
+    args = parser.parse_args()
+    text = text_of(sweep(args.build, args.seconds))
+    print(text, end="")
+    args.results.mkdir(parents=True, exist_ok=True)
+    (args.results / f"runtime_load_speed_{datetime.date.today()}.txt").write_text(text)
 
 
 if __name__ == "__main__":
