@@ -2,11 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """CPU engine against ONNX Runtime, measured in turn in one run.
 
-    compare.py BENCH_ENGINE ZOO_FOLDER [MODEL ...] [--runs N] [--threads 1,2] [--batch 1,8]
+    .venv/bin/python benchmarks/engine/compare.py [MODEL ...] [--runs N] [--threads 1,2]
+        [--batch 1,8] [--build build] [--no-file]
 
-BENCH_ENGINE is build/benchmarks/engine/bench_engine. Both engines load the same file (seeded
-weights, tests/e2e/fill_weights.py) and run alternately, so that whatever else the machine does
-falls on both. ONNX Runtime: CPU provider, all graph optimisations, the same number of threads,
+Without arguments this is the whole comparison, a few minutes. It prints its table and writes it to
+benchmarks/results/engine_ort_<date>.txt. BUILD/benchmarks/engine/bench_engine must be built.
+Both engines load the same file (seeded weights, tests/e2e/fill_weights.py) and run alternately, so
+that whatever else the machine does falls on both. ONNX Runtime: CPU provider, all graph optimisations, the same number of threads,
 everything else at its default. Prints medians and their ratio (ours / theirs; below 1 we are
 faster), of wall time and of CPU time. Wall time is the figure; CPU time is the check on a machine
 that is not idle, for one thread. Needs numpy, onnx and onnxruntime.
@@ -92,18 +94,27 @@ def measure(bench, model, batch, threads, runs):
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("bench")
-    parser.add_argument("zoo", type=pathlib.Path)
     parser.add_argument("models", nargs="*")
+    parser.add_argument("--build", type=pathlib.Path, default=ROOT / "build")
+    parser.add_argument("--zoo", type=pathlib.Path, default=ROOT / "profiles/zoo")
+    parser.add_argument("--no-file", action="store_true", help="print only")
     parser.add_argument("--runs", type=int, default=0, help="0 = about four seconds of each")
     parser.add_argument("--threads", default="1,2")
     parser.add_argument("--batch", default="1,8")
     options = parser.parse_args()
+    bench = str(options.build / "benchmarks/engine/bench_engine")
+    lines = []
+
+    def show(text):
+        lines.append(text)
+        print(text, flush=True)
+
     load = " ".join(f"{x:.2f}" for x in os.getloadavg())
-    print(f"# {datetime.date.today()} {processor()}, {os.cpu_count()} CPUs, load {load}, "
-          f"onnxruntime {onnxruntime.__version__}")
-    print(f"{'model':22}{'threads':>8}{'batch':>6}{'runs':>6}{'ours_ms':>10}{'ort_ms':>10}"
-          f"{'ratio':>7}{'ours_cpu':>10}{'ort_cpu':>10}{'ratio':>7}", flush=True)
+    show("# CPU engine against ONNX Runtime, medians: " + " ".join(sys.argv))
+    show(f"# {datetime.date.today()} {processor()}, {os.cpu_count()} CPUs, load at start {load}, "
+         f"onnxruntime {onnxruntime.__version__}")
+    show(f"{'model':22}{'threads':>8}{'batch':>6}{'runs':>6}{'ours_ms':>10}{'ort_ms':>10}"
+         f"{'ratio':>7}{'ours_cpu':>10}{'ort_cpu':>10}{'ratio':>7}")
     for name in options.models or MODELS:
         with tempfile.TemporaryDirectory() as folder:
             model = pathlib.Path(folder) / f"{name}.onnx"
@@ -117,10 +128,14 @@ def main():
                         probe.run()
                         runs = max(5, min(200, int(4000 / max(probe.run()[0], 0.1))))
                         probe.close()
-                    ours, theirs = measure(options.bench, model, batch, threads, runs)
-                    print(f"{name:22}{threads:8}{batch:6}{runs:6}{ours[0]:10.2f}{theirs[0]:10.2f}"
-                          f"{ours[0] / theirs[0]:7.3f}{ours[1]:10.2f}{theirs[1]:10.2f}"
-                          f"{ours[1] / theirs[1]:7.3f}", flush=True)
+                    ours, theirs = measure(bench, model, batch, threads, runs)
+                    show(f"{name:22}{threads:8}{batch:6}{runs:6}{ours[0]:10.2f}{theirs[0]:10.2f}"
+                         f"{ours[0] / theirs[0]:7.3f}{ours[1]:10.2f}{theirs[1]:10.2f}"
+                         f"{ours[1] / theirs[1]:7.3f}")
+    if not options.no_file:
+        results = ROOT / "benchmarks/results"
+        results.mkdir(exist_ok=True)
+        (results / f"engine_ort_{datetime.date.today()}.txt").write_text("\n".join(lines) + "\n")
     return 0
 
 
