@@ -8,6 +8,7 @@
 #include "benchmarks/planner/fleet.h"
 
 #include "common/clock.h"
+#include "planner/baseline/baseline.h"
 #include "planner/solve/solve.h"
 
 #include <math.h>
@@ -34,6 +35,25 @@ static double peak_mib(void)
     struct rusage usage;
     getrusage(RUSAGE_SELF, &usage);
     return (double)usage.ru_maxrss / 1024;
+}
+
+/* GPUs of the best baseline; all are printed. */
+static int best_baseline(const struct glet_problem *problem)
+{
+    int best = INT32_MAX;
+    for (int which = 0; which < GLET_BASELINE_IDEAL; which++) {
+        struct glet_boxes boxes = {0};
+        uint64_t start_us = glet_clock_process_cpu_us();
+        bool good = which != GLET_BASELINE_GPULET &&
+                    glet_baseline_run(problem, (enum glet_baseline)which, 0, NULL, &boxes);
+        if (good && boxes.count < best)
+            best = boxes.count;
+        if (good)
+            printf(" %s %d (%.2f s)", glet_baseline_name((enum glet_baseline)which), boxes.count,
+                   (double)(glet_clock_process_cpu_us() - start_us) / 1e6);
+        glet_boxes_free(&boxes);
+    }
+    return best;
 }
 
 static int plan_one(const struct row *row, uint64_t seed, enum glet_effort effort)
@@ -63,9 +83,14 @@ static int plan_one(const struct row *row, uint64_t seed, enum glet_effort effor
     double gap_percent = 100.0 * (gpus - bound) / bound;
     bool good = result.found && cpu_s <= row->cpu_s &&
                 (row->gap_percent < 0 ? gpus <= bound + 1 : gap_percent <= row->gap_percent);
-    printf("%5d %6g %5g %4llu %6d %6d %6.2f %8.2f %6.0f  %s\n", row->models, row->target,
+    printf("%5d %6g %5g %4llu %6d %6d %6.2f %8.2f %6.0f  %s", row->models, row->target,
            row->memory_gib, (unsigned long long)seed, gpus, bound, gap_percent, cpu_s, peak_mib(),
            good ? "ok" : "MISSED");
+    if (best_baseline(problem) < gpus) {
+        printf(" WORSE THAN A BASELINE");
+        good = false;
+    }
+    printf("\n");
     fflush(stdout);
     glet_solve_result_fini(&result);
     glet_problem_free(problem);

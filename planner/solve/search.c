@@ -6,8 +6,10 @@
  */
 #include "planner/solve/search.h"
 
+#include "planner/baseline/baseline.h"
 #include "planner/solve/dive.h"
 #include "planner/solve/exact.h"
+#include "planner/solve/neighbour.h"
 #include "planner/solve/outcome.h"
 #include "planner/solve/pack.h"
 #include "planner/solve/repair.h"
@@ -131,6 +133,31 @@ static void dive_once(struct glet_search *search, const struct glet_dive_options
     glet_boxes_free(&boxes);
 }
 
+/* Never worse than any of them; their plans are repaired like our own. */
+static void offer_baselines(struct glet_search *search)
+{
+    static const enum glet_baseline all[] = {GLET_BASELINE_GPULET_INTERFERENCE,
+                                             GLET_BASELINE_GSLICE, GLET_BASELINE_SBP};
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
+        struct glet_boxes boxes = {0};
+        /* One type at cost 1: as many GPUs as the best plan would be no gain. */
+        int most = isfinite(search->best_cost) && search->whole_costs ? (int)search->best_cost : 0;
+        if (glet_halted(search->halt) || glet_search_closed(search))
+            return;
+        if (glet_baseline_run(search->problem, all[i], most, search->halt, &boxes))
+            glet_search_offer(search, &boxes);
+        glet_boxes_free(&boxes);
+    }
+}
+
+/* They gain little beyond the repair (a GPU in a hundred tries), so only where tries are cheap. */
+static int neighbourhoods(const struct glet_search *search)
+{
+    if (search->effort == GLET_EFFORT_MAX)
+        return 60;
+    return search->effort == GLET_EFFORT_DEFAULT && search->best.count <= 8 ? 4 : 0;
+}
+
 void glet_search_run(struct glet_search *search)
 {
     struct glet_bound_options bound = {.rounds = 60, .halt = search->halt};
@@ -145,6 +172,9 @@ void glet_search_run(struct glet_search *search)
                                      .shared = true,
                                      .halt = search->halt};
     dive_once(search, &dive);
+    offer_baselines(search);
+    if (isfinite(search->best_cost))
+        glet_neighbour_run(search, neighbourhoods(search));
     if (!glet_search_closed(search) && !glet_halted(search->halt))
         glet_exact_run(search);
 }

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "planner/baseline/baseline.h"
+
+#include "planner/baseline/place.h"
+
+const char *glet_baseline_name(enum glet_baseline which)
+{
+    static const char *const names[GLET_BASELINE_COUNT] = {"sbp", "gslice", "gpulet", "gpulet-int",
+                                                           "ideal"};
+    return names[which];
+}
+
+bool glet_baseline_run(const struct glet_problem *problem, enum glet_baseline which, int most_gpus,
+                       const struct glet_halt *halt, struct glet_boxes *out)
+{
+    if (problem->type_count == 0)
+        return false;
+    struct glet_place place;
+    struct glet_boxes boxes = {0};
+    glet_place_init(&place, problem, which != GLET_BASELINE_GPULET, &boxes);
+    place.most_gpus = most_gpus;
+    bool good = false;
+    switch (which) {
+    case GLET_BASELINE_SBP:
+        good = glet_baseline_sbp(&place);
+        break;
+    case GLET_BASELINE_GSLICE:
+        good = glet_baseline_gslice(&place);
+        break;
+    case GLET_BASELINE_GPULET:
+    case GLET_BASELINE_GPULET_INTERFERENCE:
+        if (place.max_gpulets > 2)
+            place.max_gpulets = 2;
+        good = glet_baseline_gpulet(&place, halt);
+        break;
+    case GLET_BASELINE_IDEAL:
+        good = glet_baseline_ideal(&place, halt);
+        break;
+    case GLET_BASELINE_COUNT:
+        break;
+    }
+    for (int i = 0; i < boxes.count; i++) {
+        glet_box_evaluate(problem, &boxes.list[i]);
+        glet_boxes_add(out, &boxes.list[i]);
+    }
+    glet_boxes_free(&boxes);
+    glet_place_fini(&place);
+    return good;
+}
