@@ -66,8 +66,9 @@ static void print_option(const struct glet_option *option, FILE *out)
     else
         fprintf(out, "%*s", HELP_COLUMN - at, "");
     char text[1024];
-    snprintf(text, sizeof text, "%s%s%s%s", option->help, option->fallback ? " [" : "",
-             option->fallback ? option->fallback : "", option->fallback ? "]" : "");
+    const char *fallback = option->hide_fallback ? NULL : option->fallback;
+    snprintf(text, sizeof text, "%s%s%s%s", option->help, fallback ? " [" : "",
+             fallback ? fallback : "", fallback ? "]" : "");
     wrap(out, HELP_COLUMN, HELP_COLUMN, text);
 }
 
@@ -177,7 +178,7 @@ static void man_option(const struct glet_option *option, FILE *out)
     roff(out, value);
     fputs("\\fR\n", out);
     roff(out, option->help);
-    if (option->fallback) {
+    if (option->fallback && !option->hide_fallback) {
         fputs(" Default: ", out);
         roff(out, option->fallback);
         putc('.', out);

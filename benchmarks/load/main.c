@@ -312,6 +312,8 @@ static int prepare(struct load *load, const char *workload_path, struct glet_err
         return glet_error_set(err, GLET_ERR_USAGE, "--duration must be above 0");
     if (values->timeout_us == 0)
         return glet_error_set(err, GLET_ERR_USAGE, "--timeout must be above 0");
+    if (values->trace && values->arrival != ARRIVAL_WORKLOAD)
+        return glet_error_set(err, GLET_ERR_USAGE, "--trace and --arrival exclude each other");
     if (glet_workload_load(workload_path, &load->workload, err) < 0 ||
         (values->trace && glet_load_replay(load->workload, values->trace, err) < 0) ||
         split_targets(load, err) < 0 ||

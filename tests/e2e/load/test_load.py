@@ -262,6 +262,7 @@ class LoadTest(unittest.TestCase):
             (fine, ["--target", server.url, "--duration", "0"], 2, "must be above 0"),
             (fine, ["--target", server.url, "--rate-scale", "0"], 2, "is below"),
             (fine, ["--target", server.url, "--trace", "none.csv"], 4, "No such file"),
+            (fine, ["--trace", "t.csv", "--arrival", "burst"], 2, "exclude each other"),
             (fine, ["--target", server.url, "--plan", "none.yaml"], 4, "No such file"),
             (workload([("unknown", 50, 5)]), ["--target", server.url], 2, "not serve model unknown"),
             (workload([("ok", 0, 5)]), ["--target", server.url], 2, "no model and no app has a rate"),

@@ -31,7 +31,8 @@ static void long_and_dirty_text(void **state)
     glet_error_context(&err, "%s", text);
     assert_int_equal(strlen(err.message), sizeof err.message - 1);
     glet_error_at(&err, GLET_ERR_INPUT, "a\nb", (struct glet_mark){1, 2}, "'%s'", "\033[31m\n\x7f");
-    assert_string_equal(err.message, "'?[31m?" "?'");
+    assert_string_equal(err.message, "'?[31m?"
+                                     "?'");
     assert_string_equal(err.file, "a?b");
 }
 

@@ -4,6 +4,7 @@
 #include "common/histogram.h"
 #include "common/random.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 
 static struct glet_histogram *new_histogram(void)
@@ -91,6 +92,34 @@ static void percentiles_match_sorting(void **state)
     glet_histogram_free(right);
 }
 
+static void *record_all(void *histogram)
+{
+    for (uint64_t i = 0; i < 200000; i++)
+        glet_histogram_record(histogram, i % 5000);
+    return NULL;
+}
+
+/* Readers beside the one writer see counts that only grow, and in the end all of them. */
+static void reading_beside_the_writer(void **state)
+{
+    (void)state;
+    struct glet_histogram *live = new_histogram(), *copy = new_histogram();
+    pthread_t writer;
+    uint64_t seen = 0;
+    assert_int_equal(pthread_create(&writer, NULL, record_all, live), 0);
+    for (int i = 0; i < 20; i++) {
+        glet_histogram_reset(copy);
+        glet_histogram_merge(copy, live);
+        assert_true(glet_histogram_count(copy) >= seen);
+        assert_true(glet_histogram_percentile_us(copy, 100) < 5000);
+        seen = glet_histogram_count(copy);
+    }
+    pthread_join(writer, NULL);
+    assert_int_equal(glet_histogram_count(live), 200000);
+    glet_histogram_free(live);
+    glet_histogram_free(copy);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -98,6 +127,7 @@ int main(void)
         cmocka_unit_test(resolution),
         cmocka_unit_test(clamps_large_values),
         cmocka_unit_test(percentiles_match_sorting),
+        cmocka_unit_test(reading_beside_the_writer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
