@@ -136,11 +136,12 @@ static struct glet_solve_options options_of(const struct glet_session *session,
     return options;
 }
 
-/* The largest factor on all rates that the stock serves, with its proven bound. */
-static int find_scale(const struct glet_session *session, struct glet_answer *answer,
+/* Solves the problem for the largest factor on all rates that the stock serves. */
+static int find_scale(const struct glet_session *session, double *scale, double *bound,
                       struct glet_error *err)
 {
     const struct glet_problem *problem = session->problem;
+    *scale = *bound = 0;
     for (int t = 0; t < problem->type_count; t++)
         if (problem->types[t].count < 0)
             return 0;
@@ -152,12 +153,18 @@ static int find_scale(const struct glet_session *session, struct glet_answer *an
     struct glet_solve_result result;
     int status = glet_solve(view, &options, &result, err);
     if (status == 0) {
-        answer->scale = result.found ? result.solution.scale : 0;
-        answer->scale_bound = result.bound.scale;
+        *scale = result.found ? result.solution.scale : 0;
+        *bound = result.bound.scale;
         glet_solve_result_fini(&result);
     }
     glet_problem_free(view);
     return status;
+}
+
+int glet_session_scale(const struct glet_session *session, double *scale, struct glet_error *err)
+{
+    double bound;
+    return find_scale(session, scale, &bound, err);
 }
 
 /*
@@ -222,7 +229,7 @@ static int solve(const struct glet_session *session, const struct glet_wishes *w
         answer->outcome = too_small ? GLET_PLAN_TOO_SMALL : GLET_PLAN_NONE_FOUND;
         answer->bound.gpus = problem->objective == GLET_MAX_RATE ? 0 : needed_gpus(problem);
         if (!result.limit_hit && problem->objective != GLET_MAX_RATE)
-            status = find_scale(session, answer, err);
+            status = find_scale(session, &answer->scale, &answer->scale_bound, err);
         if (status == 0 && answer->scale_bound > 0 && answer->scale_bound < 1 &&
             !glet_within(1, answer->scale_bound))
             answer->outcome = GLET_PLAN_TOO_SMALL;

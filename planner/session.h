@@ -106,6 +106,12 @@ int glet_session_rebuild(struct glet_session *session, struct glet_error *err);
 GLET_MUST_CHECK
 int glet_session_solve(const struct glet_session *session, const struct glet_wishes *wishes,
                        struct glet_answer *answer, struct glet_error *err);
+
+/* The largest factor on all rates that the session's stock is found to serve; 0 = none, or no end.
+ */
+GLET_MUST_CHECK
+int glet_session_scale(const struct glet_session *session, double *scale, struct glet_error *err);
+
 void glet_answer_fini(struct glet_answer *answer);
 
 /* Catches SIGINT and SIGTERM: the first one makes the search stop at its best plan so far. */

@@ -133,6 +133,15 @@ int glet_solution_to_plan(const struct glet_problem *problem, struct glet_soluti
                           struct glet_error *err);
 
 /*
+ * The same for a solution that need not be feasible, so that the verifier can say what is wrong
+ * with it. Fails with GLET_ERR_NOMEM, or GLET_ERR_INTERNAL when a point does not exist.
+ */
+GLET_MUST_CHECK
+int glet_solution_to_plan_unchecked(const struct glet_problem *problem,
+                                    struct glet_solution *solution, const struct glet_bound *bound,
+                                    struct glet_plan **out, struct glet_error *err);
+
+/*
  * The solution behind a plan, for a problem whose models and types carry the same names. Fails
  * with GLET_ERR_INPUT when the plan names what the problem does not have.
  */

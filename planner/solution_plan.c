@@ -239,18 +239,18 @@ static int fill_plan(const struct glet_problem *problem, const struct glet_solut
     return 0;
 }
 
-int glet_solution_to_plan(const struct glet_problem *problem, struct glet_solution *solution,
-                          const struct glet_bound *bound, struct glet_plan **out,
-                          struct glet_error *err)
+int glet_solution_to_plan_unchecked(const struct glet_problem *problem,
+                                    struct glet_solution *solution, const struct glet_bound *bound,
+                                    struct glet_plan **out, struct glet_error *err)
 {
     if (!isfinite(solution->scale))
         solution->scale = 1; /* no demand at all: any factor serves it */
     drop_idle(problem, solution);
     glet_solution_sort(problem, solution);
-    if (!glet_solution_evaluate(problem, solution) || !glet_solution_feasible(problem, solution) ||
-        !glet_solution_assign_nodes(problem, solution))
+    if (!glet_solution_evaluate(problem, solution))
         return glet_error_set(err, GLET_ERR_INTERNAL,
-                              "the solver returned a plan that breaks its own constraints");
+                              "a plan uses a batch or a size that was not profiled");
+    glet_solution_assign_nodes(problem, solution);
     glet_solution_distribute(problem, solution);
     struct glet_plan *plan = calloc(1, sizeof *plan);
     if (!plan)
@@ -262,6 +262,20 @@ int glet_solution_to_plan(const struct glet_problem *problem, struct glet_soluti
     }
     *out = plan;
     return 0;
+}
+
+int glet_solution_to_plan(const struct glet_problem *problem, struct glet_solution *solution,
+                          const struct glet_bound *bound, struct glet_plan **out,
+                          struct glet_error *err)
+{
+    if (!isfinite(solution->scale))
+        solution->scale = 1;
+    drop_idle(problem, solution);
+    if (!glet_solution_evaluate(problem, solution) || !glet_solution_feasible(problem, solution) ||
+        !glet_solution_assign_nodes(problem, solution))
+        return glet_error_set(err, GLET_ERR_INTERNAL,
+                              "the solver returned a plan that breaks its own constraints");
+    return glet_solution_to_plan_unchecked(problem, solution, bound, out, err);
 }
 
 static int find_model(const struct glet_problem *problem, const char *name)
