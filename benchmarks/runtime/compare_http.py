@@ -11,9 +11,13 @@ threads of a server spend per request.
   handover         the same, answered by another thread
   runtime          gpulet-runtime as it is: routing, admission, batching, the CPU device
  usage: compare_http.py BUILD_DIR [--rounds N] [--requests N] [--connections N]
+[--write FOLDER]. Targets: runtime at
+most 1.3, then 1.1.
 """
 import argparse
+import datetime
 import json
+import os
 import platform
 import re
 import statistics
@@ -30,12 +34,30 @@ SERVERS = {"bare_microhttpd": ["benchmarks/runtime/bare_microhttpd"],
 READY = re.compile(r"ready (?:port=)?(\d+) .*?(?:pid=)?(\d+)$")
 
 
+def machine():
+    """Processor, number of them, kernel."""
+    model = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text(encoding="utf-8"))
+    return f"{model[1] if model else platform.machine()}, {os.cpu_count()} CPUs, " \
+           f"Linux {platform.release()}"
+
+
+def write_result(name, text, result, folder):
+    """Prints the machine, the table and one JSON line; also to FOLDER/DATE-NAME.txt."""
+    text = f"{machine()}\n{text}\n{json.dumps(result)}\n"
+    print(text, end="")
+    if folder:
+        folder.mkdir(parents=True, exist_ok=True)
+        today = datetime.date.today().isoformat()
+        (folder / f"{today}-{name}.txt").write_text(text, encoding="utf-8")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("build", type=Path)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--requests", type=int, default=4000)
     parser.add_argument("--connections", type=int, default=4)
+    parser.add_argument("--write", type=Path, help="folder for the dated text")
     args = parser.parse_args()
     servers = {}
     try:
@@ -58,17 +80,18 @@ def main():
         for server in servers.values():
             server.terminate()
             server.wait()
-    base = cpu["bare_microhttpd"]
-    print(f"{platform.processor() or platform.machine()}, {args.connections} connections, "
-          f"{args.rounds} rounds of {args.requests} requests of 150 KB, server CPU us per request")
-    print(f"{'server':18} {'min':>8} {'median':>8} {'ratio':>7} {'p50 us':>8}")
-    result = {"benchmark": "runtime/http", "requests": args.requests, "rounds": args.rounds}
+    base = statistics.median(cpu["bare_microhttpd"])
+    result = {"benchmark": "runtime/compare_http", "connections": args.connections,
+              "requests": args.requests, "rounds": args.rounds}
+    lines = [f"{args.connections} connections, {args.rounds} rounds of {args.requests} requests of "
+             "150 KB; CPU us per request, all threads",
+             f"{'server':16} {'min':>8} {'median':>8} {'ratio':>7} {'p50 us':>8}"]
     for name, values in cpu.items():
-        median, ratio = statistics.median(values), statistics.median(values) / statistics.median(base)
-        print(f"{name:18} {min(values):8.1f} {median:8.1f} {ratio:7.2f} "
-              f"{statistics.median(p50[name]):8.0f}")
-        result[f"{name}_cpu_us"], result[f"{name}_ratio"] = round(median, 2), round(ratio, 3)
-    print(json.dumps(result))
+        median = statistics.median(values)
+        lines.append(f"{name:16} {min(values):8.1f} {median:8.1f} {median / base:7.2f} "
+                     f"{statistics.median(p50[name]):8.0f}")
+        result[f"{name}_cpu_us"], result[f"{name}_ratio"] = round(median, 2), round(median / base, 3)
+    write_result("compare_http", "\n".join(lines), result, args.write)
 
 
 if __name__ == "__main__":

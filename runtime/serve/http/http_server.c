@@ -275,10 +275,9 @@ static int sleep_ms(const struct glet_http_server *server)
 
 static void serve_event(struct glet_http_server *server, const struct epoll_event *event)
 {
-    if (event->data.ptr == NULL) {
-        uint64_t count;
-        (void)!read(server->wake_fd, &count, sizeof count);
-    } else if (event->data.ptr == server) {
+    if (event->data.ptr == NULL) /* only woken up; edge-triggered, so the counter is never read */
+        return;
+    if (event->data.ptr == server) {
         accept_some(server, ACCEPTS_A_GO);
     } else {
         struct glet_http_exchange *x = event->data.ptr;
@@ -312,9 +311,10 @@ static void *thread_main(void *user)
     }
 }
 
-static int watch(struct glet_http_server *server, int fd, void *data, struct glet_error *err)
+static int watch(struct glet_http_server *server, int fd, uint32_t events, void *data,
+                 struct glet_error *err)
 {
-    struct epoll_event event = {.events = EPOLLIN, .data.ptr = data};
+    struct epoll_event event = {.events = events, .data.ptr = data};
     if (epoll_ctl(server->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0)
         return glet_error_errno(err, errno, "epoll_ctl");
     return 0;
@@ -344,8 +344,8 @@ static int start(struct glet_http_server *server, struct glet_error *err)
     server->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     if (server->epoll_fd < 0 || server->wake_fd < 0)
         return glet_error_errno(err, errno, "epoll or eventfd");
-    if (watch(server, server->wake_fd, NULL, err) < 0 ||
-        watch(server, server->options.listen_fd, server, err) < 0)
+    if (watch(server, server->wake_fd, EPOLLIN | EPOLLET, NULL, err) < 0 ||
+        watch(server, server->options.listen_fd, EPOLLIN, server, err) < 0)
         return -1;
     /* signals are the main thread's */
     sigset_t all, before;
