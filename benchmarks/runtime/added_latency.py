@@ -16,7 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from compare_http import PLAN, READY, write_result
+from compare_http import PLAN, READY, RESULTS, write_result
 
 
 def send(port, requests, rate):
@@ -42,7 +42,7 @@ def main():
     parser.add_argument("build", type=Path)
     parser.add_argument("--requests", type=int, default=3000)
     parser.add_argument("--rate", type=float, default=400)
-    parser.add_argument("--write", type=Path)
+    parser.add_argument("--write", type=Path, default=RESULTS, help="folder of the dated text")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "log"

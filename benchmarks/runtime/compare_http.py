@@ -24,6 +24,7 @@ import statistics
 import subprocess
 from pathlib import Path
 
+RESULTS = Path(__file__).resolve().parent.parent / "results"
 PLAN = Path(__file__).resolve().parent / "noop_plan.yaml"
 SERVERS = {"bare_microhttpd": ["benchmarks/runtime/bare_microhttpd"],
            "protocol": ["tests/doubles/fake_runtime", "inline"],
@@ -42,13 +43,12 @@ def machine():
 
 
 def write_result(name, text, result, folder):
-    """Prints the machine, the table and one JSON line; also to FOLDER/DATE-NAME.txt."""
+    """Prints the machine, the table and one JSON line; also to FOLDER/runtime_NAME_DATE.txt."""
     text = f"{machine()}\n{text}\n{json.dumps(result)}\n"
     print(text, end="")
-    if folder:
-        folder.mkdir(parents=True, exist_ok=True)
-        today = datetime.date.today().isoformat()
-        (folder / f"{today}-{name}.txt").write_text(text, encoding="utf-8")
+    folder.mkdir(parents=True, exist_ok=True)
+    today = datetime.date.today().isoformat()
+    (folder / f"runtime_{name}_{today}.txt").write_text(text, encoding="utf-8")
 
 
 def main():
@@ -57,7 +57,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--requests", type=int, default=4000)
     parser.add_argument("--connections", type=int, default=4)
-    parser.add_argument("--write", type=Path, help="folder for the dated text")
+    parser.add_argument("--write", type=Path, default=RESULTS, help="folder of the dated text")
     args = parser.parse_args()
     servers = {}
     try:
