@@ -55,7 +55,8 @@ enum glet_op {
     GLET_OP_BATCH_NORM, /* x, scale, shift: x * scale[c] + shift[c]; with `activation`. Only where
                            it could not be folded into a convolution */
     GLET_OP_LAYER_NORM, /* x, scale [, bias]: over dimensions axis..rank-1; epsilon */
-    GLET_OP_SOFTMAX,    /* x [, mask]: over `axis` of alpha * x + mask (mask broadcasts) */
+    GLET_OP_SOFTMAX,    /* x [, mask]: over `axis` of alpha * x + mask (mask broadcasts); where
+                           everything is -infinity the result is 0, not NaN; so in ATTENTION */
     GLET_OP_LRN,        /* x: over `mode` channels; alpha, beta; epsilon is ONNX's bias */
     /* elementwise, numpy broadcasting */
     GLET_OP_BINARY, /* a, b: `binary`; with `activation` on the result */

@@ -50,6 +50,7 @@ static const struct glet_operator operators[] = {
     {"HardSigmoid", 1, 1, glet_lower_unary, GLET_ACT_HARD_SIGMOID},
     {"HardSwish", 1, 1, glet_lower_unary, GLET_ACT_HARD_SWISH},
     {"Identity", 1, 1, glet_lower_identity, 0},
+    {"IsNaN", 1, 1, glet_lower_is_nan, 0},
     {"LRN", 1, 1, glet_lower_lrn, 0},
     {"LayerNormalization", 2, 3, glet_lower_layer_norm, 0},
     {"LeakyRelu", 1, 1, glet_lower_unary, GLET_ACT_LEAKY_RELU},

@@ -66,6 +66,7 @@ int glet_lower_clip(struct glet_bind *b, const struct glet_model_node *node);
 int glet_lower_gelu(struct glet_bind *b, const struct glet_model_node *node);
 int glet_lower_prelu(struct glet_bind *b, const struct glet_model_node *node);
 int glet_lower_binary(struct glet_bind *b, const struct glet_model_node *node);
+int glet_lower_is_nan(struct glet_bind *b, const struct glet_model_node *node);
 int glet_lower_where(struct glet_bind *b, const struct glet_model_node *node);
 int glet_lower_cast(struct glet_bind *b, const struct glet_model_node *node);
 int glet_lower_identity(struct glet_bind *b, const struct glet_model_node *node);

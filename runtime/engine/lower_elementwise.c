@@ -107,6 +107,14 @@ int glet_lower_binary(struct glet_bind *b, const struct glet_model_node *node)
     return glet_out(b, node, 0, result);
 }
 
+/* Only not-a-number differs from itself. */
+int glet_lower_is_nan(struct glet_bind *b, const struct glet_model_node *node)
+{
+    int x = glet_in(b, node, 0);
+    int same = glet_bind_binary(b, GLET_EQUAL, x, x);
+    return glet_out(b, node, 0, same < 0 ? -1 : glet_bind_unary(b, GLET_ACT_NOT, 0.0f, 0.0f, same));
+}
+
 int glet_lower_where(struct glet_bind *b, const struct glet_model_node *node)
 {
     int inputs[3];

@@ -52,13 +52,16 @@ const struct glet_model_io *glet_model_input(const struct glet_model *model, siz
 const struct glet_model_io *glet_model_output(const struct glet_model *model, size_t i);
 size_t glet_model_weight_bytes(const struct glet_model *model);
 const char *glet_model_sha256(struct glet_model *model); /* of file and external data; hex. Reads
-                                                            the whole file the first time */
+                                                            the whole file the first time, which
+                                                            only one thread may do */
 
 /*
  * The model's graph with the batch bound, all shapes known, constants folded and the fusions of
- * graph.h applied. Owned by the caller (glet_graph_free), borrows weights from the model. Fails
- * only with GLET_ERR_RANGE (batch < 1, or not the batch of a model whose batch is fixed) or
- * GLET_ERR_NOMEM.
+ * graph.h applied. Owned by the caller (glet_graph_free); weights and names are the model's. The
+ * same constant has the same pointer in every graph of a model. Safe from several threads at once.
+ * GLET_ERR_RANGE (batch < 1, or not the batch of a model whose batch is fixed), GLET_ERR_NOMEM;
+ * loading has proved batches 1 and 2, so GLET_ERR_INPUT and GLET_ERR_UNSUPPORTED are left for a
+ * graph that treats larger batches differently, or sizes that overflow.
  */
 GLET_MUST_CHECK
 int glet_model_bind(const struct glet_model *model, int batch, struct glet_graph **out,

@@ -36,7 +36,9 @@ static uint64_t hash_name(struct glet_span name)
 /* The number of a name, a new one if it was not seen before; -1 = out of memory or a bad name. */
 static int value_of(struct resolver *r, struct glet_span name)
 {
-    if (name.bytes && memchr(name.at, 0, name.bytes))
+    if (!name.at)
+        name.at = (const uint8_t *)"";
+    if (memchr(name.at, 0, name.bytes))
         return glet_error_set(r->err, GLET_ERR_INPUT, "a name contains a NUL byte");
     size_t slot = hash_name(name) & r->table_mask;
     for (; r->table[slot]; slot = (slot + 1) & r->table_mask) {

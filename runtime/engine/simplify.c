@@ -233,9 +233,30 @@ static int simplify_gather(struct glet_bind *b, const struct glet_node *node, co
     return same_elements(b, inputs[0], dtype, shape);
 }
 
+/*
+ * where(x is not a number, 0, x) with x a softmax: exporters guard against rows that are masked
+ * altogether. Our softmax gives zeros for those (graph.h), so the guard is nothing.
+ */
+static bool guards_softmax(const struct glet_bind *b, const int *inputs)
+{
+    double other;
+    const struct glet_node *negation = glet_bind_maker(b, inputs[0]);
+    if (!negation || negation->op != GLET_OP_UNARY || negation->activation.kind != GLET_ACT_NOT)
+        return false;
+    const struct glet_node *equal = glet_bind_maker(b, negation->inputs[0]);
+    const struct glet_node *softmax = glet_bind_maker(b, inputs[2]);
+    return equal && equal->op == GLET_OP_BINARY && equal->binary == GLET_EQUAL &&
+           equal->inputs[0] == inputs[2] && equal->inputs[1] == inputs[2] && softmax &&
+           softmax->op == GLET_OP_SOFTMAX && glet_bind_uniform(b, inputs[1], &other) &&
+           is(other, 0.0);
+}
+
 static int simplify_where(struct glet_bind *b, const int *inputs, const struct glet_shape *shape)
 {
     double condition;
+    struct glet_shape own = glet_bind_shape(b, inputs[2]);
+    if (guards_softmax(b, inputs) && glet_shape_same(&own, shape))
+        return inputs[2];
     if (!glet_bind_uniform(b, inputs[0], &condition))
         return NONE;
     return or_failed(glet_bind_expand(b, is(condition, 0.0) ? inputs[2] : inputs[1], shape));

@@ -100,6 +100,10 @@ static const struct expected cases[] = {
      "node Expand m,s e\nnode Mul e,two d\nnode Add x,d y\noutput y",
      "input x FP32[2,4]\ninput m FP32[2,1]\n%0 FP32[2,1] = unary.linear(2,0) $m\n%1 FP32[2,4] = "
      "binary.add $x %0\noutput y FP32[2,4] = %1\n"},
+    {"a guard against fully masked rows is nothing",
+     "input x float batch,3\nweight zero - 0\nnode Softmax x p axis=-1\nnode IsNaN p n\n"
+     "node Where n,zero,p y\noutput y",
+     "input x FP32[2,3]\n%0 FP32[2,3] = softmax $x axis=1\noutput y FP32[2,3] = %0\n"},
     {"indices that were written for a batch of two",
      "input x float batch,3\nints i 6,2 0,0,0,1,0,2,1,0,1,1,1,2\nnode GatherND x,i g\nints s 2 "
      "2,3\n"
