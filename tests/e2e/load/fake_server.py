@@ -115,7 +115,7 @@ class FakeServer:
 
     async def _limited(self, writer):
         now = time.monotonic()
-        self.spent = max(self.spent, now - 0.1) + 1 / self.capacity_rps
+        self.spent = max(self.spent, now - 0.4) + 1 / self.capacity_rps
         if self.spent > now:
             self.spent -= 1 / self.capacity_rps
             writer.write(status(503))
