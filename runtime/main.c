@@ -23,6 +23,7 @@
 #include "runtime/daemon.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -323,8 +324,21 @@ static const struct glet_command commands[] = {
      .run = run},
 };
 
+/*
+ * A plan change builds and frees everything, on threads that come and go. With glibc's defaults
+ * each has an arena, and big blocks move into arenas as the threshold for mapping grows: what is
+ * freed then stays with the process. Requests of usual sizes stay below the threshold.
+ */
+static void keep_memory_together(void)
+{
+    enum { ARENAS = 2, MAP_ABOVE_BYTES = 1 << 20 };
+    mallopt(M_ARENA_MAX, ARENAS);
+    mallopt(M_MMAP_THRESHOLD, MAP_ABOVE_BYTES);
+}
+
 int main(int argc, char **argv)
 {
+    keep_memory_together();
     static const struct glet_program program = {
         "gpulet-runtime", "serves a plan of models on parts of GPUs", commands, 1};
     return glet_program_main(&program, argc, argv);

@@ -1,0 +1,199 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""The serving side on this machine's processor: latency it adds, SLO attainment, overload, changes.
+
+    benchmarks/serve/attainment.py [--build build] [--duration 60] [--profiles profiles.db]
+
+Profiles three networks of profiles/zoo (a minute, unless --profiles has them), plans them into at
+least eight gpu-lets of a fifth of a core on two cores, serves the plan, and loads it from outside:
+at the workload's rates, at half of them, with one model at twice its planned rate, and through 50
+plan changes. Prints one table and writes it to benchmarks/results/serve_DATE.txt.
+"""
+import argparse
+import datetime
+import http.client
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import tempfile
+import threading
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+MODELS = {"lenet": (300, 100), "mobilenet_v2": (35, 300), "mnasnet1_0": (30, 300)}
+OVERLOADED = "mobilenet_v2"
+LINES = []
+
+
+def say(line=""):
+    print(line, flush=True)
+    LINES.append(line)
+
+
+def workload(path, rates, options=""):
+    models = "".join(f"  - {{name: {name}, rate_rps: {rate:.3f}, slo_ms: {MODELS[name][1]}}}\n"
+                     for name, rate in rates.items())
+    path.write_text("schema: gpulet-workload/1\nmodels:\n" + models +
+                    "gpus:\n  - {type: cpu, count: 1}\n" + options)
+
+
+def make_plan(programs, folder, profiles, want):
+    """The largest of a few scales that fits, once it takes `want` gpu-lets."""
+    best = None
+    for step in range(40):
+        scale = 0.5 * 1.1 ** step
+        rates = {name: scale * rate for name, (rate, _) in MODELS.items()}
+        workload(folder / "try.yaml", rates, "options:\n  sizes: [2]\n  rate_quantile: 0.99\n")
+        result = subprocess.run([programs["plan"], "--slo", "try.yaml", "--profiles", profiles,
+                                 "-o", "try-plan.yaml"], cwd=folder, capture_output=True,
+                                text=True, check=False)
+        if result.returncode != 0:
+            break
+        text = (folder / "try-plan.yaml").read_text()
+        best = rates, text
+        if text.count("- units: 2") >= want:
+            break
+    if not best:
+        raise SystemExit("no plan: " + result.stderr)
+    (folder / "plan.yaml").write_text(best[1])
+    return best[0], best[1].count("- units: 2")
+
+
+def planned_rps(folder, model):
+    for line in (folder / "plan.yaml").read_text().splitlines():
+        if f"name: {model}," in line and "planned_rps: " in line:
+            return float(line.split("planned_rps: ")[1].rstrip("}").split(",")[0])
+    raise SystemExit(f"{model} is not in the plan")
+
+
+class Runtime:
+    def __init__(self, programs, folder):
+        self.log = open(folder / "log", "w")
+        self.process = subprocess.Popen(
+            [programs["gpulet-runtime"], "plan.yaml", "--models", ROOT / "profiles/zoo",
+             "--random-weights", "1", "--listen", "127.0.0.1:0", "--metrics", "", "--admin",
+             "127.0.0.1:0", "--drain", "0s", "--no-watch"],
+            cwd=folder, stdout=subprocess.PIPE, stderr=self.log, text=True)
+        words = dict(word.split("=") for word in self.process.stdout.readline().split()[1:])
+        self.port, self.admin = words["port"], int(words["admin_port"])
+
+    def rss_mib(self):
+        status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(status.split("VmRSS:")[1].split()[0]) / 1024
+
+    def change(self, text):
+        connection = http.client.HTTPConnection("127.0.0.1", self.admin, timeout=120)
+        connection.request("POST", "/v2/plan", text)
+        answer = connection.getresponse()
+        body = answer.read()
+        connection.close()
+        if answer.status != 200:
+            raise SystemExit(body.decode())
+
+    def end(self):
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(60)
+        self.log.close()
+
+
+def load(programs, folder, runtime, rates, seconds):
+    workload(folder / "load.yaml", rates)
+    result = subprocess.run(
+        [programs["gpulet-load"], "load.yaml", "--target", f"http://127.0.0.1:{runtime.port}",
+         "--duration", f"{seconds}s", "--format", "json", "--quiet"],
+        cwd=folder, capture_output=True, text=True, check=False)
+    if result.returncode not in (0, 1):
+        raise SystemExit(result.stderr)
+    return {model["name"]: model for model in json.loads(result.stdout)["models"]}
+
+
+def table(what, report):
+    say(f"\n{what}")
+    say(f"  {'model':14} {'offered/s':>9} {'in time/s':>9} {'p50 ms':>8} {'p99 ms':>8} "
+        f"{'SLO ms':>7} {'in SLO %':>9}  429  503  504 errors")
+    for name, model in report.items():
+        counts, latency = model["requests"], model["latency_ms"]
+        known = ("offered", "answered", "in_slo", "status_429", "status_503", "status_504")
+        errors = sum(count for what, count in counts.items() if what not in known)
+        say(f"  {name:14} {model['offered_rps']:9.1f} {model['goodput_rps']:9.1f} "
+            f"{latency['p50']:8.2f} {latency['p99']:8.2f} {MODELS[name][1]:7} "
+            f"{100 * model['attainment_ratio']:9.3f} {counts['status_429']:4} "
+            f"{counts['status_503']:4} {counts['status_504']:4} {errors:6}")
+
+
+def fifty_changes(programs, folder, runtime, rates, text):
+    # The same gpu-lets in another order: every one is built anew.
+    head, tail = text.split("    gpulets:\n", 1)
+    lets = tail.split("      - units:")
+    other = head + "    gpulets:\n" + "      - units:".join([lets[0]] + lets[:0:-1])
+    report = {}
+    seconds = 0
+
+    def run():
+        report.update(load(programs, folder, runtime, rates, seconds))
+    start = datetime.datetime.now()
+    runtime.change(other)
+    runtime.change(text)
+    seconds = int((datetime.datetime.now() - start).total_seconds() / 2 * 50 * 1.3) + 10
+    before = runtime.rss_mib()
+    loading = threading.Thread(target=run)
+    loading.start()
+    for _ in range(25):
+        runtime.change(other)
+        runtime.change(text)
+    under_load = loading.is_alive()
+    loading.join()
+    after = runtime.rss_mib()
+    table(f"50 plan changes under load{'' if under_load else ' (load ended before the last)'}: "
+          f"resident {before:.0f} -> {after:.0f} MiB", report)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--build", default=ROOT / "build", type=pathlib.Path)
+    parser.add_argument("--duration", default=60, type=int)
+    parser.add_argument("--profiles", type=pathlib.Path)
+    options = parser.parse_args()
+    build = options.build.resolve()
+    programs = {"plan": build / "planner/plan", "gpulet-runtime": build / "runtime/gpulet-runtime",
+                "gpulet-load": build / "benchmarks/load/gpulet-load"}
+    with tempfile.TemporaryDirectory(prefix="gpulet-attainment-") as name:
+        folder = pathlib.Path(name)
+        profiles = options.profiles.resolve() if options.profiles else folder / "profiles.db"
+        if not options.profiles:
+            subprocess.run([build / "profiles/profile-models", "--db", profiles, "--quiet",
+                            "--budget", "60s", "--units", "2", "--batches", "1,2,4,8",
+                            "--random-weights", "1",
+                            *[ROOT / f"profiles/zoo/{model}.onnx" for model in MODELS]],
+                           check=True)
+        say(f"benchmarks/serve/attainment.py, {datetime.date.today()}, {os.cpu_count()} cores, "
+            f"{options.duration} s per run")
+        latency = subprocess.run([build / "benchmarks/serve/added_latency"], capture_output=True,
+                                 text=True, check=True)
+        say("\narrival to start of the executor, idle gpu-let (target: p50 < 50, p99 < 200 us)")
+        for line in latency.stdout.splitlines():
+            say("  " + line)
+        rates, lets = make_plan(programs, folder, profiles, 8)
+        text = (folder / "plan.yaml").read_text()
+        say(f"\n{lets} gpu-lets of 0.2 cores on 2 cores, planned for the 0.99 quantile of the rates")
+        runtime = Runtime(programs, folder)
+        table("at the workload's rates (target: 99 % of each model)",
+              load(programs, folder, runtime, rates, options.duration))
+        table("at half of them (target: 99.9 %)",
+              load(programs, folder, runtime, {model: rate / 2 for model, rate in rates.items()},
+                   options.duration))
+        over = dict(rates)
+        over[OVERLOADED] = 2 * planned_rps(folder, OVERLOADED)
+        report = load(programs, folder, runtime, over, options.duration)
+        table(f"{OVERLOADED} at twice its planned rate (target: the others as above, and at least "
+              "0.9 of its planned rate)", report)
+        say(f"  goodput of {OVERLOADED} / its planned rate: "
+            f"{2 * report[OVERLOADED]['goodput_rps'] / over[OVERLOADED]:.2f}")
+        fifty_changes(programs, folder, runtime, rates, text)
+        runtime.end()
+    results = ROOT / "benchmarks/results" / f"serve_{datetime.date.today()}.txt"
+    results.write_text("\n".join(LINES) + "\n")
+
+
+main()

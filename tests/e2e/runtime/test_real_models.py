@@ -1,0 +1,95 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""gpulet-runtime with real networks on the CPU device: an answer does not depend on the batch that a
+request was part of, nor on a plan change meanwhile. Asserts answers, not times.
+
+    test_real_models.py PROGRAM ZOO_FOLDER
+"""
+import concurrent.futures
+import http.client
+import os
+import random
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+
+PLAN = """schema: gpulet-plan/1
+objective: min-gpus
+models:
+  - {{name: lenet, file: {zoo}/lenet.onnx, slo_ms: 20000, rate_rps: 100, planned_rps: 100}}
+  - {{name: mobilenet_v2, file: {zoo}/mobilenet_v2.onnx, slo_ms: 20000, rate_rps: 2, planned_rps: 2}}
+gpus:
+  - id: gpu0
+    type: cpu
+    units: 20
+    gpulets:
+      - units: {units}
+        duty_cycle_ms: 50
+        models:
+          - {{name: lenet, batch: 8, rate_rps: 100, exec_ms: 20, factor: 1, latency_bound_ms: 70}}
+      - units: 4
+        duty_cycle_ms: 900
+        models:
+          - {{name: mobilenet_v2, batch: 4, rate_rps: 2, exec_ms: 800, factor: 1,
+             latency_bound_ms: 1700}}
+"""
+INPUTS = {"lenet": ("image", [1, 28, 28]), "mobilenet_v2": ("image", [3, 224, 224])}
+
+
+def infer(port, model, data):
+    name, shape = INPUTS[model]
+    head = (f'{{"inputs":[{{"name":"{name}","shape":[1,{",".join(map(str, shape))}],'
+            f'"datatype":"FP32","parameters":{{"binary_data_size":{len(data)}}}}}],'
+            '"parameters":{"binary_data_output":true}}').encode()
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    connection.request("POST", f"/v2/models/{model}/infer", head + data,
+                       {"Inference-Header-Content-Length": str(len(head))})
+    answer = connection.getresponse()
+    body = answer.read()
+    connection.close()
+    assert answer.status == 200, (answer.status, body)
+    skip = int(answer.headers["Inference-Header-Content-Length"])
+    return struct.unpack(f"<{(len(body) - skip) // 4}f", body[skip:])
+
+
+def near(a, b):
+    return len(a) == len(b) and all(abs(x - y) <= 1e-4 * (1 + abs(y)) for x, y in zip(a, b))
+
+
+def main():
+    if len(os.sched_getaffinity(0)) < 2:
+        print("skipped: needs two cores")
+        sys.exit(77)
+    program, zoo = os.path.abspath(sys.argv[1]), os.path.abspath(sys.argv[2])
+    with tempfile.TemporaryDirectory(prefix="gpulet-e2e-") as folder:
+        path = os.path.join(folder, "plan.yaml")
+        with open(path, "w") as out:
+            out.write(PLAN.format(zoo=zoo, units=6))
+        process = subprocess.Popen(
+            [program, path, "--random-weights", "1", "--listen", "127.0.0.1:0", "--metrics", "",
+             "--drain", "0s", "--no-watch", "--hang", "60s"], stdout=subprocess.PIPE, text=True)
+        line = process.stdout.readline()
+        port = int(line.split("port=")[1].split()[0])
+        rng = random.Random(1)
+        asked = [(model, b"".join(struct.pack("<f", rng.uniform(-1, 1)) for _ in range(size)))
+                 for model, size, count in (("lenet", 784, 40), ("mobilenet_v2", 150528, 6))
+                 for _ in range(count)]
+        alone = [infer(port, model, data) for model, data in asked]
+        assert len({answer for answer in alone}) == len(alone)
+        with concurrent.futures.ThreadPoolExecutor(24) as pool:
+            together = list(pool.map(lambda ask: infer(port, *ask), asked))
+            assert all(map(near, together, alone))
+            again = [pool.submit(infer, port, *ask) for ask in asked * 2]
+            with open(path, "w") as out:
+                out.write(PLAN.format(zoo=zoo, units=7))
+            process.send_signal(signal.SIGHUP)
+            assert all(near(answer.result(), wanted) for answer, wanted in zip(again, alone * 2))
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 0
+        process.stdout.close()
+        print(f"ok {len(asked) * 4} answers")
+
+
+main()
