@@ -8,6 +8,7 @@ import socket
 import struct
 import subprocess
 import sys
+import time
 import unittest
 
 PROGRAM = os.environ.get("FAKE_RUNTIME", "")
@@ -89,6 +90,18 @@ class Case(unittest.TestCase):
         """The answer is that refusal, says so in JSON, and the server lives on."""
         self.assertEqual(answer[0], status, answer[2])
         self.assertIn(words, json.loads(answer[2])["error"])
+
+
+def eventually(condition):
+    """Waits for it, as long as a busy machine may need."""
+    for _ in range(200):
+        try:
+            if condition():
+                return
+        except OSError:
+            pass
+        time.sleep(0.05)
+    raise AssertionError("it did not happen within 10 s")
 
 
 def json_body(data, datatype="FP32", shape=(1, 4), name="in", **rest):

@@ -6,7 +6,6 @@ import re
 import shutil
 import subprocess
 import tempfile
-import time
 import unittest
 
 import fake
@@ -316,7 +315,6 @@ class AccessLog(unittest.TestCase):
                          {"traceparent": trace, "x-request-id": "q"})
             server.infer("rate", json_body([1], shape=(1, 1)))
             server.request("GET", "/v2/models/%22")
-            time.sleep(0.1)
             server.stop()
             with open(path, encoding="utf-8") as log:
                 lines = [json.loads(line) for line in log]
