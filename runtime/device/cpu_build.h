@@ -135,6 +135,10 @@ int glet_cpu_unsupported(const struct glet_cpu_build *b, struct glet_error *err,
 GLET_MUST_CHECK int glet_cpu_build_conv(struct glet_cpu_build *b, struct glet_error *err);
 GLET_MUST_CHECK int glet_cpu_build_conv_transpose(struct glet_cpu_build *b, struct glet_error *err);
 GLET_MUST_CHECK int glet_cpu_build_matmul(struct glet_cpu_build *b, struct glet_error *err);
+/* A layer for a single row, y = act(x w + bias), without residual (cpu_single_row.c). */
+bool glet_cpu_wants_single_row(int64_t m, int64_t k, int64_t n);
+GLET_MUST_CHECK int glet_cpu_build_single_row(struct glet_cpu_build *b, int64_t k, int64_t n,
+                                              int bias, struct glet_error *err);
 GLET_MUST_CHECK int glet_cpu_build_pool(struct glet_cpu_build *b, struct glet_error *err);
 GLET_MUST_CHECK int glet_cpu_build_batch_norm(struct glet_cpu_build *b, struct glet_error *err);
 GLET_MUST_CHECK int glet_cpu_build_layer_norm(struct glet_cpu_build *b, struct glet_error *err);

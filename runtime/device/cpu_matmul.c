@@ -114,6 +114,8 @@ static int build_layer(struct glet_cpu_build *b, const struct operands_of *o, bo
     int64_t k = a->dims[a->rank - 1];
     int64_t n = w->dims[b->node->trans_b ? w->rank - 2 : w->rank - 1];
     int64_t m = k > 0 ? glet_tensor_elements(a) / k : 0;
+    if (fuse && o->residual < 0 && glet_cpu_wants_single_row(m, k, n))
+        return glet_cpu_build_single_row(b, k, n, o->bias, err);
     int64_t a_dims[2] = {m, k}, w_dims[2] = {n, k}, y_dims[2] = {m, n};
     dnnl_memory_desc_t a_md = glet_dnnl_plain(2, a_dims), w_md = glet_dnnl_any(2, w_dims);
     dnnl_memory_desc_t y_md = glet_dnnl_plain(2, y_dims), bias_md = glet_dnnl_plain(1, &n);

@@ -13,7 +13,8 @@
 /* Packings of our own (`kind`). */
 enum {
     GLET_CPU_PACK_FP32 = 1, /* converted to fp32 */
-    GLET_CPU_PACK_COPY      /* the same bytes, aligned */
+    GLET_CPU_PACK_COPY,     /* the same bytes, aligned */
+    GLET_CPU_PACK_PANELS    /* a matrix for glet_cpu_simd.row_times_matrix */
 };
 
 /* A constant: its address is its identity, as long as its content is the same. */

@@ -20,6 +20,10 @@ struct glet_cpu_rows {
     int a_step, b_step;         /* within a row: 0 or 1 */
 };
 
+/* Columns of a matrix that one pass of row_times_matrix() computes: three AVX-512 registers, enough
+   chains to hide the latency of a fused multiply-add. */
+enum { GLET_CPU_PANEL = 48 };
+
 struct glet_cpu_simd {
     const char *name;
     /* out = a op b; arithmetic only, comparisons are in cpu_kernels_generic.c */
@@ -36,6 +40,9 @@ struct glet_cpu_simd {
     /* (in - mean) / sqrt(variance + epsilon) * scale + bias over n elements; bias may be NULL */
     void (*layer_norm)(float *out, const float *in, const float *scale, const float *bias,
                        float epsilon, long n);
+    /* out[p * PANEL + j] = sum over i of row[i] * panels[(p * k + i) * PANEL + j] */
+    void (*row_times_matrix)(float *out, const float *row, const float *panels, long k,
+                             long panel_count);
     float (*sum)(const float *in, long n);
     /* out[i] += in[i] */
     void (*accumulate)(float *out, const float *in, long n);

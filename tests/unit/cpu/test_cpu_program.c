@@ -177,6 +177,39 @@ static void products(void **state)
     }
 }
 
+/* The path for a single row: sizes that are no multiple of a panel, both orders of the weights. */
+static void single_rows(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 8; seed++) {
+        struct hand h;
+        hand_init(&h, seed);
+        int64_t k = 200 + hand_below(&h, 50), n = 300 + hand_below(&h, 100);
+        bool tb = seed % 2;
+        int a = hand_input(&h, (int64_t[]){1, k, 0});
+        int w = hand_constant(&h, (int64_t[]){tb ? n : k, tb ? k : n, 0});
+        int bias = hand_constant(&h, (int64_t[]){n, 0});
+        int y = hand_node(&h, GLET_OP_MATMUL, (int[]){a, w, bias}, seed % 3 ? 3 : 2,
+                          (int64_t[]){1, n, 0});
+        hand_last(&h)->trans_b = tb;
+        hand_last(&h)->has_bias = seed % 3 != 0;
+        hand_last(&h)->activation.kind = seed % 4 == 0 ? GLET_ACT_RELU : GLET_ACT_NONE;
+        hand_output(&h, y);
+        float *got[1], *wanted = malloc((size_t)n * sizeof *wanted);
+        for (int64_t c = 0; c < n; c++) {
+            double sum = seed % 3 ? (double)h.data[bias][c] : 0.0;
+            for (int64_t p = 0; p < k; p++)
+                sum += (double)h.data[a][p] * (double)h.data[w][tb ? c * k + p : p * n + c];
+            wanted[c] = (float)(seed % 4 == 0 ? fmax(sum, 0.0) : sum);
+        }
+        hand_run(&h, 1 + (int)(seed % 2), got);
+        assert_true(hand_error(got[0], wanted, n) < TOLERANCE);
+        free(got[0]);
+        free(wanted);
+        hand_free(&h);
+    }
+}
+
 /* Parts written in place, a growing chain of concatenations, and a part that is also an output. */
 static void concatenations(void **state)
 {
@@ -308,9 +341,9 @@ static void aliased_outputs(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(convolutions),    cmocka_unit_test(products),
-        cmocka_unit_test(concatenations),  cmocka_unit_test(attention),
-        cmocka_unit_test(aliased_outputs),
+        cmocka_unit_test(convolutions), cmocka_unit_test(products),
+        cmocka_unit_test(single_rows),  cmocka_unit_test(concatenations),
+        cmocka_unit_test(attention),    cmocka_unit_test(aliased_outputs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -215,12 +215,34 @@ static void scale_and_shift(void **state)
             }
 }
 
+static void row_times_matrix(void **state)
+{
+    (void)state;
+    enum { K = 37, PANELS = 3, N = PANELS * GLET_CPU_PANEL };
+    static float row[K], panels[PANELS * K * GLET_CPU_PANEL], out[N];
+    srand(9);
+    for (int i = 0; i < K; i++)
+        row[i] = (float)(rand() % 200) * 0.01F - 1.0F;
+    for (int i = 0; i < PANELS * K * GLET_CPU_PANEL; i++)
+        panels[i] = (float)(rand() % 200) * 0.01F - 1.0F;
+    for (const struct glet_cpu_simd *const *simd = glet_cpu_simd_all(); *simd; simd++) {
+        (*simd)->row_times_matrix(out, row, panels, K, PANELS);
+        for (int p = 0; p < PANELS; p++)
+            for (int j = 0; j < GLET_CPU_PANEL; j++) {
+                double sum = 0.0;
+                for (int i = 0; i < K; i++)
+                    sum += (double)row[i] * (double)panels[(p * K + i) * GLET_CPU_PANEL + j];
+                CHECK_NEAR((double)out[p * GLET_CPU_PANEL + j], sum, 1e-5);
+            }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(activations),          cmocka_unit_test(extreme_values),
         cmocka_unit_test(rows_of_many_lengths), cmocka_unit_test(masked_row),
-        cmocka_unit_test(scale_and_shift),
+        cmocka_unit_test(scale_and_shift),      cmocka_unit_test(row_times_matrix),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
