@@ -26,6 +26,7 @@
 #define LIST_LEAVES  1000000 /* configurations evaluated for the list */
 #define LIST_COLUMNS 20000
 #define ILP_COLUMNS  3000
+#define ILP_SMALL    600 /* columns: a longer search is affordable */
 #define SEARCH_NODES 1000000
 #define ILP_NODES    500
 #define VECTORS_MAX  96   /* price vectors kept for cutting */
@@ -347,7 +348,7 @@ static int try_slack(struct exact *e, double slack, bool search)
                                        e->search->halt, &list, &ratio);
     if (list.count <= LIST_COLUMNS) {
         if (list.count <= ILP_COLUMNS)
-            try_integer(e, &list, ILP_NODES);
+            try_integer(e, &list, list.count < ILP_SMALL ? 8 * ILP_NODES : ILP_NODES);
         if (e->search->best_cost < before)
             result = 1;
         else if (search && complete) {

@@ -199,11 +199,20 @@ void glet_outcome_largest(const struct glet_task *task, struct glet_outcome *out
     double high = cheap_limit(problem, view, stock), low = 0;
     out->scale_bound = high;
     int tries = task->effort == GLET_EFFORT_FAST ? 8 : task->effort == GLET_EFFORT_MAX ? 24 : 14;
-    for (int i = 0; i < tries && high > low * 1.0002; i++) {
+    /* What stayed undecided halfway need not be out of reach a little above the best plan. */
+    static const double nudge[] = {1.0005, 1.002, 1.005};
+    for (int i = 0; i < tries + 3; i++) {
+        bool late = i >= tries || high <= low * 1.0002;
         /* The first tries look near the bound, where good planners end. */
         double scale = low > 0 ? (low + high) / 2 : high * (1 - 0.04 * (1 << (i < 4 ? i : 4)));
         if (low == 0 && i >= 4)
             scale = high / 2;
+        if (late) {
+            i = i < tries ? tries : i;
+            scale = low * nudge[i - tries];
+            if (scale >= out->scale_bound || low == 0)
+                break;
+        }
         scale_demands(problem, view, scale);
         struct glet_task at = {
             .problem = view, .effort = task->effort, .halt = task->halt, .enough = INFINITY};

@@ -3,7 +3,7 @@
 
 #include "common/clock.h"
 #include "planner/solve/lp_glpk.h"
-#include "planner/solve/outcome.h"
+#include "planner/solve/replan.h"
 #include "planner/solve/scratch.h"
 
 #include <math.h>
@@ -36,6 +36,40 @@ static void set_bound(const struct glet_problem *problem, double bound, struct g
     }
 }
 
+/* Stays close to the older plan, where there is one. */
+static int stay_close(struct job *job, const struct glet_task *task, struct glet_outcome *outcome)
+{
+    struct glet_solution old;
+    struct glet_boxes boxes = {0};
+    glet_solution_init(&old);
+    int status = glet_solution_from_plan(job->problem, job->options->from, &old, job->err);
+    if (status == 0) {
+        glet_boxes_from_solution(job->problem, &old, &boxes);
+        glet_replan(task, &boxes, job->options->max_moves, outcome);
+    }
+    glet_boxes_free(&boxes);
+    glet_solution_fini(&old);
+    return status;
+}
+
+static int check_options(const struct job *job)
+{
+    const struct glet_problem *problem = job->problem;
+    bool largest = problem->objective == GLET_MAX_RATE;
+    if (job->options->survive > 1)
+        return glet_error_set(job->err, GLET_ERR_UNSUPPORTED,
+                              "only the failure of one GPU can be planned for");
+    if (job->options->survive && (largest || problem->app_count))
+        return glet_error_set(job->err, GLET_ERR_UNSUPPORTED,
+                              "surviving a failure cannot be combined with %s",
+                              largest ? "the max-rate objective" : "apps");
+    if (job->options->from && (largest || problem->app_count))
+        return glet_error_set(job->err, GLET_ERR_UNSUPPORTED,
+                              "an older plan cannot be kept with %s",
+                              largest ? "the max-rate objective" : "apps");
+    return 0;
+}
+
 static int run(void *context)
 {
     struct job *job = context;
@@ -45,17 +79,21 @@ static int run(void *context)
                              .enough = job->options->fit_only ? INFINITY : 0};
     struct glet_solve_result *out = job->out;
     struct glet_outcome outcome;
+    if (check_options(job) < 0)
+        return -1;
     bool largest = job->problem->objective == GLET_MAX_RATE;
     if (largest)
         glet_outcome_largest(&task, &outcome);
     else
         glet_outcome_cheapest(&task, &outcome);
-    int status = 0;
+    int status = job->options->from ? stay_close(job, &task, &outcome) : 0;
+    if (outcome.found && job->options->survive)
+        outcome.found = glet_replan_survive(&task, &outcome.boxes);
     set_bound(job->problem, largest ? 0 : outcome.bound, &out->bound);
     out->bound.scale = largest ? outcome.scale_bound : INFINITY;
     out->infeasible = largest ? outcome.scale_bound <= 0 : outcome.impossible;
     out->limit_hit = glet_halted(&job->halt);
-    if (outcome.found) {
+    if (status == 0 && outcome.found) {
         out->found = true;
         status = glet_boxes_to_solution(job->problem, &outcome.boxes, &out->solution);
         out->solution.scale = largest ? outcome.scale * (1 - GLET_TOLERANCE_RATIO / 2) : 1;
