@@ -81,7 +81,7 @@ int glet_client_poll(struct glet_client *client, uint64_t until_us, const volati
                      struct glet_error *err);
 
 size_t glet_client_open_calls(const struct glet_client *client);
-size_t glet_client_idle(const struct glet_client *client); /* connections ready for a call */
+size_t glet_client_idle(const struct glet_client *client);        /* connections ready for a call */
 size_t glet_client_connections(const struct glet_client *client); /* open now, all targets */
 
 #endif
