@@ -184,6 +184,34 @@ static int simplify_unary(struct glet_bind *b, const struct glet_node *node, int
     return NONE;
 }
 
+static bool swaps_last_two(const struct glet_node *node, int rank)
+{
+    for (int i = 0; i < rank - 2; i++) {
+        if (node->perm[i] != i)
+            return false;
+    }
+    return rank >= 2 && node->perm[rank - 1] == rank - 2 && node->perm[rank - 2] == rank - 1;
+}
+
+/* The tensor that `tensor` is with its last two dimensions swapped, also through a view that leaves
+   those two alone (as where heads are split); NONE if it is not made by such a swap. */
+static int unswapped(struct glet_bind *b, int tensor)
+{
+    const struct glet_node *swap = glet_bind_producer(b, tensor);
+    if (!swap || swap->op != GLET_OP_TRANSPOSE)
+        return NONE;
+    struct glet_shape own = glet_bind_shape(b, tensor);
+    struct glet_shape swapped = glet_bind_shape(b, swap->output);
+    int last = own.rank - 1;
+    if (!swaps_last_two(swap, swapped.rank) || last < 1 ||
+        own.dims[last] != swapped.dims[swapped.rank - 1] ||
+        own.dims[last - 1] != swapped.dims[swapped.rank - 2])
+        return NONE;
+    own.dims[last] = own.dims[last - 1];
+    own.dims[last - 1] = swapped.dims[swapped.rank - 1];
+    return or_failed(glet_bind_view(b, swap->inputs[0], &own));
+}
+
 static int simplify_transpose(struct glet_bind *b, const struct glet_node *node, int x,
                               enum glet_dtype dtype, const struct glet_shape *shape)
 {
@@ -201,7 +229,7 @@ static int simplify_transpose(struct glet_bind *b, const struct glet_node *node,
         return same_elements(b, x, dtype, shape);
     const struct glet_node *maker = glet_bind_maker(b, x);
     if (!maker || maker->op != GLET_OP_TRANSPOSE)
-        return NONE;
+        return swaps_last_two(node, from.rank) ? unswapped(b, x) : NONE;
     int perm[GLET_MAX_RANK];
     for (int i = 0; i < from.rank; i++)
         perm[i] = maker->perm[node->perm[i]];
@@ -326,15 +354,6 @@ static int absorb_pad(struct glet_bind *b, const struct glet_node *node, const i
     return or_failed(glet_bind_add(b, &copy, moved, count, dtype, shape));
 }
 
-static bool swaps_last_two(const struct glet_node *node, int rank)
-{
-    for (int i = 0; i < rank - 2; i++) {
-        if (node->perm[i] != i)
-            return false;
-    }
-    return rank >= 2 && node->perm[rank - 1] == rank - 2 && node->perm[rank - 2] == rank - 1;
-}
-
 /* A transposed operand is the operand, read the other way. */
 static int absorb_transpose(struct glet_bind *b, const struct glet_node *node, const int *inputs,
                             int count, enum glet_dtype dtype, const struct glet_shape *shape)
@@ -345,12 +364,13 @@ static int absorb_transpose(struct glet_bind *b, const struct glet_node *node, c
     if (count > 4)
         return NONE;
     for (int i = 0; i < count; i++) {
-        const struct glet_node *maker = i < 2 ? glet_bind_maker(b, inputs[i]) : NULL;
         moved[i] = inputs[i];
-        if (!maker || maker->op != GLET_OP_TRANSPOSE ||
-            !swaps_last_two(maker, glet_bind_tensor(b, inputs[i])->rank))
+        int source = i < 2 ? unswapped(b, inputs[i]) : NONE;
+        if (source == FAILED)
+            return FAILED;
+        if (source == NONE)
             continue;
-        moved[i] = maker->inputs[0];
+        moved[i] = source;
         *(i == 0 ? &copy.trans_a : &copy.trans_b) ^= true;
         found = true;
     }

@@ -2,9 +2,10 @@
 /*
  * Weights for models whose file names them without holding them. Latency depends on shapes, not on
  * values, as long as values stay ordinary numbers: what a tensor is for (seen from the operator
- * that reads it) decides its distribution, so that activations keep their size from layer to layer
- * (He et al., "Delving deep into rectifiers", 2015: variance 2 / fan-in) and no input makes
- * infinities or denormals.
+ * that reads it) decides its distribution. Products get variance 1 / fan-in (LeCun et al.,
+ * "Efficient BackProp", 1998): it keeps residual networks from growing block by block, which larger
+ * weights do until results depend on rounding; plain networks shrink towards what their biases add,
+ * so no denormals arise.
  *
  * A tensor's numbers depend on the seed and its name only. Uniform distributions: a multiplication
  * each, so that half a gigabyte takes a fraction of a second.
@@ -40,7 +41,7 @@ static const struct role small = {0.0, 0.05, true}, one = {1.0, 0.1, true};
 static struct role fan_in(double inputs)
 {
     /* The variance of a uniform distribution is spread^2 / 3. */
-    return (struct role){0.0, sqrt(6.0 / fmax(inputs, 1.0)), true};
+    return (struct role){0.0, sqrt(3.0 / fmax(inputs, 1.0)), true};
 }
 
 static bool is_op(const struct glet_model_node *node, const char *name)

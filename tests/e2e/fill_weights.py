@@ -23,7 +23,7 @@ SMALL, ONE = (0.0, 0.05), (1.0, 0.1)
 
 
 def fan_in(count):
-    return 0.0, (6.0 / max(count, 1.0)) ** 0.5
+    return 0.0, (3.0 / max(count, 1.0)) ** 0.5
 
 
 def role(node, index, swapped, dims):
