@@ -2,8 +2,8 @@
 /*
  * A fully connected layer for one row of activations reads every weight once: it is as fast as the
  * weights arrive. Weights are packed in panels of columns that are read front to back, which the
- * prefetchers follow: MobileNetV2's last layer (5 MB) takes 0.28 ms within the network, where oneDNN
- * 2.6.3 takes 0.39 ms (bench_engine --steps).
+ * prefetchers follow: MobileNetV2's last layer (5 MB) takes 0.28 ms within the network, where
+ * oneDNN 2.6.3 takes 0.39 ms (bench_engine --steps).
  */
 #include "runtime/device/cpu_build.h"
 
