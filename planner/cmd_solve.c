@@ -47,6 +47,7 @@ static const struct glet_option options[] = {
      .kind = GLET_OPTION_INT,
      .value = "N",
      .fallback = "-1",
+     .hide_fallback = true,
      .low = -1,
      .high = 1e6,
      .offset = offsetof(struct values, max_moves),

@@ -137,8 +137,8 @@ static struct glet_solve_options options_of(const struct glet_session *session,
 }
 
 /* Solves the problem for the largest factor on all rates that the stock serves. */
-static int find_scale(const struct glet_session *session, double *scale, double *bound,
-                      struct glet_error *err)
+static int find_scale(const struct glet_session *session, enum glet_effort effort, double *scale,
+                      double *bound, struct glet_error *err)
 {
     const struct glet_problem *problem = session->problem;
     *scale = *bound = 0;
@@ -150,6 +150,7 @@ static int find_scale(const struct glet_session *session, double *scale, double 
         return glet_error_set(err, GLET_ERR_NOMEM, "out of memory");
     view->objective = GLET_MAX_RATE;
     struct glet_solve_options options = options_of(session, NULL);
+    options.effort = effort;
     struct glet_solve_result result;
     int status = glet_solve(view, &options, &result, err);
     if (status == 0) {
@@ -164,7 +165,7 @@ static int find_scale(const struct glet_session *session, double *scale, double 
 int glet_session_scale(const struct glet_session *session, double *scale, struct glet_error *err)
 {
     double bound;
-    return find_scale(session, scale, &bound, err);
+    return find_scale(session, (enum glet_effort)session->inputs->effort, scale, &bound, err);
 }
 
 /*
@@ -229,7 +230,8 @@ static int solve(const struct glet_session *session, const struct glet_wishes *w
         answer->outcome = too_small ? GLET_PLAN_TOO_SMALL : GLET_PLAN_NONE_FOUND;
         answer->bound.gpus = problem->objective == GLET_MAX_RATE ? 0 : needed_gpus(problem);
         if (!result.limit_hit && problem->objective != GLET_MAX_RATE)
-            status = find_scale(session, &answer->scale, &answer->scale_bound, err);
+            status =
+                find_scale(session, GLET_EFFORT_FAST, &answer->scale, &answer->scale_bound, err);
         if (status == 0 && answer->scale_bound > 0 && answer->scale_bound < 1 &&
             !glet_within(1, answer->scale_bound))
             answer->outcome = GLET_PLAN_TOO_SMALL;

@@ -34,10 +34,10 @@ extern const char *const glet_effort_names[];
     {.name = "profiles", .kind = GLET_OPTION_TEXT, .value = "DB|DIR", .fallback = "profiles.db",   \
      .offset = offsetof(struct type, inputs.profiles),                                             \
      .help = "The profile store, or a folder of exported CSVs."},                                  \
-    {.name = "headroom", .kind = GLET_OPTION_DOUBLE, .value = "RATIO", .fallback = "-1",           \
+    {.name = "headroom", .kind = GLET_OPTION_DOUBLE, .value = "RATIO", .fallback = "-1", .hide_fallback = true,           \
      .low = -1, .high = 100, .offset = offsetof(struct type, inputs.headroom_ratio),               \
      .help = "Plan for (1 + RATIO) x every rate, instead of the workload's own headroom."},        \
-    {.name = "latency-factor", .kind = GLET_OPTION_DOUBLE, .value = "F", .fallback = "0",          \
+    {.name = "latency-factor", .kind = GLET_OPTION_DOUBLE, .value = "F", .fallback = "0", .hide_fallback = true,          \
      .low = 0, .high = 1000, .offset = offsetof(struct type, inputs.latency_factor),               \
      .help = "Multiply every profile latency by F, instead of the workload's own factor."},        \
     {.group = "Search", .name = "objective", .kind = GLET_OPTION_CHOICE, .fallback = "min-gpus",   \
@@ -46,7 +46,7 @@ extern const char *const glet_effort_names[];
     {.name = "effort", .kind = GLET_OPTION_CHOICE, .fallback = "default",                          \
      .choices = glet_effort_names, .offset = offsetof(struct type, inputs.effort),                 \
      .help = "How long to search."},                                                               \
-    {.name = "time-limit", .kind = GLET_OPTION_DURATION, .value = "TIME", .fallback = "0",         \
+    {.name = "time-limit", .kind = GLET_OPTION_DURATION, .value = "TIME", .fallback = "0", .hide_fallback = true,         \
      .offset = offsetof(struct type, inputs.time_limit_us),                                        \
      .help = "Stop then with the best plan so far. Plans may differ from run to run with it."},    \
     {.group = "Output", .name = "quiet", .letter = 'q', .kind = GLET_OPTION_FLAG,                  \

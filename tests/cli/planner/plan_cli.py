@@ -415,6 +415,15 @@ class ExplainAndWhatIf(Case):
             if relax["kind"] == "rate_rps":
                 self.assertGreaterEqual(relax["amount"], 0)
 
+    def test_compare(self):
+        found = json.loads(self.verb("compare", "--format", "json").stdout)
+        rows = {row["name"]: row for row in found["planners"]}
+        self.assertEqual(rows["plan"]["violations"], 0)
+        for name in ("sbp", "gslice", "gpulet", "gpulet-int", "ideal"):
+            if rows[name]["accepts"] and rows[name]["violations"] == 0:
+                self.assertLessEqual(rows["plan"]["gpus"], rows[name]["gpus"], name)
+        self.assertNotIn("CPU", self.verb("compare").stdout)
+
     def test_what_if(self):
         found = json.loads(self.verb("what-if", "--format", "json").stdout)
         names = [s["name"] for s in found["scenarios"]]
