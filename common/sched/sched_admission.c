@@ -162,16 +162,33 @@ static uint64_t predict_planned(const struct glet_sched_let *let, uint64_t now_u
     return time + own_batch_us(let, model, rest + item->rows, now_us, time);
 }
 
-static uint64_t predict_excess(const struct glet_sched_let *let, uint64_t start_us, size_t share,
-                               const struct glet_sched_item *item)
+/* Share of the gpu-let's time that the planned requests of late take, in full batches. */
+static double planned_load(const struct glet_sched_let *let, uint64_t now_us)
 {
-    uint64_t time = start_us;
+    double load = 0;
     for (size_t m = 0; m < let->count; m++) {
         const struct glet_sched_model *model = &let->models[m];
-        int rows = model->queues[0].rows + model->queues[1].rows + (m == share ? item->rows : 0);
-        time += turns_us(model, rows, rows + 1);
+        double row_us =
+            (double)glet_sched_rows_us(model, glet_sched_full(model)) / glet_sched_full(model);
+        load += glet_sched_recent_rps(let, model, now_us) * row_us * 1e-6;
     }
-    return time;
+    return load;
+}
+
+/* After all planned work, in the time that the planned requests to come leave over. */
+static uint64_t predict_excess(const struct glet_sched_let *let, uint64_t now_us, uint64_t start_us,
+                               size_t share, const struct glet_sched_item *item)
+{
+    uint64_t planned_us = start_us, excess_us = 0;
+    for (size_t m = 0; m < let->count; m++) {
+        const struct glet_sched_model *model = &let->models[m];
+        int rows = model->queues[GLET_SCHED_PLANNED].rows;
+        int more = model->queues[GLET_SCHED_EXCESS].rows + (m == share ? item->rows : 0);
+        planned_us += turns_us(model, rows, rows + 1);
+        excess_us += turns_us(model, more, more + 1);
+    }
+    double left = fmax(1 - planned_load(let, now_us), 0.01);
+    return planned_us + (uint64_t)((double)excess_us / left);
 }
 
 /*
@@ -197,7 +214,7 @@ uint64_t glet_sched_let_predict(const struct glet_sched_let *let, uint64_t now_u
         return now_us + glet_sched_least_us(&let->models[share], item->rows);
     uint64_t start_us = running_end_us(let, now_us);
     if (kind == GLET_SCHED_EXCESS)
-        return predict_excess(let, start_us, share, item);
+        return predict_excess(let, now_us, start_us, share, item);
     uint64_t in_turn_us = predict_planned(let, now_us, start_us, share, item);
     if (in_turn_us <= item->deadline_us)
         return in_turn_us;

@@ -159,9 +159,11 @@ static size_t grow(const struct glet_sched_let *let, const struct glet_sched_mod
 {
     int wanted = rows + model->queues[GLET_SCHED_EXCESS].rows;
     uint64_t limit_us = excess_limit_us(let, k, now_us);
+    uint64_t deadline_us = glet_sched_queue_at(&model->queues[GLET_SCHED_PLANNED], 0)->deadline_us;
     while (size + 1 < model->plan.size_count && model->plan.sizes[size + 1].batch <= wanted &&
            model->plan.sizes[size + 1].batch <= let->turn_rows &&
-           model->learned_us[size + 1] <= limit_us)
+           model->learned_us[size + 1] <= limit_us &&
+           now_us + model->learned_us[size + 1] <= deadline_us)
         size++;
     return size;
 }
@@ -217,12 +219,14 @@ static size_t shrink(const struct glet_sched_model *model, const struct glet_sch
     return smaller;
 }
 
-/* Moves items into the batch while they fit; later, smaller ones may go before one that does not.
- */
-static void fill(struct glet_sched_batch *batch, struct glet_sched_queue *queue, int limit)
+/* Moves items into the batch while they fit and can be answered by end_us; later, smaller ones may
+   go before one that does not fit. */
+static void fill(struct glet_sched_batch *batch, struct glet_sched_queue *queue, int limit,
+                 uint64_t end_us)
 {
     for (size_t i = 0; i < queue->count && batch->rows < limit;) {
-        if (batch->rows + glet_sched_queue_at(queue, i)->rows > limit) {
+        const struct glet_sched_item *next = glet_sched_queue_at(queue, i);
+        if (batch->rows + next->rows > limit || next->deadline_us < end_us) {
             i++;
             continue;
         }
@@ -291,14 +295,16 @@ enum glet_sched_step glet_sched_let_next(struct glet_sched_let *let, uint64_t no
     }
     size_t size = choose_size(model, queue, rows);
     if (kind == GLET_SCHED_PLANNED)
-        size = shrink(model, queue, rows, now_us, grow(let, model, rows, size, now_us, k));
+        size = grow(let, model, rows, size, now_us, k);
+    size = shrink(model, queue, rows, now_us, size);
     int limit = model->plan.sizes[size].batch;
+    uint64_t end_us = now_us + model->learned_us[size];
     batch->share = k;
     batch->size = size;
     batch->rows = 0;
-    fill(batch, queue, limit < let->turn_rows ? limit : let->turn_rows);
+    fill(batch, queue, limit < let->turn_rows ? limit : let->turn_rows, 0);
     if (kind == GLET_SCHED_PLANNED)
-        fill(batch, &model->queues[GLET_SCHED_EXCESS], limit);
+        fill(batch, &model->queues[GLET_SCHED_EXCESS], limit, end_us);
     let->batch = *batch;
     let->running = true;
     let->start_us = now_us;

@@ -134,6 +134,11 @@ static void end_request(struct world *world, const struct glet_sched_item *item,
         model->done_late++;
 }
 
+static bool runs_as_planned(const struct sim *sim)
+{
+    return sim->speed_high_ratio <= 0;
+}
+
 /* Lets an idle gpu-let go on; what it starts must not be hopeless. */
 static void step_let(struct world *world, int l, uint64_t now_us)
 {
@@ -154,6 +159,14 @@ static void step_let(struct world *world, int l, uint64_t now_us)
     if (!world->sim->full_batch_only) /* sizes are powers of two, then the planned batch */
         batch = 1 << let->batch.size < batch ? 1 << let->batch.size : batch;
     assert_true(let->batch.count > 0 && let->batch.rows <= batch);
+    for (size_t i = 0; runs_as_planned(world->sim) && i < let->batch.count; i++) {
+        /* Whatever is started could still be in time, were it alone. */
+        int alone = share->batch;
+        for (int b = share->batch; b >= let->batch.items[i].rows; b /= 2)
+            alone = world->sim->full_batch_only ? share->batch : b;
+        assert_true(now_us + (uint64_t)(exec_us(share, alone) * 0.99) <=
+                    let->batch.items[i].deadline_us);
+    }
     double low = world->sim->speed_low_ratio, high = world->sim->speed_high_ratio;
     double ratio = high > 0 ? low + (high - low) * glet_random_uniform(&world->speed) : 1;
     uint64_t took_us = (uint64_t)(exec_us(share, batch) * ratio);

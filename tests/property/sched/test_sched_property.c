@@ -100,6 +100,9 @@ static void overload_of_one_model_is_its_own_problem(void **state)
             loaded.models[0].offered_rps *= 2;
             sim_run(&plain);
             sim_run(&loaded);
+            const struct sim_model *over = &loaded.models[0];
+            assert_true(over->done_late * 1000 <= over->arrived); /* refused, not late, */
+            assert_true(over->dropped_late * 4 <= over->arrived); /* and mostly at arrival */
             double goodput_ratio = sim_goodput_rps(&loaded, 0) / loaded.models[0].planned_rps;
             if (goodput_ratio < 0.9)
                 fail_msg("run %d: goodput %.3f of the plan", run, goodput_ratio);
