@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "planner/solve/lp_glpk.h"
+#include "tests/unit/check.h"
+
+/* min x + y, 2 x + y >= 3, x + 3 y >= 4: x = 1, y = 1. */
+static struct glet_lp *small(void)
+{
+    struct glet_lp *lp = glet_lp_new();
+    int rows[2] = {0, 1};
+    glet_lp_add_rows(lp, 2);
+    glet_lp_row_at_least(lp, 0, 3);
+    glet_lp_row_at_least(lp, 1, 4);
+    glet_lp_add_col(lp, 1, 2, rows, (double[]){2, 1});
+    glet_lp_add_col(lp, 1, 2, rows, (double[]){1, 3});
+    return lp;
+}
+
+static void solves_and_prices(void **state)
+{
+    (void)state;
+    struct glet_lp *lp = small();
+    assert_int_equal(glet_lp_solve(lp), 0);
+    CHECK_NEAR(glet_lp_objective(lp), 2, 1e-9);
+    CHECK_NEAR(3 * glet_lp_dual(lp, 0) + 4 * glet_lp_dual(lp, 1), 2, 1e-9);
+    int rows[2] = {0, 1};
+    glet_lp_add_col(lp, 1, 2, rows, (double[]){3, 4}); /* one of these is enough */
+    assert_int_equal(glet_lp_solve(lp), 0);
+    CHECK_NEAR(glet_lp_objective(lp), 1, 1e-9);
+    CHECK_NEAR(glet_lp_value(lp, 2), 1, 1e-9);
+    glet_lp_free(lp);
+}
+
+static void says_infeasible(void **state)
+{
+    (void)state;
+    struct glet_lp *lp = small();
+    int row = glet_lp_add_rows(lp, 1);
+    glet_lp_row_at_most(lp, row, 0.5);
+    int rows[3] = {0, 1, row};
+    glet_lp_set_col(lp, 0, 1, 3, rows, (double[]){2, 1, 1});
+    glet_lp_set_col(lp, 1, 1, 3, rows, (double[]){1, 3, 1});
+    assert_int_equal(glet_lp_solve(lp), -1);
+    glet_lp_free(lp);
+}
+
+static void finds_integers(void **state)
+{
+    (void)state;
+    struct glet_lp *lp = glet_lp_new();
+    int row = glet_lp_add_rows(lp, 1);
+    glet_lp_row_at_least(lp, row, 7);
+    glet_lp_add_col(lp, 1, 1, &row, (double[]){3}); /* 7 / 3: three of them */
+    glet_lp_add_col(lp, 0.9, 1, &row, (double[]){2});
+    double x[2];
+    struct glet_ilp_options options = {.node_limit = 100, .stop_at = 0, .cuts = true};
+    assert_int_equal(glet_lp_solve_integer(lp, &options, x), GLET_ILP_OPTIMAL);
+    CHECK_NEAR(x[0] + 0.9 * x[1], 2.8, 1e-9); /* 3 + 2 + 2 */
+    double start[2] = {0, 4};
+    options.incumbent = start;
+    options.stop_at = 3.6; /* the incumbent is good enough */
+    assert_int_not_equal(glet_lp_solve_integer(lp, &options, x), GLET_ILP_NONE);
+    assert_true(x[0] + 0.9 * x[1] <= 3.6 + 1e-9);
+    glet_lp_free(lp);
+}
+
+static int misuse(void *context)
+{
+    struct glet_lp *lp = context;
+    int rows[2] = {0, 0}; /* a duplicate row is fatal for the library */
+    glet_lp_add_col(lp, 1, 2, rows, (double[]){1, 1});
+    return 0;
+}
+
+static void survives_the_library(void **state)
+{
+    (void)state;
+    struct glet_error err = {0};
+    assert_int_equal(glet_lp_guard(misuse, small(), &err), -1);
+    assert_int_equal(err.code, GLET_ERR_INTERNAL);
+    solves_and_prices(NULL);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(solves_and_prices),
+        cmocka_unit_test(says_infeasible),
+        cmocka_unit_test(finds_integers),
+        cmocka_unit_test(survives_the_library),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
