@@ -23,8 +23,9 @@
 #include <string.h>
 
 /* Above these, what was measured is not the model alone. */
-#define FOREIGN_LIMIT_RATIO 0.05
-#define WALL_LIMIT_RATIO    1.05
+#define FOREIGN_LIMIT_RATIO  0.05
+#define WALL_LIMIT_RATIO     1.05
+#define ACHIEVED_LIMIT_RATIO 0.9
 
 struct job {
     struct glet_device *device;
@@ -151,6 +152,9 @@ static int run_in_partition(struct glet_partition *partition, struct job *job,
     glet_partition_achieved(partition, &use);
     job->out->slice_ms = use.longest_slice_ms;
     job->out->achieved_units = use.achieved_units;
+    if (use.achieved_units < ACHIEVED_LIMIT_RATIO * job->units &&
+        !strstr(job->out->flags, "foreign"))
+        add_flag(job->out->flags, "foreign");
     glet_executor_free(executor);
     glet_partition_leave(partition);
     return rc;
