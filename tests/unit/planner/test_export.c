@@ -45,7 +45,7 @@ static char *written(enum glet_export_format format)
 static void has(const char *text, const char *part)
 {
     if (!strstr(text, part))
-        fail_msg("%s\nis not in\n%s", part, text);
+        fail_msg("%s\nis not in\n%s", part, text ? text : "(null)");
 }
 
 static void github_commands_are_escaped(void **state)
