@@ -19,7 +19,8 @@ struct fixture {
 struct fixture fixture_new(void);
 void fixture_free(struct fixture *fixture);
 
-/* A device of the profile; returns its index. Default: any sizes, no context memory. */
+/* A device of the profile, in alphabetical order as a loader sorts them; returns its index.
+ * Default: any sizes, no context memory. */
 int fixture_device(struct fixture *f, const char *gpu, enum glet_mechanism mechanism, int units,
                    int max_gpulets, double memory_mib);
 

@@ -403,10 +403,10 @@ static void the_cheaper_type_cannot_meet_one_slo(void **state)
 {
     (void)state;
     struct fixture f = fixture_new();
-    fixture_device(&f, "fast", GLET_MECHANISM_MPS, 10, 1, 1e6);
-    fixture_device(&f, "cheap", GLET_MECHANISM_MPS, 10, 1, 1e6);
-    fixture_stock(&f, "fast", GLET_COUNT_UNLIMITED, 3, NULL);
-    fixture_stock(&f, "cheap", GLET_COUNT_UNLIMITED, 1, NULL);
+    fixture_device(&f, "a-fast", GLET_MECHANISM_MPS, 10, 1, 1e6);
+    fixture_device(&f, "b-cheap", GLET_MECHANISM_MPS, 10, 1, 1e6);
+    fixture_stock(&f, "a-fast", GLET_COUNT_UNLIMITED, 3, NULL);
+    fixture_stock(&f, "b-cheap", GLET_COUNT_UNLIMITED, 1, NULL);
     fixture_model(&f, "tight", 100, 20);
     fixture_row(&f, 0, 0, 1, 10, 10);
     fixture_row(&f, 1, 0, 1, 10, 20);
