@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "planner/baseline/baseline.h"
 #include "planner/solve/solve.h"
-#include "tests/unit/solve/fleet_problem.h"
+#include "tests/unit/planner/solve/fleet_problem.h"
 
 #include <string.h>
 

@@ -2,7 +2,7 @@
 #include "common/random.h"
 #include "planner/solve/bound.h"
 #include "planner/solve/search.h"
-#include "tests/unit/solve/fleet_problem.h"
+#include "tests/unit/planner/solve/fleet_problem.h"
 
 static double cheapest_plan(struct glet_space *space)
 {
