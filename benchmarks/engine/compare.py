@@ -8,8 +8,8 @@
 Without arguments this is the whole comparison, a few minutes. It prints its table and writes it to
 benchmarks/results/engine_ort_<date>.txt. BUILD/benchmarks/engine/bench_engine must be built.
 Both engines load the same file (seeded weights, tests/e2e/fill_weights.py) and run alternately, so
-that whatever else the machine does falls on both. ONNX Runtime: CPU provider, all graph optimisations, the same number of threads,
-everything else at its default. Prints medians and their ratio (ours / theirs; below 1 we are
+that whatever else the machine does falls on both. ONNX Runtime: CPU provider, all graph
+optimisations, the same number of threads, everything else at its default. Prints medians and their ratio (ours / theirs; below 1 we are
 faster), of wall time and of CPU time. Wall time is the figure; CPU time is the check on a machine
 that is not idle, for one thread. Needs numpy, onnx and onnxruntime.
 """
@@ -82,10 +82,12 @@ def measure(bench, model, batch, threads, runs):
     theirs, ours = Theirs(model, batch, threads), Ours(bench, model, batch, threads)
     samples = []
     for i in range(runs + 2):
-        pair = (ours.run(), theirs.run()) if i % 2 else tuple(reversed((theirs.run(), ours.run())))
+        pair = {}
+        for engine in (ours, theirs) if i % 2 else (theirs, ours):
+            time.sleep(0.1)  # ONNX Runtime's threads spin on for tens of milliseconds after a run
+            pair[engine] = engine.run()
         if i >= 2:
-            samples.append(pair)
-        time.sleep(0.002)  # a waiting engine has stopped spinning before the other one starts
+            samples.append((pair[ours], pair[theirs]))
     ours.close()
     theirs.close()
     return [[statistics.median(pair[side][clock] for pair in samples) for clock in (0, 1)]

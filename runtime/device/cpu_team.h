@@ -14,7 +14,8 @@
 
 /*
  * Makes the calling thread's parallel work use `threads` threads (>= 1), itself included, from now
- * on. Missing helpers are started, with the caller's affinity. GLET_ERR_NOMEM.
+ * on. Missing helpers are started. The first call with threads > 1 gives the caller and each helper
+ * a core of its own among those the caller may use, where there are enough. GLET_ERR_NOMEM.
  */
 GLET_MUST_CHECK int glet_cpu_team_use(int threads, struct glet_error *err);
 
