@@ -244,7 +244,8 @@ static int add_best(struct pricing *p, int added)
 {
     const struct glet_problem *problem = p->master->space->problem;
     int *used = glet_must_alloc(sizeof *used, (size_t)problem->model_count);
-    qsort(p->candidates, (size_t)p->candidate_count, sizeof *p->candidates, by_promise);
+    if (p->candidate_count > 0)
+        qsort(p->candidates, (size_t)p->candidate_count, sizeof *p->candidates, by_promise);
     for (int i = 0; i < p->candidate_count && added < p->options->most; i++) {
         const struct glet_atom *atom = &p->candidates[i].placed.atom;
         int least = ATOMS_PER_MODEL;

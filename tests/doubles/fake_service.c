@@ -137,11 +137,11 @@ static void compute(struct model *model, struct glet_request *request)
     } else if (model->behaviour == TWO) {
         int32_t *sum = request->outputs[0], *difference = request->outputs[1];
         for (size_t i = 0; i < rows * 3; i++) {
-            int32_t a, b;
+            uint32_t a, b; /* wraps around */
             memcpy(&a, (const char *)request->inputs[0] + i * 4, 4);
             memcpy(&b, (const char *)request->inputs[1] + i * 4, 4);
-            sum[i] = a + b;
-            difference[i] = a - b;
+            sum[i] = (int32_t)(a + b);
+            difference[i] = (int32_t)(a - b);
         }
     } else {
         memcpy(request->outputs[0], request->inputs[0], rows * model->inputs[0].bytes);

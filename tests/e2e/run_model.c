@@ -15,7 +15,7 @@ static int fail(const struct glet_error *err)
     return glet_error_exit_status(err->code);
 }
 
-/* A zeroed buffer of the size of `batch` requests; never freed, the process ends soon. */
+/* A buffer of the size of `batch` requests. */
 static void *buffer_of(const struct glet_model_io *io, int batch, size_t *bytes)
 {
     *bytes = io->bytes * (size_t)batch;
@@ -40,16 +40,16 @@ static int run(struct glet_model *model, int batch, char **inputs, char **output
     struct glet_error err = {0};
     struct glet_cpu_packs *packs;
     struct glet_cpu_net *net;
-    void *results[16];
+    static void *inputs_data[16], *results[16]; /* kept until the process ends */
     size_t bytes;
     if (glet_cpu_packs_new(&packs, &err) < 0 ||
         glet_cpu_net_build(packs, model, batch, 1, &net, &err) < 0)
         return fail(&err);
-    for (size_t i = 0; i < glet_model_input_count(model); i++) {
-        void *data = buffer_of(glet_model_input(model, i), batch, &bytes);
-        if (!data || transfer(inputs[i], "rb", data, bytes) < 0)
+    for (size_t i = 0; i < glet_model_input_count(model) && i < 16; i++) {
+        inputs_data[i] = buffer_of(glet_model_input(model, i), batch, &bytes);
+        if (!inputs_data[i] || transfer(inputs[i], "rb", inputs_data[i], bytes) < 0)
             return 4;
-        glet_cpu_net_bind_input(net, i, data);
+        glet_cpu_net_bind_input(net, i, inputs_data[i]);
     }
     for (size_t i = 0; i < glet_model_output_count(model) && i < 16; i++) {
         results[i] = buffer_of(glet_model_output(model, i), batch, &bytes);
