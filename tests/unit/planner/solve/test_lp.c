@@ -75,7 +75,7 @@ static void survives_the_library(void **state)
 {
     (void)state;
     /* static: the library's memory is gone, so the program can only be kept, not freed */
-    static struct glet_lp *lost;
+    static struct glet_lp *volatile lost;
     struct glet_error err = {0};
     lost = small();
     assert_int_equal(glet_lp_guard(misuse, lost, &err), -1);
