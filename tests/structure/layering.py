@@ -31,12 +31,14 @@ BEHIND = {
     "glpk.h": r"planner/solve/lp_glpk\.c",
     "sqlite3.h": r"profiles/store\.c",
     "yaml.h": r"common/yaml_\w+\.c",
-    "microhttpd.h": r"runtime/serve/http_\w+\.c|benchmarks/runtime/\w+\.c",
-    "http_parser.h": r"runtime/serve/http_\w+\.c|benchmarks/(load|runtime)/\w+\.c",
+    "microhttpd.h": r"benchmarks/runtime/\w+\.c",
+    "http_parser.h": r"benchmarks/(load|runtime)/\w+\.c",
     "pb_decode.h": r"runtime/engine/onnx_\w+\.[ch]",
-    "dnnl.h": r"runtime/device/cpu_\w+\.[ch]",
-    "oneapi/dnnl/dnnl.h": r"runtime/device/cpu_\w+\.[ch]",
-    "cuda.h": r"runtime/device/cuda\w*\.[ch]",
+    "dnnl.h": r"runtime/device/cpu/cpu_\w+\.[ch]",
+    "oneapi/dnnl/dnnl.h": r"runtime/device/cpu/cpu_\w+\.[ch]",
+    "cuda.h": r"runtime/device/cuda/\w+\.(c|h|cu)",
+    "cudnn.h": r"runtime/device/cuda/\w+\.[ch]",
+    "cublasLt.h": r"runtime/device/cuda/\w+\.[ch]",
 }
 
 

@@ -6,7 +6,7 @@
  *
  *     test_onnx_testdata [--list] [CASE]     --list prints the reason of every refusal
  */
-#include "runtime/device/cpu_net.h"
+#include "runtime/device/cpu/cpu_net.h"
 #include "tests/unit/check.h"
 #include "tests/unit/cpu/tensor_file.h"
 
