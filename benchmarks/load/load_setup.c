@@ -45,19 +45,6 @@ void glet_load_models_free(struct glet_load_model *models, size_t count)
     free(models);
 }
 
-static enum glet_process process_of(enum glet_arrival arrival)
-{
-    switch (arrival) {
-    case GLET_ARRIVAL_UNIFORM:
-        return GLET_PROCESS_UNIFORM;
-    case GLET_ARRIVAL_TRACE:
-        return GLET_PROCESS_TRACE;
-    case GLET_ARRIVAL_POISSON:
-        break;
-    }
-    return GLET_PROCESS_POISSON;
-}
-
 static int init_stream(struct glet_stream *stream, const struct glet_load_schedule *schedule,
                        size_t number, struct glet_error *err)
 {
@@ -83,7 +70,7 @@ static int add_model(struct glet_load_set *set, const struct glet_workload *work
         .percentile = model->percentile,
         .model = &models[k],
         .arrivals = {.process = schedule->override_process ? schedule->process
-                                                           : process_of(model->arrival),
+                                                           : glet_process_of(model->arrival),
                      .rate_rps = model->rate_rps * schedule->rate_scale,
                      .times_s = model->trace_s,
                      .time_count = model->trace_count},

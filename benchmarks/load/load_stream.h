@@ -11,7 +11,7 @@
  * it. A stage counts from the end of the stages before it.
  */
 
-#include "benchmarks/load/arrivals.h"
+#include "common/arrivals.h"
 #include "benchmarks/load/http_client.h"
 #include "benchmarks/load/load_model.h"
 #include "common/histogram.h"

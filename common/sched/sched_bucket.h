@@ -3,10 +3,12 @@
 #define GLET_SCHED_BUCKET_H
 
 /*
- * What a model may ask for under its plan: its planned rate, plus a burst. A token bucket.
+ * What a model may ask for under its plan: the rate that its gpu-lets carry whatever the others do
+ * (sched_plan.h), plus a burst. A token bucket.
  *
  * A request that finds tokens is *planned*: its gpu-let owes it an answer in time. One that does
- * not is *excess*: it is served with what the plan leaves over, or refused.
+ * not is *excess*: it is served with what the plan leaves over, or refused. With tokens for the mean
+ * rate only, a Poisson stream of that very rate would be excess again and again.
  *
  * Pure: times are parameters. Not shared between threads.
  */

@@ -8,7 +8,8 @@
  *      Without planned requests: the first with excess ones.
  *   3. How many rows? What waits, up to what is left of the turn. The executor that holds them all,
  *      or, where that is cheaper, the largest one that they fill, and the rest next in the same
- * turn. If the first request is only in time with a smaller batch, and the others can wait: that.
+ *      turn. If the first request is only in time with a smaller batch, and the others can wait:
+ *      that.
  *   4. Rows that stay free in the chosen executor go to excess requests of the same model.
  *
  * A turn is bounded by the planned batch *and* by its planned time, so that many small batches of
@@ -21,6 +22,7 @@
 #include "common/sched/sched_state.h"
 
 #include <assert.h>
+#include <math.h>
 #include <stdlib.h>
 
 /* A new observation above the estimate moves it by 1/4 of the difference, one below by 1/32: it
@@ -55,6 +57,9 @@ struct glet_sched_let *glet_sched_let_new(const struct glet_sched_share *shares,
             if (glet_sched_queue_init(&model->queues[kind], shares[i].queue_capacity, err) < 0)
                 goto fail;
     }
+    for (size_t i = 0; i < count; i++)
+        let->models[i].capacity_rps =
+            glet_sched_full(&let->models[i]) * 1e6 / (double)let->round_us;
     return let;
 fail:
     glet_sched_let_free(let);
@@ -127,16 +132,16 @@ static size_t whose_turn(const struct glet_sched_let *let, uint64_t now_us)
 /*
  * Longest batch of excess that model k may run now. It blocks the others for that long. The plan
  * covers a block of a round, but then a burst of theirs has less room; so they are left as much of
- * a round as they have lately been using of their rate.
+ * a round as they have lately been using of what the plan has room for.
  */
 static uint64_t excess_limit_us(const struct glet_sched_let *let, size_t k, uint64_t now_us)
 {
     double used_ratio = 0;
     for (size_t m = 0; m < let->count; m++) {
         const struct glet_sched_model *model = &let->models[m];
-        double rate_rps = glet_sched_recent_rps(let, model, now_us);
-        if (m != k && rate_rps > used_ratio * model->plan.rate_rps)
-            used_ratio = model->plan.rate_rps > 0 ? rate_rps / model->plan.rate_rps : 1;
+        if (m != k)
+            used_ratio =
+                fmax(used_ratio, glet_sched_recent_rps(let, model, now_us) / model->capacity_rps);
     }
     return used_ratio < 1 ? (uint64_t)((1 - used_ratio) * (double)let->round_us) : 0;
 }

@@ -9,6 +9,7 @@
 struct glet_sched_model {
     struct glet_sched_share plan;
     uint64_t learned_us[GLET_SCHED_MAX_SIZES];
+    double capacity_rps;               /* a planned batch each round */
     struct glet_sched_queue queues[2]; /* by glet_sched_class */
     double recent_rps;  /* planned requests offered lately, rows; decays exponentially */
     uint64_t recent_us; /* when it was last brought up to date */

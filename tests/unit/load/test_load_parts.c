@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/unit/check.h"
 
-#include "benchmarks/load/arrivals.h"
+#include "common/arrivals.h"
 #include "benchmarks/load/load_hdr.h"
 #include "benchmarks/load/load_model.h"
 #include "benchmarks/load/load_search.h"
@@ -103,7 +103,7 @@ static void traces_repeat(void **state)
 {
     (void)state;
     static const double times_s[] = {1, 2, 4};
-    static const double wanted_s[] = {0, 0.5, 1.5, 2, 2.5, 3.5, 4};
+    static const double wanted_s[] = {0, 0.5, 1.5, 2.25, 2.75, 3.75, 4.5};
     struct glet_arrivals arrivals = {
         .process = GLET_PROCESS_TRACE, .times_s = times_s, .time_count = 3, .time_scale = 0.5};
     glet_arrivals_start(&arrivals);

@@ -1,7 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "benchmarks/load/arrivals.h"
+#include "common/arrivals.h"
 
 #include <math.h>
+
+enum glet_process glet_process_of(enum glet_arrival arrival)
+{
+    switch (arrival) {
+    case GLET_ARRIVAL_UNIFORM:
+        return GLET_PROCESS_UNIFORM;
+    case GLET_ARRIVAL_TRACE:
+        return GLET_PROCESS_TRACE;
+    case GLET_ARRIVAL_POISSON:
+        break;
+    }
+    return GLET_PROCESS_POISSON;
+}
 
 static double trace_time_s(const struct glet_arrivals *arrivals)
 {
@@ -9,7 +22,8 @@ static double trace_time_s(const struct glet_arrivals *arrivals)
         return INFINITY;
     /* A repeated trace goes on one mean gap after its last time. */
     double first = arrivals->times_s[0], last = arrivals->times_s[arrivals->time_count - 1];
-    double mean_gap_s = (last - first) / (double)arrivals->time_count;
+    size_t gaps = arrivals->time_count > 1 ? arrivals->time_count - 1 : 1;
+    double mean_gap_s = (last - first) / (double)gaps;
     size_t round = arrivals->index / arrivals->time_count;
     double period_s = last - first + mean_gap_s;
     if (round > 0 && period_s <= 0)

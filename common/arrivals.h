@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef GLET_LOAD_ARRIVALS_H
-#define GLET_LOAD_ARRIVALS_H
+#ifndef GLET_COMMON_ARRIVALS_H
+#define GLET_COMMON_ARRIVALS_H
 
 /*
  * When requests arrive: the schedule of an open-loop load, decided by seed and rate alone and never
@@ -8,6 +8,7 @@
  */
 
 #include "common/random.h"
+#include "common/workload.h"
 
 #include <stddef.h>
 
@@ -17,6 +18,9 @@ enum glet_process {
     GLET_PROCESS_BURST,   /* gamma gaps: coefficient of variation `burstiness` */
     GLET_PROCESS_TRACE,   /* recorded times, repeated when they end */
 };
+
+/* What a workload's `arrival` asks for. */
+enum glet_process glet_process_of(enum glet_arrival arrival);
 
 struct glet_arrivals {
     enum glet_process process;
