@@ -2,10 +2,10 @@
 /*
  * From one plan to the next, in four steps:
  *
- *   prepare   which GPUs are ours, which device each, load what is not loaded, a slot for each
- * model build     the GPUs that differ, beside those that serve switch    each model's routes, one
- * lock each; requests before go to the old, after to the new retire    what is not in use any more
- * serves what waits, ends, and is freed
+ *   prepare   which GPUs are ours, which device each; load what is not loaded; a slot per model
+ *   build     the GPUs that differ, beside those that serve
+ *   switch    each model's routes, one lock each; requests before go to the old, after to the new
+ *   retire    what is not in use any more serves what waits, ends, and is freed
  *
  * Everything that can fail is in the first two, and undone when it does. A rebuild after a fault is
  * the same with the same plan: the lost GPU is not "the same", so it is built anew.
@@ -13,6 +13,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/memory.h"
+#include "common/sched/sched_plan.h"
 #include "runtime/serve/core/service_state.h"
 
 #include <malloc.h>
@@ -165,9 +166,10 @@ static int build(struct change *change, struct glet_error *err)
 }
 
 /* Adds one way to a model's routes. */
-static int add_way(struct glet_routes *routes, const struct glet_plan_let_model *part,
+static int add_way(struct glet_routes *routes, const struct glet_plan_let *let,
                    struct glet_worker *worker, size_t share, struct glet_error *err)
 {
+    const struct glet_plan_let_model *part = &let->models[share];
     size_t capacity = routes->count, wanted = routes->count + 1;
     if (glet_reserve(&routes->ways, &capacity, wanted, sizeof *routes->ways, err) < 0)
         return -1;
@@ -178,6 +180,7 @@ static int add_way(struct glet_routes *routes, const struct glet_plan_let_model 
         (struct glet_sched_way){.rate_rps = part->rate_rps, .batch = part->batch};
     routes->places[routes->count++] = (struct glet_place){worker, share};
     routes->rate_rps += part->rate_rps;
+    routes->capacity_rps += glet_sched_capacity_rps(let, share);
     routes->burst += part->batch;
     if (part->batch > routes->max_rows)
         routes->max_rows = part->batch;
@@ -193,18 +196,18 @@ static int make_routes(struct change *change, struct glet_error *err)
         const struct glet_plan_gpu *gpu = &change->plan->gpus[change->gpus[i]];
         for (size_t l = 0; l < gpu->let_count; l++)
             for (size_t k = 0; k < gpu->lets[l].model_count; k++) {
-                const struct glet_plan_let_model *part = &gpu->lets[l].models[k];
-                struct glet_routes *routes = &change->routes[change->slots[part->model]];
+                size_t model = gpu->lets[l].models[k].model;
+                struct glet_routes *routes = &change->routes[change->slots[model]];
                 routes->planned = true;
-                routes->slo_us = glet_slo_us(change->plan, part->model);
-                if (add_way(routes, part, change->units[i]->workers[l], k, err) < 0)
+                routes->slo_us = glet_sched_slo_us(change->plan, model);
+                if (add_way(routes, &gpu->lets[l], change->units[i]->workers[l], k, err) < 0)
                     return -1;
             }
     }
     for (size_t s = 0; s < change->slot_count; s++) {
         struct glet_routes *routes = &change->routes[s];
         routes->burst =
-            glet_sched_bucket_depth(routes->rate_rps, routes->slo_us, (int)routes->burst);
+            glet_sched_bucket_depth(routes->capacity_rps, routes->slo_us, (int)routes->burst);
     }
     return 0;
 }

@@ -36,8 +36,9 @@ struct glet_routes { /* of one model under one plan */
     struct glet_sched_way *ways;
     struct glet_place *places;
     size_t count;
-    bool planned; /* the model is in the plan */
-    double rate_rps, burst;
+    bool planned;               /* the model is in the plan */
+    double rate_rps;            /* planned */
+    double capacity_rps, burst; /* of its bucket */
     uint64_t slo_us;
     int max_rows;
 };
@@ -151,7 +152,6 @@ bool glet_unit_over(const struct glet_unit *unit);
 void glet_unit_free(struct glet_unit *unit, struct glet_pool *pool);
 
 /* submit.c */
-uint64_t glet_slo_us(const struct glet_plan *plan, size_t model);
 void glet_worker_left(void *service, struct glet_worker *worker, const char *why);
 void glet_worker_answered(void *service, int slot);
 

@@ -127,10 +127,10 @@ void glet_slot_route(struct glet_slot *slot, struct glet_routes *routes, bool by
     slot->door.way_count = slot->routes.count;
     slot->door.by_completion = by_completion;
     if (old.planned)
-        glet_sched_bucket_change(&slot->door.bucket, slot->routes.rate_rps, slot->routes.burst,
+        glet_sched_bucket_change(&slot->door.bucket, slot->routes.capacity_rps, slot->routes.burst,
                                  glet_clock_us());
     else
-        glet_sched_bucket_init(&slot->door.bucket, slot->routes.rate_rps, slot->routes.burst,
+        glet_sched_bucket_init(&slot->door.bucket, slot->routes.capacity_rps, slot->routes.burst,
                                glet_clock_us());
     atomic_store(&slot->planned, slot->routes.planned);
     atomic_store(&slot->max_rows, slot->routes.max_rows);

@@ -10,24 +10,7 @@
 #include "common/log.h"
 #include "runtime/serve/core/service_state.h"
 
-#include <math.h>
 #include <stdio.h>
-
-uint64_t glet_slo_us(const struct glet_plan *plan, size_t model)
-{
-    double slo_ms = plan->models[model].slo_ms;
-    if (slo_ms > 0)
-        return (uint64_t)(slo_ms * 1000);
-    /* Only apps use it: what the plan promised them is its largest bound. */
-    for (size_t g = 0; g < plan->gpu_count; g++)
-        for (size_t l = 0; l < plan->gpus[g].let_count; l++)
-            for (size_t i = 0; i < plan->gpus[g].lets[l].model_count; i++) {
-                const struct glet_plan_let_model *part = &plan->gpus[g].lets[l].models[i];
-                if (part->model == model)
-                    slo_ms = fmax(slo_ms, part->latency_bound_ms);
-            }
-    return (uint64_t)(slo_ms * 1000);
-}
 
 static void refuse(struct glet_slot *slot, struct glet_request *request, enum glet_outcome outcome,
                    double retry_after_s)

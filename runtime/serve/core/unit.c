@@ -5,6 +5,7 @@
  */
 #include "common/clock.h"
 #include "common/memory.h"
+#include "common/sched/sched_plan.h"
 #include "runtime/serve/core/service_state.h"
 
 #include <stdio.h>
@@ -24,12 +25,13 @@ static int start_worker(const struct glet_unit_plan *plan, struct glet_unit *uni
         return -1;
     for (size_t i = 0; i < let->model_count; i++) {
         const struct glet_plan_let_model *part = &let->models[i];
-        shares[i] = (struct glet_worker_share){.model = plan->loaded[part->model]->model,
-                                               .slot = plan->slots[part->model],
-                                               .batch = part->batch,
-                                               .rate_rps = part->rate_rps,
-                                               .exec_ms = part->exec_ms,
-                                               .slo_us = glet_slo_us(plan->plan, part->model)};
+        shares[i] =
+            (struct glet_worker_share){.model = plan->loaded[part->model]->model,
+                                       .slot = plan->slots[part->model],
+                                       .batch = part->batch,
+                                       .rate_rps = part->rate_rps,
+                                       .exec_ms = part->exec_ms,
+                                       .slo_us = glet_sched_slo_us(plan->plan, part->model)};
     }
     char name[16];
     snprintf(name, sizeof name, "let-%u.%u", (unsigned)plan->gpu_number % 1000,

@@ -13,9 +13,9 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/memory.h"
+#include "common/sched/sched_plan.h"
 #include "runtime/serve/core/worker_state.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -210,12 +210,6 @@ static const char *serve(struct glet_worker *worker, struct glet_error *err, boo
     return why;
 }
 
-static size_t queue_capacity(const struct glet_worker_share *share)
-{
-    double wanted = 4 * share->rate_rps * (double)share->slo_us * 1e-6 + 8 * share->batch;
-    return (size_t)fmin(fmax(wanted, 64), 65536);
-}
-
 static int build(struct glet_worker *worker, struct glet_error *err)
 {
     size_t count = worker->plan.share_count;
@@ -234,7 +228,8 @@ static int build(struct glet_worker *worker, struct glet_error *err)
         }
         memcpy(shares[i].sizes, bench->sizes, sizeof shares[i].sizes);
         shares[i].size_count = bench->count;
-        shares[i].queue_capacity = queue_capacity(share);
+        shares[i].queue_capacity =
+            glet_sched_queue_capacity(share->rate_rps, share->slo_us, share->batch);
         shares[i].rate_rps = share->rate_rps;
         worker->activation_mib += bench->activation_mib;
     }
