@@ -11,9 +11,9 @@
  * it. A stage counts from the end of the stages before it.
  */
 
-#include "common/arrivals.h"
 #include "benchmarks/load/http_client.h"
 #include "benchmarks/load/load_model.h"
+#include "common/arrivals.h"
 #include "common/histogram.h"
 
 struct glet_stream_counts { /* requests whose intended time lies in the measured window */

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/unit/check.h"
 
-#include "common/arrivals.h"
 #include "benchmarks/load/load_hdr.h"
 #include "benchmarks/load/load_model.h"
 #include "benchmarks/load/load_search.h"
+#include "common/arrivals.h"
 
 #include <stdlib.h>
 #include <string.h>
