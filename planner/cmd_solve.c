@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* plan --slo workload.yaml: the plan itself. */
 #include "common/file.h"
+#include "planner/bursts.h"
 #include "planner/commands.h"
 #include "planner/report/answer.h"
 
@@ -14,6 +15,7 @@ struct values {
     struct glet_inputs inputs;
     const char *output, *from, *model_dir;
     int64_t max_moves, survive;
+    bool bursts;
     int format;
 };
 
@@ -36,6 +38,14 @@ static const struct glet_option options[] = {
      .value = "DIR",
      .offset = offsetof(struct values, model_dir),
      .help = "Name DIR/MODEL.onnx as each model's file in the plan."},
+    {.group = "Percentiles",
+     .name = "bursts",
+     .kind = GLET_OPTION_FLAG,
+     .offset = offsetof(struct values, bursts),
+     .help =
+         "Give each model the room that its arrivals need: simulate the plan, widen what misses "
+         "its percentile, plan again. Without it a plan is for mean rates (see `plan "
+         "simulate`)."},
     {.group = "Change an existing plan",
      .name = "from",
      .kind = GLET_OPTION_TEXT,
@@ -110,11 +120,16 @@ static int run_with(const struct values *v, const struct glet_plan *from, struct
     struct glet_session session;
     struct glet_answer answer = {0};
     struct glet_wishes wishes = {from, (int)v->max_moves, (int)v->survive};
+    struct glet_bursts bursts = {0};
     int result = glet_session_open(&v->inputs, &session, err);
     if (result == 0)
-        result = glet_session_solve(&session, &wishes, &answer, err);
+        result = v->bursts ? glet_bursts_solve(&session, &wishes, &bursts, &answer, err)
+                           : glet_session_solve(&session, &wishes, &answer, err);
+    if (result == 0 && v->bursts && !v->inputs.quiet)
+        glet_bursts_note(&session, &bursts);
     if (result == 0)
         result = report(v, &session, &answer, err);
+    glet_bursts_fini(&bursts);
     glet_answer_fini(&answer);
     glet_session_close(&session);
     return result;
@@ -137,6 +152,8 @@ static const struct glet_example examples[] = {
      "plan --slo workload.yaml --profiles profiles.db -o plan.yaml"},
     {"The largest common factor on all rates that the stock serves:",
      "plan --slo workload.yaml --objective max-rate"},
+    {"Room for Poisson bursts, so that each model's percentile is met:",
+     "plan --slo workload.yaml --bursts -o plan.yaml"},
     {NULL, NULL},
 };
 

@@ -1,0 +1,84 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Black-box tests of `plan simulate` and `plan --bursts`.
+
+usage: simulate_cli.py PLAN_PROGRAM SOURCE_ROOT [unittest arguments]
+"""
+import json
+import sys
+import unittest
+
+import plan_cli
+
+
+class Simulate(plan_cli.Case):
+    def simulate(self, *arguments, status=None):
+        return self.run_plan("simulate", "plan.yaml", "--slo", "workload.yaml", "--profiles",
+                             "small", *arguments, status=status)
+
+    def test_counts_add_up_and_repeat(self):
+        first = self.simulate("--format", "json", "--duration", "2m").stdout
+        self.assertEqual(first, self.simulate("--format", "json", "--duration", "2m").stdout)
+        found = json.loads(first)
+        self.assertEqual(found["schema"], "gpulet-simulation/1")
+        self.assertEqual([s["name"] for s in found["streams"]], ["alpha", "beta", "gamma"])
+        for stream in found["streams"]:
+            count = stream["requests"]
+            self.assertEqual(count["offered"], count["answered"] + count["over_rate_429"]
+                             + count["short_503"] + count["late_504"])
+            self.assertAlmostEqual(stream["offered_rps"], stream["rate_rps"],
+                                   delta=5 * (stream["rate_rps"] / 120) ** 0.5)
+
+    def test_far_beyond_the_plan_is_a_no(self):
+        done = self.simulate("--rate-scale", "3", "--gpulets", status=1)
+        self.assertIn("MISSED", done.stdout)
+        self.assertIn("rate_quantile", done.stdout)
+        self.assertIn("busy %", done.stdout)
+
+    def test_usage(self):
+        self.run_plan("simulate", "plan.yaml", status=2)
+        self.simulate("--duration", "0", status=2)
+        self.simulate("--rate-scale", "0", status=2)
+        self.simulate("--seed", "x", status=2)
+        self.run_plan("simulate", "absent.yaml", "--slo", "workload.yaml", status=4)
+
+
+class Bursts(plan_cli.Case):
+    def attainment(self, plan):
+        done = self.run_plan("simulate", plan, "--slo", "workload.yaml", "--profiles", "small",
+                             "--seed", "99", "--format", "json", status=None)
+        return {s["name"]: s["attainment_ratio"] * 100 - s["percentile"]
+                for s in json.loads(done.stdout)["streams"]}
+
+    def test_percentiles_are_met_with_another_seed(self):
+        self.edit("workload.yaml", ("count: 4, ", ""))
+        arguments = ("--slo", "workload.yaml", "--profiles", "small")
+        self.run_plan(*arguments, "-o", "mean.yaml")
+        done = self.run_plan(*arguments, "--bursts", "-o", "bursts.yaml")
+        self.assertIn("room for bursts", done.stderr)
+        self.run_plan("verify", "bursts.yaml", "--slo", "workload.yaml", "--profiles", "small")
+        mean, bursts = self.attainment("mean.yaml"), self.attainment("bursts.yaml")
+        self.assertLess(min(mean.values()), 0)
+        self.assertGreater(min(bursts.values()), -0.1)
+
+    def test_the_bound_is_the_workloads(self):
+        self.edit("workload.yaml", ("count: 4, ", ""))
+        arguments = ("--slo", "workload.yaml", "--profiles", "small", "--format", "json")
+        mean = json.loads(self.run_plan(*arguments).stdout)["certificate"]
+        bursts = json.loads(self.run_plan(*arguments, "--bursts").stdout)["certificate"]
+        self.assertEqual(mean["lower_bound"], bursts["lower_bound"])
+        self.assertGreaterEqual(bursts["gpus"], mean["gpus"])
+
+    def test_a_stock_without_room(self):
+        self.edit("workload.yaml", ("rate_rps: 900", "rate_rps: 3000"), ("count: 4", "count: 3"))
+        done = self.run_plan("--slo", "workload.yaml", "--profiles", "small", "--bursts",
+                             status=None)
+        self.assertIn(done.returncode, (0, 1))
+
+    def test_not_for_max_rate(self):
+        self.run_plan("--slo", "workload.yaml", "--profiles", "small", "--bursts", "--objective",
+                      "max-rate", status=2)
+
+
+if __name__ == "__main__":
+    unittest.main(argv=sys.argv[:1] + sys.argv[3:])
