@@ -11,10 +11,12 @@ int glet_device_open(const char *spec_text, struct glet_device **out, struct gle
     struct glet_device_spec spec;
     if (glet_device_spec_parse(spec_text, &spec, err) < 0)
         return -1;
-    if (spec.kind == GLET_DEVICE_CPU)
-        return glet_cpu_device_open(&spec, out, err);
-    glet_error_set(err, GLET_ERR_DEVICE, "%s: this build cannot drive CUDA devices", spec_text);
-    return glet_error_hint(err, "--device cpu works everywhere");
+    if (spec.best && glet_cuda_device_present()) {
+        spec.kind = GLET_DEVICE_CUDA;
+        spec.index = 0;
+    }
+    return spec.kind == GLET_DEVICE_CUDA ? glet_cuda_device_open(&spec, out, err)
+                                         : glet_cpu_device_open(&spec, out, err);
 }
 
 void glet_device_close(struct glet_device *device)

@@ -57,4 +57,10 @@ GLET_MUST_CHECK
 int glet_cpu_device_open(const struct glet_device_spec *spec, struct glet_device **out,
                          struct glet_error *err);
 
+/* runtime/device/cuda, or no_cuda.c where that is not built. */
+bool glet_cuda_device_present(void); /* a driver, and a GPU that it knows */
+GLET_MUST_CHECK
+int glet_cuda_device_open(const struct glet_device_spec *spec, struct glet_device **out,
+                          struct glet_error *err);
+
 #endif

@@ -48,6 +48,7 @@ int glet_device_spec_parse(const char *text, struct glet_device_spec *out, struc
     CPU_ZERO(&spec.cores);
     if (!text || strcmp(text, "auto") == 0 || strcmp(text, "cpu") == 0) {
         spec.all_cores = true;
+        spec.best = !text || strcmp(text, "auto") == 0;
     } else if (strncmp(text, "cpu:", 4) == 0) {
         if (parse_cores(text + 4, &spec) < 0)
             return malformed(text, err);

@@ -16,6 +16,7 @@ enum glet_device_kind { GLET_DEVICE_CPU, GLET_DEVICE_CUDA };
 
 struct glet_device_spec {
     enum glet_device_kind kind;
+    bool best;       /* "auto": a GPU where there is one, else what the rest says */
     bool all_cores;  /* CPU: no list was given */
     cpu_set_t cores; /* CPU: the list */
     int index;       /* CUDA: ordinal, or -1 */
@@ -23,14 +24,16 @@ struct glet_device_spec {
 };
 
 /*
- * Reads text; "auto" and NULL give the best device that this build can drive. GLET_ERR_USAGE when
- * it is malformed, with what is accepted as the hint. Whether the device is there is not looked at.
+ * Reads text; NULL is "auto". GLET_ERR_USAGE when it is malformed, with what is accepted as the
+ * hint. Whether the device is there is not looked at.
  */
 GLET_MUST_CHECK
 int glet_device_spec_parse(const char *text, struct glet_device_spec *out, struct glet_error *err);
 
 /* For option tables: what --device accepts, in one sentence. */
 #define GLET_DEVICE_SPEC_HELP                                                                      \
-    "The device: auto, cpu (all cores this process may use), cpu:0-3,6 (those cores), or cuda:N."
+    "The device: auto (a GPU where there is one), cpu (all cores this process may use), "          \
+    "cpu:0-3,6 "                                                                                   \
+    "(those cores), cuda:N or cuda:MIG-UUID."
 
 #endif
