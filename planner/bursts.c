@@ -3,6 +3,7 @@
 
 #include "common/memory.h"
 #include "planner/simulate/simulate.h"
+#include "planner/spare.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -72,6 +73,25 @@ static bool settle(struct glet_bursts *bursts, const struct glet_problem *proble
     return settled;
 }
 
+/* The same GPUs, with what they have left put to use. */
+static int use_spare(const struct glet_problem *problem, struct glet_answer *answer,
+                     struct glet_error *err)
+{
+    struct glet_solution solution;
+    struct glet_plan *plan = NULL;
+    if (glet_solution_from_plan(problem, answer->plan, &solution, err) < 0)
+        return -1;
+    int result = glet_spare_use(problem, &solution, err);
+    if (result == 0)
+        result = glet_solution_to_plan(problem, &solution, &answer->bound, &plan, err);
+    glet_solution_fini(&solution);
+    if (result == 0) {
+        glet_plan_free(answer->plan);
+        answer->plan = plan;
+    }
+    return result;
+}
+
 static int solve_with_room(const struct glet_session *session, const struct glet_wishes *wishes,
                            const struct glet_bursts *bursts, struct glet_answer *answer,
                            struct glet_error *err)
@@ -83,6 +103,10 @@ static int solve_with_room(const struct glet_session *session, const struct glet
     for (size_t m = 0; m < bursts->model_count; m++)
         inner.problem->models[m].demand_rps *= bursts->room_ratio[m];
     int result = glet_session_solve(&inner, wishes, answer, err);
+    if (result == 0 && answer->outcome == GLET_PLAN_FOUND)
+        result = use_spare(inner.problem, answer, err);
+    if (result == 0 && answer->outcome == GLET_PLAN_FOUND)
+        result = glet_session_verify(session, answer->plan, err);
     glet_problem_free(inner.problem);
     return result;
 }

@@ -5,7 +5,8 @@
 /*
  * Planning for percentiles instead of mean rates: a plan is served on paper (simulate/), models
  * whose share of requests in time is too small are given more room, and the workload is planned
- * again, until every model and app meets its percentile.
+ * again, until every model and app meets its percentile. What a GPU has left over is used before
+ * each simulation (spare.h): room that costs nothing.
  *
  * So the room is what the model's own arrivals, rate, SLO and neighbours need: a model of ten
  * requests per second may need a third more than its rate, one of ten thousand next to nothing.

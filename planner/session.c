@@ -104,8 +104,8 @@ static int find_unserveable(const struct glet_problem *problem, struct glet_answ
     return 0;
 }
 
-static int verify(const struct glet_session *session, const struct glet_plan *plan,
-                  struct glet_error *err)
+int glet_session_verify(const struct glet_session *session, const struct glet_plan *plan,
+                        struct glet_error *err)
 {
     struct glet_verdict verdict;
     int result = glet_verify(session->workload, session->profile, plan, &verdict, err);
@@ -223,7 +223,7 @@ static int solve(const struct glet_session *session, const struct glet_wishes *w
         status =
             glet_solution_to_plan(problem, &result.solution, &result.bound, &answer->plan, err);
         if (status == 0)
-            status = verify(session, answer->plan, err);
+            status = glet_session_verify(session, answer->plan, err);
     } else {
         long stock = stock_of(problem);
         bool too_small = result.infeasible || (stock >= 0 && result.bound.gpus > stock);
