@@ -3,7 +3,8 @@
  * A sorted ring. Requests of a model mostly arrive in the order of their deadlines (arrival + SLO),
  * so a push almost always ends where it begins, at the tail; and the batcher reads the first few in
  * order, which a heap would not give. The rare request with a deadline of its own moves those
- * behind it by one, at most `capacity` moves of 40 bytes.
+ * behind it by one, at most `capacity` moves of 32 bytes. A queue that
+ * runs empty starts over at the front, in memory that is still in the cache.
  */
 #include "common/sched/sched_queue.h"
 
@@ -65,8 +66,8 @@ struct glet_sched_item glet_sched_queue_remove(struct glet_sched_queue *queue, s
     struct glet_sched_item item = *slot(queue, i);
     for (; i > 0; i--)
         *slot(queue, i) = *slot(queue, i - 1);
-    queue->head = (queue->head + 1) & queue->mask;
     queue->count--;
+    queue->head = queue->count ? (queue->head + 1) & queue->mask : 0;
     queue->rows -= item.rows;
     queue->prioritised -= item.priority != 0;
     return item;
