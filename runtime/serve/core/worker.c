@@ -4,8 +4,8 @@
  * worker_thread.c.
  *
  * One mutex per worker, held for the microsecond of a decision, never while anything runs. The
- * thread sleeps on a condition variable only when nothing waits, and is signalled only when it
- * sleeps, so that under load there are no wake-ups at all.
+ * thread sleeps only when nothing waits, and its bell is rung only when it sleeps, so that under
+ * load there are no wake-ups at all.
  */
 #include "common/clock.h"
 #include "common/memory.h"
@@ -17,15 +17,10 @@
 
 static int init_sync(struct glet_worker *worker, struct glet_error *err)
 {
-    pthread_condattr_t attributes;
     int failed = pthread_mutex_init(&worker->lock, NULL);
     if (failed)
         return glet_error_errno(err, failed, "mutex");
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(&worker->wake, &attributes);
-    pthread_cond_init(&worker->built, &attributes);
-    pthread_condattr_destroy(&attributes);
+    pthread_cond_init(&worker->built, NULL);
     worker->has_lock = true;
     return 0;
 }
@@ -88,11 +83,11 @@ enum glet_sched_verdict glet_worker_offer(struct glet_worker *worker, size_t sha
         verdict = glet_sched_let_offer(worker->sched, now_us, share, item, kind, completion_us_out);
         wake = verdict == GLET_SCHED_ACCEPTED && worker->idle;
         if (wake)
-            worker->idle = false; /* one signal is enough */
+            worker->idle = false; /* one ring is enough */
     }
     pthread_mutex_unlock(&worker->lock);
     if (wake)
-        pthread_cond_signal(&worker->wake);
+        glet_bell_ring(&worker->wake);
     return verdict;
 }
 
@@ -149,7 +144,7 @@ void glet_worker_stop(struct glet_worker *worker)
         atomic_store(&worker->serving, false);
     }
     pthread_mutex_unlock(&worker->lock);
-    pthread_cond_signal(&worker->wake);
+    glet_bell_ring(&worker->wake);
 }
 
 bool glet_worker_over(struct glet_worker *worker)
@@ -164,7 +159,6 @@ void glet_worker_free(struct glet_worker *worker)
     if (worker->has_thread)
         pthread_join(worker->thread, NULL);
     if (worker->has_lock) {
-        pthread_cond_destroy(&worker->wake);
         pthread_cond_destroy(&worker->built);
         pthread_mutex_destroy(&worker->lock);
     }

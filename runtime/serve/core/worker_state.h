@@ -4,6 +4,7 @@
 
 /* Inside of a worker: shared by its two files only. */
 
+#include "runtime/serve/core/bell.h"
 #include "runtime/serve/core/bench.h"
 #include "runtime/serve/core/worker.h"
 
@@ -35,13 +36,13 @@ struct glet_worker {
     pthread_t thread;
     bool has_lock, has_thread;
     pthread_mutex_t lock; /* guards from here to the next blank line */
-    pthread_cond_t wake;  /* for the thread: something to do */
     pthread_cond_t built; /* for glet_worker_wait() */
     enum glet_worker_state state;
     struct glet_error build_error;
     struct glet_sched_let *sched;
     bool idle;
 
+    struct glet_bell wake;         /* for the thread: something to do */
     struct glet_sched_batch batch; /* the thread's; the supervisor's once the phase is TAKEN */
     size_t taken;                  /* of its items, by glet_worker_take() */
     bool batch_left;               /* the batch's requests have no answer yet */

@@ -18,7 +18,6 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 /* A batch hangs when it takes this many times what the plan says, and hang_us. */
 enum { HANG_FACTOR = 20 };
@@ -164,16 +163,14 @@ static enum run_result run_batch(struct glet_worker *worker, struct glet_error *
 }
 
 /* Sleeps until an offer or the time at which waiting excess should be looked at again. */
-static void sleep_idle(struct glet_worker *worker)
+static void sleep_idle(struct glet_worker *worker, uint64_t now_us)
 {
-    uint64_t wake_us = glet_sched_let_wake_us(worker->sched, glet_clock_us());
+    uint64_t wake_us = glet_sched_let_wake_us(worker->sched, now_us);
+    uint32_t seen = glet_bell_seen(&worker->wake);
     worker->idle = true;
-    if (wake_us == UINT64_MAX) {
-        pthread_cond_wait(&worker->wake, &worker->lock);
-    } else {
-        struct timespec until = {(time_t)(wake_us / 1000000), (long)(wake_us % 1000000) * 1000};
-        pthread_cond_timedwait(&worker->wake, &worker->lock, &until);
-    }
+    pthread_mutex_unlock(&worker->lock);
+    glet_bell_wait(&worker->wake, seen, wake_us);
+    pthread_mutex_lock(&worker->lock);
     worker->idle = false;
 }
 
@@ -184,11 +181,12 @@ static const char *serve(struct glet_worker *worker, struct glet_error *err, boo
     pthread_mutex_lock(&worker->lock);
     while (!why && !*gone) {
         struct glet_sched_batch *batch = &worker->batch;
-        enum glet_sched_step step = glet_sched_let_next(worker->sched, glet_clock_us(), batch);
+        uint64_t now_us = glet_clock_us();
+        enum glet_sched_step step = glet_sched_let_next(worker->sched, now_us, batch);
         if (step == GLET_SCHED_IDLE) {
             if (worker->state != GLET_WORKER_SERVING)
                 break;
-            sleep_idle(worker);
+            sleep_idle(worker, now_us);
             continue;
         }
         pthread_mutex_unlock(&worker->lock);
