@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* The server with clients that misbehave in time: too slow, too silent, gone, or not reading. */
+/*
+ * The server with clients that misbehave in time: too slow, too silent, gone, or not reading.
+ *
+ * Each test connects and sends before the server starts to accept: so no time-out can come between
+ * the two, however busy the machine.
+ */
 
 #include "tests/unit/check.h"
 
@@ -20,7 +25,7 @@
 
 struct fixture {
     struct glet_http_server *server;
-    int port;
+    int listen_fd, port;
     char body[4096], *big;
     struct iovec parts[2];
     atomic_int heads, bodies, finished;
@@ -70,8 +75,18 @@ static int set_up(void **state)
     struct fixture *f = calloc(1, sizeof *f);
     assert_non_null(f);
     f->big = calloc(1, BIG_BYTES);
+    CHECK_OK(glet_http_listen("127.0.0.1:0", false, false, &f->listen_fd, &err), &err);
+    f->port = glet_http_listen_port(f->listen_fd);
+    *state = f;
+    return 0;
+}
+
+static void start(struct fixture *f)
+{
+    struct glet_error err = {0};
     struct glet_http_server_options options = {
         .name = "test",
+        .listen_fd = f->listen_fd,
         .max_connections = 16,
         .max_connections_per_client = 16,
         .head_timeout_ms = 300,
@@ -79,11 +94,7 @@ static int set_up(void **state)
         .idle_timeout_ms = 300,
         .handler = {on_head, on_body, on_resumed, on_finished, f},
     };
-    CHECK_OK(glet_http_listen("127.0.0.1:0", false, false, &options.listen_fd, &err), &err);
-    f->port = glet_http_listen_port(options.listen_fd);
     CHECK_OK(glet_http_server_start(&options, &f->server, &err), &err);
-    *state = f;
-    return 0;
 }
 
 static int tear_down(void **state)
@@ -131,6 +142,7 @@ static void test_half_a_head(void **state)
     char text[1024];
     int fd = connect_to(*state);
     say(fd, "GET / HTTP/1.1\r\nHost:");
+    start(*state);
     hear(fd, text, sizeof text);
     assert_non_null(strstr(text, "HTTP/1.1 408 "));
     assert_non_null(strstr(text, "Connection: close"));
@@ -143,6 +155,7 @@ static void test_dripping_head(void **state)
     int fd = connect_to(*state);
     int drips = 0;
     say(fd, "GET / HTTP/1.1\r\n");
+    start(*state);
     for (; drips < 400; drips++) {
         if (send(fd, "A", 1, MSG_NOSIGNAL) < 0)
             break;
@@ -159,6 +172,7 @@ static void test_half_a_body(void **state)
     char text[1024];
     int fd = connect_to(*state);
     say(fd, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n12345");
+    start(*state);
     hear(fd, text, sizeof text);
     assert_non_null(strstr(text, "HTTP/1.1 408 "));
 }
@@ -166,9 +180,10 @@ static void test_half_a_body(void **state)
 static void test_silence(void **state)
 {
     char text[1024];
-    assert_int_equal(hear(connect_to(*state), text, sizeof text), 0);
-    int fd = connect_to(*state);
+    int silent = connect_to(*state), fd = connect_to(*state);
     say(fd, "GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+    start(*state);
+    assert_int_equal(hear(silent, text, sizeof text), 0);
     hear(fd, text, sizeof text);
     assert_non_null(strstr(text, "HTTP/1.1 200 "));
     assert_null(strstr(text, "408"));
@@ -180,6 +195,7 @@ static void test_client_that_does_not_read(void **state)
     struct fixture *f = *state;
     int fd = connect_to(f);
     say(fd, "GET /big HTTP/1.1\r\nHost: x\r\n\r\n");
+    start(f);
     while (atomic_load(&f->bodies) == 0)
         usleep(1000);
     glet_http_server_stop(f->server, 200);
@@ -194,6 +210,7 @@ static void test_large_answer(void **state)
     int fd = connect_to(f);
     char *text = malloc(BIG_BYTES + 4096);
     say(fd, "GET /big HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    start(f);
     assert_true(hear(fd, text, BIG_BYTES + 4096) > BIG_BYTES);
     free(text);
 }
@@ -214,9 +231,10 @@ static void test_waiting_has_no_timeout(void **state)
     struct fixture *f = *state;
     pthread_t thread;
     char text[1024];
-    assert_int_equal(pthread_create(&thread, NULL, resume_late, f), 0);
     int fd = connect_to(f);
     say(fd, "GET /wait HTTP/1.1\r\nHost: x\r\n\r\n");
+    start(f);
+    assert_int_equal(pthread_create(&thread, NULL, resume_late, f), 0);
     hear(fd, text, sizeof text);
     assert_non_null(strstr(text, "HTTP/1.1 200 "));
     pthread_join(thread, NULL);
@@ -230,6 +248,7 @@ static void test_gone_while_waiting(void **state)
     int fd = connect_to(f);
     struct linger reset = {.l_onoff = 1};
     say(fd, "GET /wait HTTP/1.1\r\nHost: x\r\n\r\n");
+    start(f);
     while (atomic_load(&f->bodies) == 0)
         usleep(1000);
     assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset), 0);
@@ -249,7 +268,9 @@ static void test_too_many(void **state)
     int held[16];
     for (size_t i = 0; i < COUNT_OF(held); i++)
         held[i] = connect_to(*state);
-    hear(connect_to(*state), text, sizeof text);
+    int fd = connect_to(*state);
+    start(*state);
+    hear(fd, text, sizeof text);
     assert_non_null(strstr(text, "HTTP/1.1 503 "));
     assert_non_null(strstr(text, "Retry-After: 1"));
     for (size_t i = 0; i < COUNT_OF(held); i++)
