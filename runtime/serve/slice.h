@@ -14,6 +14,11 @@ struct glet_slice {
     size_t length;
 };
 
+static inline struct glet_slice glet_slice_of(const char *terminated)
+{
+    return (struct glet_slice){terminated, strlen(terminated)};
+}
+
 static inline bool glet_slice_is(struct glet_slice slice, const char *text)
 {
     return strlen(text) == slice.length && memcmp(slice.data, text, slice.length) == 0;

@@ -117,5 +117,5 @@ void glet_text_json(struct glet_text *text, struct glet_slice value)
 
 void glet_text_json_string(struct glet_text *text, const char *terminated)
 {
-    glet_text_json(text, (struct glet_slice){terminated, strlen(terminated)});
+    glet_text_json(text, glet_slice_of(terminated));
 }

@@ -12,7 +12,8 @@
 #include <string.h>
 
 #define ALIGNMENT      64
-#define SMALLEST       4096
+#define SMALLEST_BITS  12
+#define SMALLEST       ((size_t)1 << SMALLEST_BITS)
 #define MAX_IDLE_BYTES ((size_t)256 << 20) /* one pool keeps this much after a burst */
 
 struct glet_buffer { /* in front of the memory handed out */
@@ -24,15 +25,18 @@ _Static_assert(sizeof(struct glet_buffer) == ALIGNMENT, "the header keeps the al
 
 static size_t class_bytes(size_t index)
 {
-    return ((size_t)SMALLEST << index / 4) / 4 * (4 + index % 4);
+    return (SMALLEST << index / 4) / 4 * (4 + index % 4);
 }
 
+/* The smallest class that holds them; GLET_BUFFER_CLASSES = none. */
 static size_t class_of(size_t bytes)
 {
-    size_t index = 0;
-    while (index < GLET_BUFFER_CLASSES && class_bytes(index) < bytes)
-        index++;
-    return index;
+    if (bytes <= SMALLEST)
+        return 0;
+    size_t last = bytes - 1, doubling = (size_t)(63 - __builtin_clzll(last));
+    size_t quarter = (last >> (doubling - 2)) % 4;
+    size_t index = 4 * (doubling - SMALLEST_BITS) + quarter + 1;
+    return index < GLET_BUFFER_CLASSES ? index : GLET_BUFFER_CLASSES;
 }
 
 void glet_buffer_pool_init(struct glet_buffer_pool *pool, struct glet_buffer_budget *budget)

@@ -71,7 +71,8 @@ struct glet_call {
     struct glet_front_model *model; /* NULL: not about one */
     uint64_t head_us;
     size_t body_length;
-    char headers[512]; /* more lines of the answer */
+    char headers[512]; /* more lines of the answer, terminated */
+    size_t headers_length;
     size_t answer_bytes;
     struct iovec parts[2 + GLET_V2_MAX_TENSORS];
     struct glet_v2_response response; /* its json is every answer's text */
@@ -95,8 +96,9 @@ void glet_front_send(struct glet_call *call, int status, const char *content_typ
 /* {"error": message}; retry_after_s > 0 adds Retry-After. */
 void glet_front_refuse(struct glet_call *call, int status, double retry_after_s, const char *format,
                        ...) GLET_PRINTF(4, 5);
-/* Adds a header line to the answer. */
-void glet_front_header(struct glet_call *call, const char *format, ...) GLET_PRINTF(2, 3);
+/* Adds a header line to the answer; one that does not fit is left out. */
+void glet_front_header(struct glet_call *call, const char *name, struct glet_slice value);
+void glet_front_header_number(struct glet_call *call, const char *name, uint64_t value);
 /* Counts the answer and writes its line of the access log. */
 void glet_front_account(struct glet_call *call);
 /* The status of slot i of a glet_front_model's answers; 0 = other. */

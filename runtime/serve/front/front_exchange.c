@@ -29,6 +29,7 @@ static struct glet_call *take_call(struct glet_listener *listener,
     call->head_us = glet_clock_us();
     call->body_length = call->answer_bytes = 0;
     call->headers[0] = '\0';
+    call->headers_length = 0;
     call->submitted = false;
     call->response.part_count = 0;
     call->response.binary = false;
@@ -78,7 +79,7 @@ static bool admit(struct glet_call *call, const struct glet_http_head *head)
     enum glet_endpoint_kind kind = call->endpoint.kind;
     bool probe = status == 0 && (kind == GLET_EP_LIVE || kind == GLET_EP_READY);
     if (!probe && !glet_bearer_accepts(listener->bearer, head)) {
-        glet_front_header(call, "WWW-Authenticate: Bearer");
+        glet_front_header(call, "WWW-Authenticate", glet_slice_of("Bearer"));
         glet_front_refuse(call, 401, 0, "a bearer token is needed");
         return false;
     }
@@ -90,7 +91,7 @@ static bool admit(struct glet_call *call, const struct glet_http_head *head)
     }
     bool changes = listener->role == GLET_ROLE_ADMIN;
     if (!glet_endpoint_allows(kind, changes, head->method)) {
-        glet_front_header(call, "Allow: %s", glet_endpoint_allow(kind, changes));
+        glet_front_header(call, "Allow", glet_slice_of(glet_endpoint_allow(kind, changes)));
         glet_front_refuse(call, 405, 0, "%.*s is not allowed here",
                           head->method_name.length < 32 ? (int)head->method_name.length : 32,
                           head->method_name.data);

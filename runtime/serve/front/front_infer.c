@@ -167,7 +167,8 @@ static void answer_done(struct glet_call *call)
         return;
     }
     if (call->response.binary)
-        glet_front_header(call, "Inference-Header-Content-Length: %zu", call->response.json.length);
+        glet_front_header_number(call, "Inference-Header-Content-Length",
+                                 call->response.json.length);
     glet_front_send(call, 200, call->response.binary ? "application/octet-stream" : NULL);
 }
 

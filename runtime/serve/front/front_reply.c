@@ -27,17 +27,26 @@ static size_t slot_of(int status)
     return slot;
 }
 
-void glet_front_header(struct glet_call *call, const char *format, ...)
+void glet_front_header(struct glet_call *call, const char *name, struct glet_slice value)
 {
-    size_t used = strlen(call->headers);
-    va_list arguments;
-    va_start(arguments, format);
-    int n = vsnprintf(call->headers + used, sizeof call->headers - used, format, arguments);
-    va_end(arguments);
-    if (n < 0 || (size_t)n + 2 >= sizeof call->headers - used)
-        call->headers[used] = '\0'; /* a header that does not fit is left out as a whole */
-    else
-        memcpy(call->headers + used + n, "\r\n", 3);
+    size_t name_length = strlen(name), room = sizeof call->headers - call->headers_length;
+    if (name_length + value.length + sizeof ": \r\n" > room)
+        return;
+    char *at = call->headers + call->headers_length;
+    at = stpcpy(mempcpy(at, name, name_length), ": ");
+    at = stpcpy(mempcpy(at, value.data, value.length), "\r\n");
+    call->headers_length = (size_t)(at - call->headers);
+}
+
+void glet_front_header_number(struct glet_call *call, const char *name, uint64_t value)
+{
+    char digits[20], *begin = digits + sizeof digits;
+    do {
+        *--begin = (char)('0' + value % 10);
+        value /= 10;
+    } while (value);
+    glet_front_header(call, name,
+                      (struct glet_slice){begin, (size_t)(digits + sizeof digits - begin)});
 }
 
 static bool is_trace(struct glet_slice value)
@@ -76,9 +85,9 @@ static void echo(struct glet_call *call)
     const struct glet_http_head *head = glet_http_exchange_head(call->exchange);
     const struct glet_slice *trace = trace_of(head), *id = request_id_of(head);
     if (trace)
-        glet_front_header(call, "traceparent: %.*s", (int)trace->length, trace->data);
+        glet_front_header(call, "traceparent", *trace);
     if (id)
-        glet_front_header(call, "X-Request-Id: %.*s", (int)id->length, id->data);
+        glet_front_header(call, "X-Request-Id", *id);
 }
 
 static void send_parts(struct glet_call *call, int status, const char *content_type,
@@ -125,7 +134,8 @@ void glet_front_refuse(struct glet_call *call, int status, double retry_after_s,
     glet_text_json_string(text, message);
     glet_text_put(text, "}");
     if (retry_after_s > 0)
-        glet_front_header(call, "Retry-After: %.0f", fmin(fmax(ceil(retry_after_s), 1), 3600));
+        glet_front_header_number(call, "Retry-After",
+                                 (uint64_t)fmin(fmax(ceil(retry_after_s), 1), 3600));
     glet_front_send(call, status, NULL);
 }
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * The reading half of a connection, and its state machine. The socket is registered once,
- * edge-triggered: `readable` and `writable` remember what epoll said until the kernel says EAGAIN,
- * so a keep-alive request costs no epoll_ctl. A head is read into `input`; what of the body came
- * with it is copied, the rest is received straight into the handler's buffer.
+ * The reading half of a connection, and its state machine. The socket is watched edge-triggered:
+ * `readable` and `writable` remember what epoll said until the kernel says EAGAIN, so a keep-alive
+ * request costs no epoll_ctl. A head is read into `input`; what of the body came with it is copied,
+ * the rest is received straight into the handler's buffer.
  *
  * One request at a time: what a pipelining client sent ahead stays in `input` or in the socket
  * until the answer is out.
@@ -39,7 +39,7 @@ void glet_http_connection_init(struct glet_http_exchange *x, struct glet_http_se
     x->server = server;
     x->fd = fd;
     x->readable = x->writable = true;
-    x->in_handler_hands = x->close_after = false;
+    x->watched_for_room = x->in_handler_hands = x->close_after = false;
     x->input_used = x->input_taken = 0;
     x->user = NULL;
     x->status = 0;

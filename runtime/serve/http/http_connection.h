@@ -32,6 +32,7 @@ struct glet_http_exchange {
     struct in6_addr client;
     enum glet_http_phase phase;
     bool readable, writable;
+    bool watched_for_room;
     bool in_handler_hands; /* between head() and finished() */
     bool close_after;
     uint64_t deadline_us; /* 0 = none */

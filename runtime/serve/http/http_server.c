@@ -30,6 +30,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#define EVENTS         (EPOLLIN | EPOLLRDHUP | EPOLLET)
 #define MAX_EVENTS     128
 #define SWEEP_US       UINT64_C(500000)
 #define ACCEPTS_A_GO   64
@@ -103,11 +104,22 @@ static void list_remove(struct glet_http_server *server, struct glet_http_exchan
     server->open_count--;
 }
 
+/* Only a socket that has been full is watched for room: otherwise every arrival, also one that is
+   read before the thread sleeps, would end the next sleep to tell that there is room. */
+static void watch_for_room(struct glet_http_server *server, struct glet_http_exchange *x)
+{
+    struct epoll_event event = {.events = EVENTS | EPOLLOUT, .data.ptr = x};
+    x->watched_for_room = epoll_ctl(server->epoll_fd, EPOLL_CTL_MOD, x->fd, &event) == 0;
+}
+
 static void run(struct glet_http_server *server, struct glet_http_exchange *x)
 {
     glet_http_connection_run(x);
-    if (x->phase != GLET_HTTP_CLOSED)
+    if (x->phase != GLET_HTTP_CLOSED) {
+        if (!x->writable && !x->watched_for_room)
+            watch_for_room(server, x);
         return;
+    }
     close(x->fd);
     list_remove(server, x);
     x->next = server->idle;
@@ -161,7 +173,7 @@ static void admit(struct glet_http_server *server, int fd, const struct sockaddr
         turn_away(fd);
         return;
     }
-    struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data.ptr = x};
+    struct epoll_event event = {.events = EVENTS, .data.ptr = x};
     if (epoll_ctl(server->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0) {
         x->next = server->idle;
         server->idle = x;

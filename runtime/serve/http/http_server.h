@@ -78,7 +78,7 @@ void glet_http_read_body(struct glet_http_exchange *exchange, void *buffer, size
 
 struct glet_http_reply {
     int status;
-    const char *content_type; /* NULL = none */
+    const char *content_type; /* 64 bytes at most; NULL = none */
     const char *headers;      /* more header lines, each ended by CR LF, 512 bytes at most; NULL */
     /* parts[0] is the server's; the body is parts[1 .. part_count - 1]. The array is changed and,
        like what it points to, lives until finished(). NULL, 0 = no body */

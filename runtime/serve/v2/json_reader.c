@@ -113,22 +113,29 @@ static size_t unescape(const char *at, const char *end, uint32_t *out)
     return 12;
 }
 
+/* Past the bytes that stand for themselves: nearly all of them. */
+static const char *skip_ascii(const char *at, const char *end)
+{
+    while (at < end && *at >= 0x20 && *at < 0x7f && *at != '"' && *at != '\\')
+        at++;
+    return at;
+}
+
 bool glet_json_text(struct glet_json_reader *r, struct glet_json_string *out)
 {
     if (glet_json_peek(r) != '"')
         return glet_json_fail(r, "a string is expected");
-    const char *begin = ++r->at;
+    const char *begin = r->at + 1;
     out->escaped = false;
-    while (r->at < r->end && *r->at != '"') {
+    for (r->at = skip_ascii(begin, r->end); r->at < r->end && *r->at != '"';
+         r->at = skip_ascii(r->at, r->end)) {
         unsigned char c = (unsigned char)*r->at;
-        size_t bytes = 1;
+        size_t bytes = 0;
         uint32_t point;
         if (c == '\\') {
             out->escaped = true;
             bytes = unescape(r->at, r->end, &point);
-        } else if (c < 0x20) {
-            bytes = 0;
-        } else if (c >= 0x80) {
+        } else if (c >= 0x20) {
             bytes = glet_utf8_length(r->at, (size_t)(r->end - r->at));
         }
         if (bytes == 0)
