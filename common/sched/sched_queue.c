@@ -3,8 +3,8 @@
  * A sorted ring. Requests of a model mostly arrive in the order of their deadlines (arrival + SLO),
  * so a push almost always ends where it begins, at the tail; and the batcher reads the first few in
  * order, which a heap would not give. The rare request with a deadline of its own moves those
- * behind it by one, at most `capacity` moves of 32 bytes. A queue that runs empty starts over at the
- * front, in memory that is still in the cache.
+ * behind it by one, at most `capacity` moves of 32 bytes. A queue that runs empty starts over at
+ * the front, in memory that is still in the cache.
  */
 #include "common/sched/sched_queue.h"
 
