@@ -36,13 +36,15 @@ struct values {
     uint64_t hang_us, drain_us, finish_us;
     bool no_watch;
     const char *listen, *metrics_listen, *admin_listen, *token_file, *admin_token_file;
-    bool allow_remote, triton_metrics;
+    bool allow_remote;
+    int metrics_compat;
     int64_t http_threads, max_connections, max_connections_per_client, max_body_memory_mib;
     const char *access_log;
     int log_level, log_format;
 };
 
 static const char *const routes[] = {"plan", "completion", NULL};
+static const char *const compats[] = {"none", "triton", NULL};
 static const char *const levels[] = {"error", "warning", "info", "debug", NULL};
 static const char *const formats[] = {"text", "json", NULL};
 
@@ -173,10 +175,12 @@ static const struct glet_option options[] = {
      .low = 1,
      .high = 1048576,
      .help = "For the bodies of all requests in flight."},
-    {.name = "triton-metrics",
-     .kind = GLET_OPTION_FLAG,
-     .offset = FIELD(triton_metrics),
-     .help = "Also metrics under the names that Triton uses."},
+    {.name = "metrics-compat",
+     .kind = GLET_OPTION_CHOICE,
+     .offset = FIELD(metrics_compat),
+     .choices = compats,
+     .fallback = "none",
+     .help = "Also metrics under the names that another server uses."},
 
     {.group = "Logs",
      .name = "access-log",
@@ -280,7 +284,7 @@ static int run(const void *filled, const struct glet_list *arguments, struct gle
                      .max_connections = (size_t)values->max_connections,
                      .max_connections_per_client = (size_t)values->max_connections_per_client,
                      .max_body_memory_bytes = (size_t)values->max_body_memory_mib << 20,
-                     .triton_metrics = values->triton_metrics},
+                     .triton_metrics = values->metrics_compat == 1},
     };
     const char *slash = strrchr(daemon.plan_path, '/');
     GLET_CLEANUP(glet_cleanup_free)

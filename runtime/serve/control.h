@@ -69,12 +69,6 @@ int glet_service_plan_write(struct glet_service *service, FILE *out, struct glet
 /* Hash of the plan file being served, "" when unknown; valid until the next call on this thread. */
 const char *glet_service_plan_sha256(struct glet_service *service);
 
-/* Plan changes that went live / were turned down, and gpu-lets rebuilt after a fault. */
-struct glet_service_events {
-    uint64_t plan_changes, plan_rejects, rebuilds;
-};
-void glet_service_events(const struct glet_service *service, struct glet_service_events *out);
-
 /* From now on the service is not ready, but serves. */
 void glet_service_unready(struct glet_service *service);
 

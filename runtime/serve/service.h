@@ -87,13 +87,33 @@ struct glet_model_stats {
     uint64_t outcomes[GLET_OUTCOME_COUNT];
     uint64_t slo_violations;       /* done, but later than the SLO */
     uint64_t executions, rows;     /* batches run, rows in them */
-    uint64_t queue_ns, compute_ns; /* summed over requests */
+    uint64_t queue_ns, compute_ns; /* summed over requests: arrival to start, start to end */
+    uint64_t input_ns,
+        output_ns;    /* likewise: gathering before the start, scattering after the end */
+    uint64_t fail_ns; /* arrival to answer, of requests that were accepted and failed */
     uint64_t queue_depth, in_flight;
     uint64_t last_done_unix_ms;                              /* 0 = never */
     struct glet_histogram *total_us, *queue_us, *compute_us; /* caller's; may be NULL */
 };
-void glet_service_stats(const struct glet_service *service, int model,
+/* gpu: only what GPUs of that id in a plan have computed, since the start; false when none of them
+   had the model. NULL: everything, refusals too; always true. */
+bool glet_service_stats(const struct glet_service *service, int model, const char *gpu,
                         struct glet_model_stats *out);
+
+struct glet_batch_stats {
+    uint64_t executions;
+    uint64_t input_ns, compute_ns, output_ns; /* summed over executions */
+};
+/* Batches of exactly `rows` rows; false when no batch so large or larger can have run. gpu as
+   above. */
+bool glet_service_batch_stats(const struct glet_service *service, int model, const char *gpu,
+                              int rows, struct glet_batch_stats *out);
+
+/* Plan changes that went live / were turned down, and gpu-lets rebuilt after a fault. */
+struct glet_service_events {
+    uint64_t plan_changes, plan_rejects, rebuilds;
+};
+void glet_service_events(const struct glet_service *service, struct glet_service_events *out);
 
 /*
  * The plan being served, planned beside achieved. Each call copies; indices are those of the plan
@@ -110,6 +130,7 @@ void glet_service_plan_info(const struct glet_service *service, struct glet_plan
 struct glet_gpu_stats {
     char id[64], type[64];
     int units;
+    double sms;                                     /* of the whole device; cores on a CPU */
     uint64_t memory_used_bytes, memory_total_bytes; /* 0 = unknown */
 };
 size_t glet_service_gpu_count(const struct glet_service *service);

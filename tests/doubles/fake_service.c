@@ -319,7 +319,8 @@ bool glet_service_model_ready(const struct glet_service *service, int model)
     return strcmp(service->models[model].name, "unready") != 0;
 }
 
-void glet_service_stats(const struct glet_service *service, int model, struct glet_model_stats *out)
+bool glet_service_stats(const struct glet_service *service, int model, const char *gpu,
+                        struct glet_model_stats *out)
 {
     const struct model *m = &service->models[model];
     out->slo_ms = 100;
@@ -330,12 +331,31 @@ void glet_service_stats(const struct glet_service *service, int model, struct gl
     out->executions = out->outcomes[GLET_DONE];
     out->queue_ns = out->outcomes[GLET_DONE] * 1000;
     out->compute_ns = out->outcomes[GLET_DONE] * 2000;
+    out->input_ns = out->outcomes[GLET_DONE] * 100;
+    out->output_ns = out->outcomes[GLET_DONE] * 200;
     if (out->total_us)
         glet_histogram_record_many(out->total_us, 50000, out->outcomes[GLET_DONE]);
     if (out->queue_us)
         glet_histogram_record_many(out->queue_us, 1000, out->outcomes[GLET_DONE]);
     if (out->compute_us)
         glet_histogram_record_many(out->compute_us, 2000, out->outcomes[GLET_DONE]);
+    return !gpu || strcmp(gpu, "gpu0") == 0;
+}
+
+/* As if every request had been one row. */
+bool glet_service_batch_stats(const struct glet_service *service, int model, const char *gpu,
+                              int rows, struct glet_batch_stats *out)
+{
+    const struct model *m = &service->models[model];
+    uint64_t done = rows == 1 ? atomic_load(&m->outcomes[GLET_DONE]) : 0;
+    *out = (struct glet_batch_stats){done, done * 100, done * 2000, done * 200};
+    return rows <= m->max_rows && (!gpu || strcmp(gpu, "gpu0") == 0);
+}
+
+void glet_service_events(const struct glet_service *service, struct glet_service_events *out)
+{
+    (void)service;
+    *out = (struct glet_service_events){.plan_changes = 3, .plan_rejects = 2, .rebuilds = 1};
 }
 
 void glet_service_plan_info(const struct glet_service *service, struct glet_plan_info *out)
@@ -361,6 +381,7 @@ bool glet_service_gpu_stats(const struct glet_service *service, size_t gpu,
     *out = (struct glet_gpu_stats){.id = "gpu0",
                                    .type = "cpu",
                                    .units = 20,
+                                   .sms = 2,
                                    .memory_used_bytes = 1 << 20,
                                    .memory_total_bytes = 1 << 30};
     return gpu == 0;

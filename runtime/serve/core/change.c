@@ -126,9 +126,13 @@ static int prepare(struct change *change, struct glet_error *err)
     for (size_t i = 0; i < count; i++) {
         const struct glet_plan_gpu *gpu = &plan->gpus[change->gpus[i]];
         for (size_t l = 0; l < gpu->let_count; l++)
-            for (size_t k = 0; k < gpu->lets[l].model_count; k++)
-                if (prepare_model(change, gpu->lets[l].models[k].model, err) < 0)
+            for (size_t k = 0; k < gpu->lets[l].model_count; k++) {
+                const struct glet_plan_let_model *part = &gpu->lets[l].models[k];
+                if (prepare_model(change, part->model, err) < 0 ||
+                    glet_slot_make_past(service, service->slots[change->slots[part->model]],
+                                        gpu->id, part->batch, err) < 0)
                     return -1;
+            }
     }
     return 0;
 }
@@ -316,7 +320,7 @@ static void fold(struct glet_service *service, const struct glet_unit *unit)
     for (size_t w = 0; w < unit->count; w++)
         for (size_t i = 0; i < glet_worker_share_count(unit->workers[w]); i++) {
             int slot = glet_worker_share(unit->workers[w], i)->slot;
-            glet_counters_fold(&service->slots[slot]->past,
+            glet_counters_fold(&glet_slot_past(service->slots[slot], unit->gpu)->counters,
                                glet_worker_counters(unit->workers[w], i));
         }
 }

@@ -43,11 +43,17 @@ struct glet_routes { /* of one model under one plan */
     int max_rows;
 };
 
+struct glet_past { /* what gpu-lets of one GPU have counted, for as long as its model's slot */
+    char gpu[64];
+    struct glet_counters counters;
+    struct glet_past *next;
+};
+
 struct glet_slot { /* a model, for as long as the service lives */
     char *name;
     struct glet_model_io *inputs, *outputs; /* own copies, with own names */
     size_t input_count, output_count;
-    struct glet_counters past; /* of gpu-lets that are gone; under the topology lock */
+    struct glet_past *past; /* of gpu-lets that are gone; under the topology lock */
     _Atomic uint64_t refused[GLET_OUTCOME_COUNT];
     _Atomic uint64_t open; /* requests taken and not yet answered */
     _Atomic bool planned, ready;
@@ -59,6 +65,7 @@ struct glet_slot { /* a model, for as long as the service lives */
 
 struct glet_unit { /* one GPU of the plan, built */
     size_t device;
+    char gpu[64]; /* its id in the plan */
     struct glet_partition_set *set;
     struct glet_worker **workers; /* one per gpu-let */
     size_t count;
@@ -124,6 +131,12 @@ struct glet_slot *glet_slot_new(const char *name, const struct glet_model *model
 void glet_slot_free(struct glet_slot *slot);
 /* Is the model's interface the one that clients of this slot know? */
 bool glet_slot_matches(const struct glet_slot *slot, const struct glet_model *model);
+/* The past of a GPU, NULL when there is none. Topology lock. */
+struct glet_past *glet_slot_past(const struct glet_slot *slot, const char *gpu);
+/* Makes one, for batches up to `batch`. Change lock; takes the topology lock. */
+GLET_MUST_CHECK
+int glet_slot_make_past(struct glet_service *service, struct glet_slot *slot, const char *gpu,
+                        int batch, struct glet_error *err);
 /* Swaps the routes; the old ones are left in *routes for the caller to free. */
 void glet_slot_route(struct glet_slot *slot, struct glet_routes *routes, bool by_completion);
 void glet_routes_free(struct glet_routes *routes);

@@ -21,17 +21,43 @@ static void unlock_topology(const struct glet_service *service)
     pthread_mutex_unlock((pthread_mutex_t *)(uintptr_t)&service->topology);
 }
 
-static void add_unit(const struct glet_unit *unit, int model, struct glet_model_stats *out)
+/* What has counted for a model: each of its gpu-lets, serving or ending, and those that are gone.
+   Calls `add` for those of a GPU, or of all (NULL); false when there are none. */
+static bool each_counters(const struct glet_service *service, int model, const char *gpu,
+                          void (*add)(void *user, const struct glet_counters *counters,
+                                      struct glet_worker *worker, size_t share),
+                          void *user)
 {
-    for (size_t w = 0; w < unit->count; w++)
-        for (size_t i = 0; i < glet_worker_share_count(unit->workers[w]); i++)
-            if (glet_worker_share(unit->workers[w], i)->slot == model) {
-                glet_counters_read(glet_worker_counters(unit->workers[w], i), out);
-                out->queue_depth += glet_worker_waiting(unit->workers[w], i);
-            }
+    bool found = false;
+    for (const struct glet_past *past = service->slots[model]->past; past; past = past->next)
+        if (!gpu || strcmp(past->gpu, gpu) == 0) {
+            add(user, &past->counters, NULL, 0);
+            found = true;
+        }
+    size_t serving = service->unit_count;
+    const struct glet_unit *retired = service->retired;
+    for (size_t i = 0; i < serving || retired; i++) {
+        const struct glet_unit *unit = i < serving ? service->units[i] : retired;
+        retired = i < serving ? retired : retired->next;
+        for (size_t w = 0; (!gpu || strcmp(unit->gpu, gpu) == 0) && w < unit->count; w++)
+            for (size_t k = 0; k < glet_worker_share_count(unit->workers[w]); k++)
+                if (glet_worker_share(unit->workers[w], k)->slot == model)
+                    add(user, glet_worker_counters(unit->workers[w], k), unit->workers[w], k);
+    }
+    return found;
 }
 
-void glet_service_stats(const struct glet_service *service, int model, struct glet_model_stats *out)
+static void add_model(void *user, const struct glet_counters *counters, struct glet_worker *worker,
+                      size_t share)
+{
+    struct glet_model_stats *out = user;
+    glet_counters_read(counters, out);
+    if (worker)
+        out->queue_depth += glet_worker_waiting(worker, share);
+}
+
+bool glet_service_stats(const struct glet_service *service, int model, const char *gpu,
+                        struct glet_model_stats *out)
 {
     struct glet_slot *slot = service->slots[model];
     struct glet_histogram *total_us = out->total_us, *queue_us = out->queue_us;
@@ -42,16 +68,42 @@ void glet_service_stats(const struct glet_service *service, int model, struct gl
     out->planned_rps = slot->routes.rate_rps;
     pthread_mutex_unlock(&slot->lock);
     lock_topology(service);
-    glet_counters_read(&slot->past, out);
-    for (size_t i = 0; i < service->unit_count; i++)
-        add_unit(service->units[i], model, out);
-    for (const struct glet_unit *unit = service->retired; unit; unit = unit->next)
-        add_unit(unit, model, out);
+    bool found = each_counters(service, model, gpu, add_model, out);
     unlock_topology(service);
+    if (gpu)
+        return found;
     for (int i = 0; i < GLET_OUTCOME_COUNT; i++)
         out->outcomes[i] += atomic_load_explicit(&slot->refused[i], memory_order_relaxed);
     uint64_t open = atomic_load(&slot->open);
     out->in_flight = open > out->queue_depth ? open - out->queue_depth : 0;
+    return true;
+}
+
+struct batch_sum {
+    int rows;
+    size_t largest;
+    struct glet_batch_stats *out;
+};
+
+static void add_batch(void *user, const struct glet_counters *counters, struct glet_worker *worker,
+                      size_t share)
+{
+    (void)worker, (void)share;
+    struct batch_sum *sum = user;
+    glet_counters_read_batch(counters, sum->rows, sum->out);
+    if (counters->batch_count > sum->largest)
+        sum->largest = counters->batch_count;
+}
+
+bool glet_service_batch_stats(const struct glet_service *service, int model, const char *gpu,
+                              int rows, struct glet_batch_stats *out)
+{
+    struct batch_sum sum = {.rows = rows, .out = out};
+    *out = (struct glet_batch_stats){0};
+    lock_topology(service);
+    (void)each_counters(service, model, gpu, add_batch, &sum);
+    unlock_topology(service);
+    return (size_t)rows <= sum.largest;
 }
 
 void glet_service_plan_info(const struct glet_service *service, struct glet_plan_info *out)
@@ -127,7 +179,7 @@ bool glet_service_gpu_stats(const struct glet_service *service, size_t gpu,
         const struct glet_unit *unit = service->units[gpu];
         const struct glet_device_info *info =
             glet_device_info(service->devices[unit->device].device);
-        *out = (struct glet_gpu_stats){.units = planned->units};
+        *out = (struct glet_gpu_stats){.units = planned->units, .sms = info->sm_count};
         snprintf(out->id, sizeof out->id, "%s", planned->id);
         snprintf(out->type, sizeof out->type, "%s", planned->type);
         out->memory_used_bytes = (uint64_t)(used_mib(unit, info->context_mib) * 1048576);

@@ -3,6 +3,7 @@
 #include "common/memory.h"
 #include "runtime/serve/core/service_state.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -61,7 +62,7 @@ struct glet_slot *glet_slot_new(const char *name, const struct glet_model *model
         slot->inputs = copy_ios(model, slot->input_count, glet_model_input, err);
     if (slot->inputs)
         slot->outputs = copy_ios(model, slot->output_count, glet_model_output, err);
-    if (!slot->outputs || glet_counters_init(&slot->past, err) < 0) {
+    if (!slot->outputs) {
         glet_slot_free(slot);
         return NULL;
     }
@@ -75,7 +76,12 @@ void glet_slot_free(struct glet_slot *slot)
     if (!slot)
         return;
     glet_routes_free(&slot->routes);
-    glet_counters_fini(&slot->past);
+    while (slot->past) {
+        struct glet_past *past = slot->past;
+        slot->past = past->next;
+        glet_counters_fini(&past->counters);
+        free(past);
+    }
     free_ios(slot->inputs, slot->input_count);
     free_ios(slot->outputs, slot->output_count);
     pthread_mutex_destroy(&slot->lock);
@@ -102,6 +108,36 @@ bool glet_slot_matches(const struct glet_slot *slot, const struct glet_model *mo
            slot->output_count == glet_model_output_count(model) &&
            same_ios(slot->inputs, slot->input_count, model, glet_model_input) &&
            same_ios(slot->outputs, slot->output_count, model, glet_model_output);
+}
+
+struct glet_past *glet_slot_past(const struct glet_slot *slot, const char *gpu)
+{
+    struct glet_past *past = slot->past;
+    while (past && strcmp(past->gpu, gpu) != 0)
+        past = past->next;
+    return past;
+}
+
+int glet_slot_make_past(struct glet_service *service, struct glet_slot *slot, const char *gpu,
+                        int batch, struct glet_error *err)
+{
+    pthread_mutex_lock(&service->topology);
+    struct glet_past *past = glet_slot_past(slot, gpu);
+    int result = past ? glet_counters_enlarge(&past->counters, batch, err) : 0;
+    pthread_mutex_unlock(&service->topology);
+    if (past)
+        return result;
+    past = glet_alloc(1, sizeof *past, err);
+    if (!past || glet_counters_init(&past->counters, batch, err) < 0) {
+        free(past);
+        return -1;
+    }
+    snprintf(past->gpu, sizeof past->gpu, "%s", gpu);
+    pthread_mutex_lock(&service->topology);
+    past->next = slot->past;
+    slot->past = past;
+    pthread_mutex_unlock(&service->topology);
+    return 0;
 }
 
 /* Ready as long as one way is open. */

@@ -10,6 +10,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 /* While waiting for workers to end: often enough to be unnoticed in a plan change. */
@@ -109,6 +110,7 @@ int glet_unit_build(const struct glet_unit_plan *plan, struct glet_unit **out,
     if (!unit)
         return -1;
     unit->device = plan->device;
+    snprintf(unit->gpu, sizeof unit->gpu, "%s", plan->gpu->id);
     if (build(plan, unit, err) < 0) {
         /* Workers that were still building when another failed come to serve first. */
         struct glet_error ignored;
@@ -127,7 +129,7 @@ int glet_unit_build(const struct glet_unit_plan *plan, struct glet_unit **out,
 bool glet_unit_same(const struct glet_unit *unit, const struct glet_unit_plan *plan)
 {
     if (unit->device != plan->device || unit->count != plan->gpu->let_count ||
-        !glet_unit_healthy(unit))
+        strcmp(unit->gpu, plan->gpu->id) != 0 || !glet_unit_healthy(unit))
         return false;
     for (size_t l = 0; l < unit->count; l++) {
         const struct glet_plan_let *let = &plan->gpu->lets[l];

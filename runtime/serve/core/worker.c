@@ -44,7 +44,8 @@ int glet_worker_start(const struct glet_worker_plan *plan, struct glet_worker **
     memcpy(worker->shares, plan->shares, count * sizeof *worker->shares);
     worker->plan.shares = worker->shares;
     for (; worker->plan.share_count < count; worker->plan.share_count++)
-        if (glet_counters_init(&worker->counters[worker->plan.share_count], err) < 0)
+        if (glet_counters_init(&worker->counters[worker->plan.share_count],
+                               plan->shares[worker->plan.share_count].batch, err) < 0)
             goto fail;
     int failed = pthread_create(&worker->thread, NULL, glet_worker_main, worker);
     if (failed) {

@@ -29,8 +29,11 @@ static void answer(struct glet_worker *worker, size_t share, struct glet_request
 {
     int slot = worker->shares[share].slot;
     request->outcome = outcome;
-    if (outcome != GLET_DONE)
-        glet_count(&worker->counters[share].outcomes[outcome], 1);
+    if (outcome != GLET_DONE) {
+        struct glet_counters *counters = &worker->counters[share];
+        glet_count(&counters->outcomes[outcome], 1);
+        glet_count(&counters->fail_ns, (glet_clock_us() - request->arrival_us) * 1000);
+    }
     request->done(request);
     worker->plan.answered(worker->plan.user, slot);
 }
@@ -82,9 +85,10 @@ static enum run_result run(struct glet_worker *worker, size_t share, size_t size
 {
     const struct glet_model *model = worker->shares[share].model;
     struct glet_executor *executor = worker->benches[share].executors[size];
+    uint64_t gather_ns = glet_clock_ns();
     gather(model, executor, items, count);
     uint64_t limit_us = HANG_FACTOR * worker->benches[share].sizes[size].exec_us;
-    uint64_t start_us = glet_clock_us();
+    uint64_t start_ns = glet_clock_ns(), start_us = start_ns / 1000;
     atomic_store_explicit(&worker->inside_since_us, start_us, memory_order_relaxed);
     atomic_store_explicit(&worker->inside_limit_us,
                           limit_us > worker->plan.hang_us ? limit_us : worker->plan.hang_us,
@@ -93,7 +97,7 @@ static enum run_result run(struct glet_worker *worker, size_t share, size_t size
         atomic_load_explicit(&worker->phase, memory_order_relaxed) + 4 + GLET_PHASE_INSIDE;
     atomic_store_explicit(&worker->phase, inside, memory_order_release);
     int failed = glet_executor_run(executor, rows, err);
-    uint64_t end_us = glet_clock_us();
+    uint64_t end_ns = glet_clock_ns(), end_us = end_ns / 1000;
     if (!atomic_compare_exchange_strong(&worker->phase, &inside, inside - GLET_PHASE_INSIDE))
         return RUN_TAKEN;
     if (failed)
@@ -107,7 +111,9 @@ static enum run_result run(struct glet_worker *worker, size_t share, size_t size
         request->batch_rows = rows;
         request->message[0] = '\0';
     }
-    glet_counters_batch(&worker->counters[share], rows);
+    struct glet_batch_times times = {start_ns - gather_ns, end_ns - start_ns,
+                                     glet_clock_ns() - end_ns};
+    glet_counters_batch(&worker->counters[share], rows, count, &times);
     return RUN_DONE;
 }
 

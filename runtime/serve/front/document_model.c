@@ -112,35 +112,56 @@ void glet_document_index(struct glet_call *call)
     glet_text_put(text, "]");
 }
 
-static void put_duration(struct glet_text *text, const char *key, uint64_t count, uint64_t ns)
+static void put_duration(struct glet_text *text, const char *before, const char *key,
+                         uint64_t count, uint64_t ns)
 {
-    glet_text_format(text, "%s\"%s\":{\"count\":%" PRIu64 ",\"ns\":%" PRIu64 "}",
-                     key[0] == 's' ? "" : ",", key, count, ns);
+    glet_text_format(text, "%s\"%s\":{\"count\":%" PRIu64 ",\"ns\":%" PRIu64 "}", before, key,
+                     count, ns);
+}
+
+static void put_batches(struct glet_text *text, const struct glet_service *service, int model)
+{
+    struct glet_batch_stats batch;
+    const char *before = "";
+    for (int rows = 1; glet_service_batch_stats(service, model, NULL, rows, &batch); rows++) {
+        if (batch.executions == 0)
+            continue;
+        glet_text_format(text, "%s{\"batch_size\":%d", before, rows);
+        put_duration(text, ",", "compute_input", batch.executions, batch.input_ns);
+        put_duration(text, ",", "compute_infer", batch.executions, batch.compute_ns);
+        put_duration(text, ",", "compute_output", batch.executions, batch.output_ns);
+        glet_text_put(text, "}");
+        before = ",";
+    }
 }
 
 /* Every counter is there, as an unsigned integer, and queue.count advances with every request, or
-   perf_analyzer gives up. */
-static void put_stats(struct glet_text *text, const char *name, const struct glet_model_stats *s)
+   perf_analyzer gives up. A request waits, is gathered into its batch, computed, and scattered. */
+static void put_stats(struct glet_text *text, const struct glet_service *service, int model)
 {
-    uint64_t done = s->outcomes[GLET_DONE], failed = 0;
+    struct glet_model_stats s = {0};
+    (void)glet_service_stats(service, model, NULL, &s);
+    uint64_t done = s.outcomes[GLET_DONE], failed = 0;
     for (int i = 0; i < GLET_OUTCOME_COUNT; i++)
-        failed += i == GLET_DONE ? 0 : s->outcomes[i];
+        failed += i == GLET_DONE ? 0 : s.outcomes[i];
     glet_text_put(text, "{\"name\":");
-    glet_text_json_string(text, name);
+    glet_text_json_string(text, glet_service_model_name(service, model));
     glet_text_format(text,
                      ",\"version\":\"1\",\"last_inference\":%" PRIu64
                      ",\"inference_count\":%" PRIu64 ",\"execution_count\":%" PRIu64
                      ",\"inference_stats\":{",
-                     s->last_done_unix_ms, s->rows, s->executions);
-    put_duration(text, "success", done, s->queue_ns + s->compute_ns);
-    put_duration(text, "fail", failed, 0);
-    put_duration(text, "queue", done, s->queue_ns);
-    put_duration(text, "compute_input", done, 0);
-    put_duration(text, "compute_infer", done, s->compute_ns);
-    put_duration(text, "compute_output", done, 0);
-    put_duration(text, "cache_hit", 0, 0);
-    put_duration(text, "cache_miss", 0, 0);
-    glet_text_put(text, "},\"batch_stats\":[],\"memory_usage\":[]}");
+                     s.last_done_unix_ms, s.rows, s.executions);
+    put_duration(text, "", "success", done, s.queue_ns + s.compute_ns + s.output_ns);
+    put_duration(text, ",", "fail", failed, s.fail_ns);
+    put_duration(text, ",", "queue", done, s.queue_ns > s.input_ns ? s.queue_ns - s.input_ns : 0);
+    put_duration(text, ",", "compute_input", done, s.input_ns);
+    put_duration(text, ",", "compute_infer", done, s.compute_ns);
+    put_duration(text, ",", "compute_output", done, s.output_ns);
+    put_duration(text, ",", "cache_hit", 0, 0);
+    put_duration(text, ",", "cache_miss", 0, 0);
+    glet_text_put(text, "},\"batch_stats\":[");
+    put_batches(text, service, model);
+    glet_text_put(text, "],\"memory_usage\":[]}");
 }
 
 void glet_document_stats(struct glet_call *call)
@@ -154,10 +175,8 @@ void glet_document_stats(struct glet_call *call)
     }
     glet_text_put(text, "{\"model_stats\":[");
     for (size_t i = first; i < count; i++) {
-        struct glet_model_stats stats = {0};
-        glet_service_stats(service, (int)i, &stats);
         glet_text_put(text, i > first ? "," : "");
-        put_stats(text, glet_service_model_name(service, (int)i), &stats);
+        put_stats(text, service, (int)i);
     }
     glet_text_put(text, "]}");
 }

@@ -79,7 +79,7 @@ static void put_model(struct glet_call *call, int index)
     struct glet_model_stats stats = {.total_us = call->listener->total};
     if (stats.total_us)
         glet_histogram_reset(stats.total_us);
-    glet_service_stats(service, index, &stats);
+    glet_service_stats(service, index, NULL, &stats);
     uint64_t refused = stats.outcomes[GLET_REFUSED_RATE] + stats.outcomes[GLET_REFUSED_LOAD] +
                        stats.outcomes[GLET_REFUSED_DRAIN];
     glet_text_put(text, "{\"name\":");

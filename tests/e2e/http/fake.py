@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import shutil
 import signal
 import socket
 import struct
@@ -11,7 +12,13 @@ import sys
 import time
 import unittest
 
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 PROGRAM = os.environ.get("FAKE_RUNTIME", "")
+
+
+def find_promtool():
+    local = os.path.join(ROOT, ".venv/bin/promtool")
+    return local if os.path.exists(local) else shutil.which("promtool")
 
 
 class Server:

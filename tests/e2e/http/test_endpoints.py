@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import tempfile
+import time
 import unittest
 
 import fake
@@ -76,6 +77,13 @@ class Documents(fake.Case):
                 self.assertGreaterEqual(after["inference_stats"][key][part], 0)
         self.assertEqual(after["inference_stats"]["queue"]["count"] -
                          before["inference_stats"]["queue"]["count"], 2)
+        self.assertEqual(after["inference_stats"]["success"]["ns"] -
+                         before["inference_stats"]["success"]["ns"], 2 * (1000 + 2000 + 200))
+        batch = after["batch_stats"][0]
+        self.assertEqual(batch, {"batch_size": 1, **{
+            key: {"count": after["execution_count"], "ns": ns * after["execution_count"]}
+            for key, ns in (("compute_input", 100), ("compute_infer", 2000),
+                            ("compute_output", 200))}})
         everything = self.get("/v2/models/stats")["model_stats"]
         self.assertEqual(len(everything), len(self.get("/v2/models")["models"]))
 
@@ -179,13 +187,19 @@ class Metrics(fake.Case):
                                   'gpu="gpu0",gpulet="1",kind="achieved"')], 3.9)
         self.assertEqual(types["gpulet_request_duration_seconds"], "histogram")
         self.assertEqual(samples[("gpulet_request_duration_seconds_bucket",
-                                  'model="echo_FP32",le="0.025"')], 0)
+                                  'model="echo_FP32",gpu="gpu0",le="0.025"')], 0)
         self.assertEqual(samples[("gpulet_request_duration_seconds_bucket",
-                                  'model="echo_FP32",le="0.1"')], 3)
+                                  'model="echo_FP32",gpu="gpu0",le="0.1"')], 3)
         self.assertEqual(samples[("gpulet_request_duration_seconds_count",
-                                  'model="echo_FP32"')], 3)
+                                  'model="echo_FP32",gpu="gpu0"')], 3)
         self.assertAlmostEqual(samples[("gpulet_request_duration_seconds_sum",
-                                        'model="echo_FP32"')], 0.15)
+                                        'model="echo_FP32",gpu="gpu0"')], 0.15)
+        self.assertEqual(samples[("gpulet_batch_size_sum", 'model="echo_FP32",gpu="gpu0"')], 3)
+        self.assertEqual(samples[("gpulet_plan_changes_total", 'result="refused"')], 2)
+        self.assertAlmostEqual(samples[("gpulet_sms",
+                                        'gpu="gpu0",gpulet="1",kind="planned"')], 0.4)
+        self.assertGreater(samples[("process_open_fds", None)], 3)
+        self.assertGreater(samples[("process_start_time_seconds", None)], time.time() - 3600)
         self.assertIn('plan="plans/a \\"b\\"\\\\c.yaml"', text)
         self.assertIn('model="odd \\"name\\""', text)
         self.assertEqual(samples[("nv_inference_request_success",
@@ -193,10 +207,11 @@ class Metrics(fake.Case):
         self.assertGreater(samples[("process_resident_memory_bytes", None)], 1e6)
 
     def test_promtool(self):
-        if not shutil.which("promtool"):
+        promtool = fake.find_promtool()
+        if not promtool:
             self.skipTest("no promtool")
         text = "\n".join(line for line in self.scrape().splitlines() if "nv_" not in line) + "\n"
-        done = subprocess.run(["promtool", "check", "metrics"], input=text, text=True,
+        done = subprocess.run([promtool, "check", "metrics"], input=text, text=True,
                               capture_output=True, check=False)
         self.assertEqual((done.returncode, done.stdout + done.stderr), (0, ""))
 

@@ -96,6 +96,29 @@ static void check_all_done(const struct load *load)
     }
 }
 
+/* What is counted by batch size and by GPU is what is counted in all. */
+static void check_sums(const struct glet_service *service, int model)
+{
+    struct glet_model_stats all = {0}, gpu = {0}, none = {0};
+    assert_true(glet_service_stats(service, model, NULL, &all));
+    assert_true(glet_service_stats(service, model, "gpu0", &gpu));
+    assert_false(glet_service_stats(service, model, "gpu9", &none));
+    assert_int_equal(gpu.outcomes[GLET_DONE], all.outcomes[GLET_DONE]);
+    assert_int_equal(gpu.compute_ns, all.compute_ns);
+    assert_int_equal(none.executions, 0);
+    assert_true(all.input_ns > 0 && all.input_ns <= all.queue_ns + all.outcomes[GLET_DONE] * 1000);
+    struct glet_batch_stats batch;
+    uint64_t executions = 0, rows = 0, compute_ns = 0;
+    for (int n = 1; glet_service_batch_stats(service, model, "gpu0", n, &batch); n++) {
+        executions += batch.executions;
+        rows += batch.executions * (uint64_t)n;
+        compute_ns += batch.compute_ns;
+    }
+    assert_int_equal(executions, all.executions);
+    assert_int_equal(rows, all.rows);
+    assert_true(compute_ns <= all.compute_ns + all.executions * 1000);
+}
+
 static void every_request_gets_its_own_answer(void **state)
 {
     (void)state;
@@ -108,11 +131,12 @@ static void every_request_gets_its_own_answer(void **state)
     load_stop(&load);
     check_all_done(&load);
     struct glet_model_stats stats = {0};
-    glet_service_stats(service, 0, &stats);
+    (void)glet_service_stats(service, 0, NULL, &stats);
     assert_int_equal(stats.outcomes[GLET_DONE], load.models[0].submitted);
     assert_int_equal(stats.rows, 2 * load.models[0].submitted);
     assert_true(stats.executions > 0 && stats.executions <= stats.rows);
     assert_int_equal(stats.queue_depth + stats.in_flight, 0);
+    check_sums(service, 0);
     glet_service_close(service);
     nothing_is_left();
 }
@@ -134,8 +158,10 @@ static void fifty_plan_changes_under_load_lose_nothing(void **state)
     load_stop(&load);
     check_all_done(&load);
     struct glet_model_stats stats = {0};
-    glet_service_stats(service, 0, &stats);
+    (void)glet_service_stats(service, 0, NULL, &stats);
     assert_int_equal(stats.outcomes[GLET_DONE], load.models[0].submitted);
+    check_sums(service, 0);
+    check_sums(service, 1);
     struct glet_plan_info info;
     glet_service_plan_info(service, &info);
     assert_int_equal(info.generation, 51);
