@@ -127,10 +127,10 @@ static int finish(struct run *run, struct glet_load_result *result, struct glet_
  * What delays us would be charged to the server, above all where both share the cores: wake up on
  * time, ahead of others where that is permitted. At 15 us per request this takes little from them.
  */
-static void be_punctual(void)
+static void be_punctual(int nice)
 {
     prctl(PR_SET_TIMERSLACK, 1000); /* ns; the default is 50 us */
-    if (setpriority(PRIO_PROCESS, 0, -10) < 0)
+    if (setpriority(PRIO_PROCESS, 0, nice) < 0)
         return; /* not permitted: send_lag shows what it costs */
 }
 
@@ -143,7 +143,7 @@ int glet_load_run(struct glet_client *client, struct glet_stream *streams, size_
     if (!run.flights)
         return -1;
     *result = (struct glet_load_result){0};
-    be_punctual();
+    be_punctual(options->nice);
     for (size_t i = 0; i < stream_count; i++)
         if (streams[i].kind != GLET_STREAM_STAGE)
             glet_arrivals_start(&streams[i].arrivals);

@@ -13,6 +13,7 @@ struct glet_load_options {
     uint64_t warmup_us;       /* requests of this first part are sent but not counted */
     uint64_t duration_us;     /* the measured window after it */
     uint64_t timeout_us;      /* per request */
+    int nice;                 /* priority of this process, where the system permits it */
     const volatile int *stop; /* not 0: stop sending, wait for what is open; may be NULL */
     /* called about once a second, and once at the end; may be NULL */
     void (*progress)(void *user, double elapsed_s, size_t open_calls);

@@ -19,7 +19,7 @@
 struct load_values {
     struct glet_list targets;
     uint64_t duration_us, warmup_us, timeout_us, wait_us;
-    int64_t seed, connections;
+    int64_t seed, connections, nice;
     double rate_scale, burstiness;
     const char *trace, *plan, *hdr;
     int arrival, format;
@@ -68,6 +68,16 @@ static const struct glet_option options[] = {
      .value = "TIME",
      .fallback = "10s",
      .help = "Give a request up after this long."},
+    {.name = "nice",
+     .kind = GLET_OPTION_INT,
+     FIELD(nice),
+     .value = "N",
+     .fallback = "-10",
+     .low = -20,
+     .high = 19,
+     .help = "Priority of gpulet-load itself, where the system permits it, as nice(1) has it: so "
+             "that a server on the same machine does not delay the schedule. Where it is not "
+             "permitted, the report's send lag shows what that costs."},
     {.group = "What to send",
      .name = "duration",
      .letter = 'd',
@@ -239,6 +249,7 @@ static int run_at(struct load *load, double rate_scale, struct glet_load_result 
     const struct glet_load_options run = {.warmup_us = values->warmup_us,
                                           .duration_us = values->duration_us,
                                           .timeout_us = values->timeout_us,
+                                          .nice = (int)values->nice,
                                           .stop = &interrupted,
                                           .progress = live ? show_progress : NULL,
                                           .user = load};
