@@ -29,7 +29,7 @@
 #include <string.h>
 
 struct values {
-    struct glet_list devices;
+    struct glet_list devices, gpu_types;
     const char *node, *models, *random_weights;
     int route;
     bool planned_batches_only;
@@ -60,6 +60,12 @@ static const struct glet_option options[] = {
      .help = "A device: auto, cpu, cpu:0-3,6, cuda:0. One per GPU that the plan has for this node, "
              "in the "
              "plan's order, or named by the GPU's id in the plan."},
+    {.name = "gpu",
+     .kind = GLET_OPTION_LIST,
+     .offset = FIELD(gpu_types),
+     .value = "NAME",
+     .help = "Take the devices here for GPUs of this type, too: what profile-models was given with "
+             "--gpu. Without it the plan must name their own types."},
     {.name = "node",
      .kind = GLET_OPTION_TEXT,
      .offset = FIELD(node),
@@ -249,6 +255,8 @@ static int fill_service(const struct values *values, const struct glet_list *dev
     *service = (struct glet_service_options){
         .devices = devices->items,
         .device_count = devices->count,
+        .gpu_types = values->gpu_types.items,
+        .gpu_type_count = values->gpu_types.count,
         .node = values->node,
         .models_dir = values->models,
         .random_weights = values->random_weights != NULL,

@@ -57,6 +57,15 @@ static uint64_t worst_lag_us(const struct glet_load_set *set)
     return worst_us;
 }
 
+static bool is_punctuality_in_doubt(const struct glet_load_set *set)
+{
+    for (size_t i = 0; i < set->stream_count; i++)
+        if (set->streams[i].slo_ms > 0 &&
+            10 * (double)worst_lag_us(set) / 1e3 > set->streams[i].slo_ms)
+            return true;
+    return false;
+}
+
 int glet_load_report_table(const struct glet_load_report *report, FILE *out, struct glet_error *err)
 {
     struct glet_table table;
@@ -73,6 +82,9 @@ int glet_load_report_table(const struct glet_load_report *report, FILE *out, str
             report->rate_scale, report->result->measured_s, report->warmup_s,
             (uintmax_t)report->seed, (double)worst_lag_us(report->set) / 1e3,
             report->result->max_open_calls, report->result->max_connections);
+    if (is_punctuality_in_doubt(report->set))
+        fprintf(out, "that is more than a tenth of an SLO: this machine was too busy to load on "
+                     "time, and some of the latency is its own\n");
     if (report->searched && isinf(report->missed_scale))
         fprintf(out, "largest factor tried: every SLO held\n");
     else if (report->searched)

@@ -4,10 +4,15 @@
 
     benchmarks/serve/attainment.py [--build build] [--duration 60] [--profiles profiles.db]
 
-Profiles three networks of profiles/zoo (a minute, unless --profiles has them), plans them into at
-least eight gpu-lets of a fifth of a core on two cores, serves the plan, and loads it from outside:
-at the workload's rates, at half of them, with one model at twice its planned rate, and through 50
-plan changes. Prints one table and writes it to benchmarks/results/serve_DATE.txt.
+Profiles three networks of profiles/zoo (a minute, unless --profiles has them), plans them with room
+for Poisson bursts (plan --bursts) into at least eight gpu-lets of a fifth of a core on two cores,
+serves the plan, and loads it from outside with Poisson arrivals: at the workload's rates, at half of
+them, with one model at twice its planned rate, and through 50 plan changes. Prints tables, each with
+its targets and whether they were met, and writes them to FOLDER/serve_DATE.txt. Ends with 1 when one
+was missed.
+
+The machine must be idle: a core that something else uses for a moment is latency here. Each table
+says how late the load generator itself was, which is the machine's doing.
 """
 import argparse
 import datetime
@@ -24,6 +29,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 MODELS = {"lenet": (300, 100), "mobilenet_v2": (35, 300), "mnasnet1_0": (30, 300)}
 OVERLOADED = "mobilenet_v2"
 LINES = []
+MISSED = []
 
 
 def say(line=""):
@@ -44,8 +50,8 @@ def make_plan(programs, folder, profiles, want):
     for step in range(40):
         scale = 0.5 * 1.1 ** step
         rates = {name: scale * rate for name, (rate, _) in MODELS.items()}
-        workload(folder / "try.yaml", rates, "options:\n  sizes: [2]\n  rate_quantile: 0.99\n")
-        result = subprocess.run([programs["plan"], "--slo", "try.yaml", "--profiles", profiles,
+        workload(folder / "try.yaml", rates, "options:\n  sizes: [2]\n")
+        result = subprocess.run([programs["plan"], "--slo", "try.yaml", "--bursts", "--profiles", profiles,
                                  "-o", "try-plan.yaml"], cwd=folder, capture_output=True,
                                 text=True, check=False)
         if result.returncode != 0:
@@ -98,6 +104,7 @@ class Runtime:
 
 
 def load(programs, folder, runtime, rates, seconds):
+    """The report of each model."""
     workload(folder / "load.yaml", rates)
     result = subprocess.run(
         [programs["gpulet-load"], "load.yaml", "--target", f"http://127.0.0.1:{runtime.port}",
@@ -108,18 +115,36 @@ def load(programs, folder, runtime, rates, seconds):
     return {model["name"]: model for model in json.loads(result.stdout)["models"]}
 
 
+def verdict(target, met):
+    """One line; a target that was missed makes the whole run fail."""
+    say(f"  {'met' if met else 'MISSED'}: {target}")
+    if not met:
+        MISSED.append(target)
+
+
+def errors_of(model):
+    known = ("offered", "answered", "in_slo", "status_429", "status_503", "status_504")
+    return sum(count for what, count in model["requests"].items() if what not in known)
+
+
+def attained(report, at_least, names=None):
+    for name in names or report:
+        ratio = report[name]["attainment_ratio"]
+        verdict(f"{name} at least {100 * at_least:g} % in time", ratio >= at_least)
+
+
 def table(what, report):
     say(f"\n{what}")
     say(f"  {'model':14} {'offered/s':>9} {'in time/s':>9} {'p50 ms':>8} {'p99 ms':>8} "
         f"{'SLO ms':>7} {'in SLO %':>9}  429  503  504 errors")
     for name, model in report.items():
         counts, latency = model["requests"], model["latency_ms"]
-        known = ("offered", "answered", "in_slo", "status_429", "status_503", "status_504")
-        errors = sum(count for what, count in counts.items() if what not in known)
         say(f"  {name:14} {model['offered_rps']:9.1f} {model['goodput_rps']:9.1f} "
             f"{latency['p50']:8.2f} {latency['p99']:8.2f} {MODELS[name][1]:7} "
             f"{100 * model['attainment_ratio']:9.3f} {counts['status_429']:4} "
-            f"{counts['status_503']:4} {counts['status_504']:4} {errors:6}")
+            f"{counts['status_503']:4} {counts['status_504']:4} {errors_of(model):6}")
+    lag_ms = max(model["send_lag_ms"]["p99"] for model in report.values())
+    say(f"  the load was late by {lag_ms:.2f} ms (p99)")
 
 
 def fifty_changes(programs, folder, runtime, rates, text):
@@ -147,6 +172,9 @@ def fifty_changes(programs, folder, runtime, rates, text):
     after = runtime.rss_mib()
     table(f"50 plan changes under load{'' if under_load else ' (load ended before the last)'}: "
           f"resident {before:.0f} -> {after:.0f} MiB", report)
+    verdict("no request failed", sum(errors_of(model) for model in report.values()) == 0)
+    attained(report, 0.99)
+    verdict("memory back within 2 MiB", after <= before + 2)
 
 
 def main():
@@ -154,6 +182,8 @@ def main():
     parser.add_argument("--build", default=ROOT / "build", type=pathlib.Path)
     parser.add_argument("--duration", default=60, type=int)
     parser.add_argument("--profiles", type=pathlib.Path)
+    parser.add_argument("--write", default=ROOT / "benchmarks/results", type=pathlib.Path,
+                        metavar="FOLDER")
     options = parser.parse_args()
     build = options.build.resolve()
     programs = {"plan": build / "planner/plan", "gpulet-runtime": build / "runtime/gpulet-runtime",
@@ -176,24 +206,33 @@ def main():
             say("  " + line)
         rates, lets = make_plan(programs, folder, profiles, 8)
         text = (folder / "plan.yaml").read_text()
-        say(f"\n{lets} gpu-lets of 0.2 cores on 2 cores, planned for the 0.99 quantile of the rates")
+        say(f"\n{lets} gpu-lets of 0.2 cores on 2 cores, with room for bursts")
         runtime = Runtime(programs, folder)
-        table("at the workload's rates (target: 99 % of each model)",
-              load(programs, folder, runtime, rates, options.duration))
-        table("at half of them (target: 99.9 %)",
-              load(programs, folder, runtime, {model: rate / 2 for model, rate in rates.items()},
-                   options.duration))
+        planned = load(programs, folder, runtime, rates, options.duration)
+        table("at the workload's rates", planned)
+        attained(planned, 0.99)
+        halves = {model: rate / 2 for model, rate in rates.items()}
+        half = load(programs, folder, runtime, halves, options.duration)
+        table("at half of them", half)
+        attained(half, 0.999)
         over = dict(rates)
         over[OVERLOADED] = 2 * planned_rps(folder, OVERLOADED)
         report = load(programs, folder, runtime, over, options.duration)
-        table(f"{OVERLOADED} at twice its planned rate (target: the others as above, and at least "
-              "0.9 of its planned rate)", report)
-        say(f"  goodput of {OVERLOADED} / its planned rate: "
-            f"{2 * report[OVERLOADED]['goodput_rps'] / over[OVERLOADED]:.2f}")
+        table(f"{OVERLOADED} at twice its planned rate", report)
+        attained(report, 0.99, [name for name in report if name != OVERLOADED])
+        for name in report:
+            if name != OVERLOADED:
+                before, now = (100 * run[name]["attainment_ratio"] for run in (planned, report))
+                say(f"  {name}: {before:.3f} % in time before, {now:.3f} % now")
+        ratio = 2 * report[OVERLOADED]["goodput_rps"] / over[OVERLOADED]
+        verdict(f"{OVERLOADED} is given {ratio:.2f} of its planned rate in time, at least 0.9",
+                ratio >= 0.9)
         fifty_changes(programs, folder, runtime, rates, text)
         runtime.end()
-    results = ROOT / "benchmarks/results" / f"serve_{datetime.date.today()}.txt"
-    results.write_text("\n".join(LINES) + "\n")
+    options.write.mkdir(parents=True, exist_ok=True)
+    (options.write / f"serve_{datetime.date.today()}.txt").write_text("\n".join(LINES) + "\n")
+    return 1 if MISSED else 0
 
 
-main()
+if __name__ == "__main__":
+    raise SystemExit(main())

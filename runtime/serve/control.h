@@ -29,6 +29,9 @@ struct glet_service_options {
     const char *const *devices; /* "SPEC" or "ID=SPEC" (ID: a GPU of the plan), as in device.h; in
                                    the order of this node's GPUs of the plan */
     size_t device_count;
+    const char *const *gpu_types; /* names of types that the devices here pass for, besides their
+                                     own */
+    size_t gpu_type_count;
     const char *node;       /* serve the GPUs of this node; NULL = the plan must not name nodes, or
                                name just one */
     const char *models_dir; /* DIR/<name>.onnx is looked at before the plan's `file`; NULL = none */

@@ -51,13 +51,25 @@ int glet_node_gpus(const struct glet_service *service, const struct glet_plan *p
     return 0;
 }
 
-static int check_fit(const struct glet_plan *plan, const struct glet_plan_gpu *gpu,
-                     const struct glet_device_info *info, struct glet_error *err)
+static bool passes_for(const struct glet_service *service, const struct glet_device_info *info,
+                       const char *type)
 {
-    if (strcmp(gpu->type, info->gpu) != 0)
-        return glet_error_at(err, GLET_ERR_INPUT, plan->path, gpu->mark,
-                             "%s: planned for a '%s', but the device here is a '%s'", gpu->id,
-                             gpu->type, info->gpu);
+    for (size_t i = 0; i < service->options.gpu_type_count; i++)
+        if (strcmp(service->options.gpu_types[i], type) == 0)
+            return true;
+    return strcmp(type, info->gpu) == 0;
+}
+
+static int check_fit(const struct glet_service *service, const struct glet_plan *plan,
+                     const struct glet_plan_gpu *gpu, const struct glet_device_info *info,
+                     struct glet_error *err)
+{
+    if (!passes_for(service, info, gpu->type)) {
+        glet_error_at(err, GLET_ERR_INPUT, plan->path, gpu->mark,
+                      "%s: planned for a '%s', but the device here is a '%s'", gpu->id, gpu->type,
+                      info->gpu);
+        return glet_error_hint(err, "if that is its name in the profile: --gpu %s", gpu->type);
+    }
     int units = 0;
     for (size_t i = 0; i < gpu->let_count; i++)
         units += gpu->lets[i].units;
@@ -111,7 +123,7 @@ int glet_assign_devices(struct glet_service *service, const struct glet_plan *pl
         if (!slot->device && glet_device_open(slot->spec, &slot->device, err) < 0)
             result = glet_error_context(err, "device %s", slot->spec);
         else
-            result = check_fit(plan, gpu, glet_device_info(slot->device), err);
+            result = check_fit(service, plan, gpu, glet_device_info(slot->device), err);
     }
     free(taken);
     return result;

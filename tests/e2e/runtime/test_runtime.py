@@ -38,6 +38,7 @@ gpus:
 """
 BODY = json.dumps({"inputs": [{"name": "IN", "shape": [1, 4], "datatype": "UINT8",
                                "data": [1, 2, 3, 4]}]})
+KEPT = "plan not changed, the old one serves"
 PROGRAM = os.path.abspath(sys.argv[1])
 
 
@@ -63,7 +64,7 @@ class Runtime:
         return self
 
     def ask(self, verb, path, body=None, port=None):
-        connection = http.client.HTTPConnection("127.0.0.1", port or self.port, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", port or self.port, timeout=60)
         connection.request(verb, path, body)
         answer = connection.getresponse()
         text = answer.read().decode()
@@ -81,9 +82,13 @@ class Runtime:
         answer = json.loads(self.ask("GET", "/v2/plan", port=self.admin)[1])
         return answer["gpus"][0]["gpulets"][0]["units"]
 
+    def logged(self):
+        with open(os.path.join(self.folder, "log")) as log:
+            return log.read()
+
     def end(self):
         self.process.send_signal(signal.SIGTERM)
-        status = self.process.wait(20)
+        status = self.process.wait(60)
         self.process.stdout.close()
         self.log.seek(0)
         return status, self.log.read()
@@ -102,7 +107,7 @@ def prepare(folder):
             out.write("bytes 4\nfixed_us 500\nrow_us 50\n")
 
 
-def wait_for(what, seconds=10):
+def wait_for(what, seconds=60):
     until = time.monotonic() + seconds
     while not what():
         assert time.monotonic() < until, "waited too long"
@@ -117,7 +122,7 @@ class Asking:
         self.thread = threading.Thread(target=self.run)
 
     def run(self):
-        connection = http.client.HTTPConnection("127.0.0.1", self.runtime.port, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", self.runtime.port, timeout=60)
         while not self.stop:
             connection.request("POST", "/v2/models/a/infer", BODY)
             answer = connection.getresponse()
@@ -159,12 +164,12 @@ def test_plan_changes_by_signal_file_and_request(folder):
         generation = runtime.generation()
         status, text = runtime.ask("POST", "/v2/plan", "models: 3\n", runtime.admin)
         assert status == 400 and "error" in json.loads(text), text
+        refusals = runtime.logged().count(KEPT)
         replace(folder, plan(9))
-        time.sleep(0.5)
+        wait_for(lambda: runtime.logged().count(KEPT) > refusals)
         assert runtime.generation() == generation and runtime.units() == 8
     status, log = runtime.end()
     assert status == 0, log
-    assert "plan not changed, the old one serves" in log, log
 
 
 def test_plan_changes_by_link_swap(folder):
@@ -186,24 +191,26 @@ def test_plan_changes_by_link_swap(folder):
 
 
 def test_drain(folder):
-    runtime = Runtime(folder, "--drain", "700ms").ready()
+    runtime = Runtime(folder, "--drain", "10m").ready()
     assert runtime.ask("GET", "/v2/health/ready")[0] == 200
     runtime.process.send_signal(signal.SIGTERM)
     wait_for(lambda: runtime.ask("GET", "/v2/health/ready")[0] == 503)
     answer = runtime.infer()
     assert answer == (200, [2, 3, 4, 5]), answer
     assert runtime.ask("GET", "/v2/health/live")[0] == 200
-    assert runtime.process.wait(10) == 0
+    runtime.process.send_signal(signal.SIGTERM)  # enough of it
+    assert runtime.process.wait(60) == 0
 
 
 def test_requests_in_flight_are_finished(folder):
     with open(os.path.join(folder, "a.onnx"), "w") as out:
-        out.write("bytes 4\nfixed_us 400000\n")
-    runtime = Runtime(folder, "--drain", "0s", "--planned-batches-only").ready()
+        out.write("bytes 4\nfixed_us 1500000\n")
+    runtime = Runtime(folder, "--drain", "0s", "--planned-batches-only", "--hang", "5m").ready()
     answers = []
     asking = threading.Thread(target=lambda: answers.append(runtime.infer()))
     asking.start()
-    time.sleep(0.15)
+    running = 'gpulet_in_flight{model="a"} 1'
+    wait_for(lambda: answers or running in runtime.ask("GET", "/metrics", port=runtime.metrics)[1])
     assert runtime.end()[0] == 0
     asking.join()
     assert answers == [(200, [2, 3, 4, 5])], answers
@@ -213,7 +220,7 @@ def test_service_manager(folder):
     address = os.path.join(folder, "notify")
     manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     manager.bind(address)
-    manager.settimeout(10)
+    manager.settimeout(60)
     runtime = Runtime(folder, "--drain", "0s",
                       env={"NOTIFY_SOCKET": address, "WATCHDOG_USEC": "100000"})
 
@@ -231,7 +238,7 @@ def test_service_manager(folder):
     wait_for_message("WATCHDOG=1")
     runtime.process.send_signal(signal.SIGTERM)
     wait_for_message("STOPPING=1")
-    assert runtime.process.wait(10) == 0
+    assert runtime.process.wait(60) == 0
     runtime.process.stdout.close()
     manager.close()
 
@@ -248,19 +255,26 @@ def test_killed_and_started_again(folder):
 
 def test_told_to_end_while_starting(folder):
     with open(os.path.join(folder, "a.onnx"), "w") as out:
-        out.write("bytes 4\nbuild_us 5000000\n")
+        out.write("bytes 4\nbuild_us 300000000\n")
     runtime = Runtime(folder)
-    time.sleep(0.3)
+    wait_for(lambda: "model loaded name=b" in runtime.logged())
     runtime.process.send_signal(signal.SIGTERM)
-    assert runtime.process.wait(2) == 0
+    assert runtime.process.wait(60) == 0  # long before that is built
     runtime.process.stdout.close()
+
+
+def test_a_type_by_another_name(folder):
+    replace(folder, plan().replace("type: fake", "type: lab-gpu"))
+    runtime = Runtime(folder, "--gpu", "other", "--gpu", "lab-gpu", "--drain", "0s").ready()
+    assert runtime.infer() == (200, [2, 3, 4, 5])
+    assert runtime.end()[0] == 0
 
 
 def fails(folder, status, message, *options, text=None, path="plan.yaml"):
     if text is not None:
         replace(folder, text)
     result = subprocess.run([PROGRAM, path, "--listen", "127.0.0.1:0", "--metrics", "", *options],
-                            cwd=folder, capture_output=True, text=True, timeout=20, check=False)
+                            cwd=folder, capture_output=True, text=True, timeout=60, check=False)
     assert result.returncode == status, (result.returncode, result.stderr)
     assert message in result.stderr, result.stderr
 
@@ -271,6 +285,7 @@ def test_mistakes_end_with_their_status(folder):
     fails(folder, 2, "plan.yaml:1:1: ", *fake, text="x: 1\n")
     fails(folder, 2, "gpu0: planned for a 'gpu', but the device here is a 'fake'", *fake,
           text=plan().replace("fake", "gpu"))
+    fails(folder, 2, "if that is its name in the profile: --gpu gpu", *fake, "--gpu", "x")
     two_nodes = plan().replace("    type: fake\n", "    type: fake\n    node: x\n").replace(
         "      - units: 2\n",
         "  - id: gpu1\n    type: fake\n    node: y\n    units: 10\n    gpulets:\n      - units: 2\n")
