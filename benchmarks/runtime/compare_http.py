@@ -10,9 +10,9 @@ threads of a server spend per request.
   protocol         our server, codec and endpoints; the model is answered at once
   handover         the same, answered by another thread
   runtime          gpulet-runtime as it is: routing, admission, batching, the CPU device
- usage: compare_http.py BUILD_DIR [--rounds N] [--requests N] [--connections N]
-[--write FOLDER]. Targets: runtime at
-most 1.3, then 1.1.
+
+usage: compare_http.py BUILD_DIR [--rounds N] [--requests N] [--connections N] [--write FOLDER]
+Target: runtime at most 1.1.
 """
 import argparse
 import datetime
