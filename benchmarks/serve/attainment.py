@@ -2,12 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """The serving side on this machine's processor: latency it adds, SLO attainment, overload, changes.
 
-    benchmarks/serve/attainment.py [--build build] [--duration 60] [--profiles profiles.db]
+    benchmarks/serve/attainment.py [--build build] [--duration 60] [--changes 50]
+                                   [--profiles profiles.db] [--write FOLDER]
 
 Profiles three networks of profiles/zoo (a minute, unless --profiles has them), plans them with room
 for Poisson bursts (plan --bursts) into at least eight gpu-lets of a fifth of a core on two cores,
 serves the plan, and loads it from outside with Poisson arrivals: at the workload's rates, at half of
-them, with one model at twice its planned rate, and through 50 plan changes. Prints tables, each with
+them, with one model at twice its planned rate, and through plan changes. Prints tables, each with
 its targets and whether they were met, and writes them to FOLDER/serve_DATE.txt. Ends with 1 when one
 was missed.
 
@@ -147,7 +148,7 @@ def table(what, report):
     say(f"  the load was late by {lag_ms:.2f} ms (p99)")
 
 
-def fifty_changes(programs, folder, runtime, rates, text):
+def change_plans(programs, folder, runtime, rates, text, changes):
     # The same gpu-lets in another order: every one is built anew.
     head, tail = text.split("    gpulets:\n", 1)
     lets = tail.split("      - units:")
@@ -160,17 +161,17 @@ def fifty_changes(programs, folder, runtime, rates, text):
     start = datetime.datetime.now()
     runtime.change(other)
     runtime.change(text)
-    seconds = int((datetime.datetime.now() - start).total_seconds() / 2 * 50 * 1.3) + 10
+    seconds = int((datetime.datetime.now() - start).total_seconds() / 2 * changes * 1.3) + 10
     before = runtime.rss_mib()
     loading = threading.Thread(target=run)
     loading.start()
-    for _ in range(25):
+    for _ in range(changes // 2):
         runtime.change(other)
         runtime.change(text)
     under_load = loading.is_alive()
     loading.join()
     after = runtime.rss_mib()
-    table(f"50 plan changes under load{'' if under_load else ' (load ended before the last)'}: "
+    table(f"{changes} plan changes under load{'' if under_load else ' (load ended before the last)'}: "
           f"resident {before:.0f} -> {after:.0f} MiB", report)
     verdict("no request failed", sum(errors_of(model) for model in report.values()) == 0)
     attained(report, 0.99)
@@ -181,6 +182,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--build", default=ROOT / "build", type=pathlib.Path)
     parser.add_argument("--duration", default=60, type=int)
+    parser.add_argument("--changes", default=50, type=int, help="plan changes, an even number")
     parser.add_argument("--profiles", type=pathlib.Path)
     parser.add_argument("--write", default=ROOT / "benchmarks/results", type=pathlib.Path,
                         metavar="FOLDER")
@@ -227,7 +229,7 @@ def main():
         ratio = 2 * report[OVERLOADED]["goodput_rps"] / over[OVERLOADED]
         verdict(f"{OVERLOADED} is given {ratio:.2f} of its planned rate in time, at least 0.9",
                 ratio >= 0.9)
-        fifty_changes(programs, folder, runtime, rates, text)
+        change_plans(programs, folder, runtime, rates, text, options.changes)
         runtime.end()
     options.write.mkdir(parents=True, exist_ok=True)
     (options.write / f"serve_{datetime.date.today()}.txt").write_text("\n".join(LINES) + "\n")
