@@ -2,16 +2,17 @@
 /*
  * gpulet-runtime: serves a plan.
  *
- * Threads, by the name that they show in top -H:
+ * Threads, by the name that they show in top -H, and the locks that they take:
  *
- *   gpulet-runtime  main: signals, plan file, service manager (runtime/daemon.c). No locks.
- *   plan            while starting and during a plan change from a signal or file; change,
- * topology, slot and worker locks http-0, ...     inference listeners: parse, submit, answer; slot,
- * then worker locks, for microseconds http-metrics    /metrics and the page; topology lock
+ *   gpulet-runtime  signals, plan file, service manager (runtime/daemon.c); none
+ *   plan            starting and plan changes by signal or file; change, topology, slot, worker
+ *   http-0, ...     inference listeners: parse, submit, answer; slot, worker, for microseconds
+ *   http-metrics    /metrics and the page; topology
  *   http-admin      GET and POST /v2/plan; as plan
- *   let-G.L         one per gpu-let: batches; its own worker lock, and slot locks of a model when
- * it hands on requests it cannot serve supervisor      notices hung gpu-lets; topology, slot and
- * worker locks repairer        rebuilds lost gpu-lets; as plan
+ *   http-log        writes the access log; its own
+ *   let-G.L         one per gpu-let: batches; worker, and a model's slot to hand its requests on
+ *   supervisor      notices hung gpu-lets; topology, slot, worker
+ *   repairer        rebuilds lost gpu-lets; as plan
  *
  * The order of the locks is in runtime/serve/core/service_state.h. The CPU device adds helper
  * threads to gpu-lets of several cores.

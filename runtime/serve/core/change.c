@@ -2,9 +2,9 @@
 /*
  * From one plan to the next, in four steps:
  *
- *   prepare   which GPUs are ours, which device each; load what is not loaded; a slot per model
+ *   prepare   which GPUs are ours, on which device each; load models, make their slots
  *   build     the GPUs that differ, beside those that serve
- *   switch    each model's routes, one lock each; requests before go to the old, after to the new
+ *   switch    each model's routes, one lock each: requests before go to the old, after to the new
  *   retire    what is not in use any more serves what waits, ends, and is freed
  *
  * Everything that can fail is in the first two, and undone when it does. A rebuild after a fault is
