@@ -26,8 +26,7 @@ __attribute__((constructor)) static void open_counter(void)
 {
     const char *path = getenv("COUNT_FILE");
     int fd = path ? open(path, O_RDWR | O_CLOEXEC) : -1;
-    void *mapped =
-        fd < 0 ? MAP_FAILED : mmap(NULL, 8, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    void *mapped = fd < 0 ? MAP_FAILED : mmap(NULL, 8, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     if (fd >= 0)
         close(fd);
     if (mapped != MAP_FAILED)
