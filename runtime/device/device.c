@@ -5,6 +5,8 @@
 #include "runtime/device/device_ops.h"
 
 #include <assert.h>
+#include <math.h>
+#include <string.h>
 
 int glet_device_open(const char *spec_text, struct glet_device **out, struct glet_error *err)
 {
@@ -14,6 +16,7 @@ int glet_device_open(const char *spec_text, struct glet_device **out, struct gle
     if (spec.best && glet_cuda_device_present()) {
         spec.kind = GLET_DEVICE_CUDA;
         spec.index = 0;
+        strcpy(spec.precision, "fp16");
     }
     return spec.kind == GLET_DEVICE_CUDA ? glet_cuda_device_open(&spec, out, err)
                                          : glet_cpu_device_open(&spec, out, err);
@@ -39,6 +42,20 @@ const struct glet_device_fact *glet_device_facts(const struct glet_device *devic
 void glet_device_forget_model(struct glet_device *device, const struct glet_model *model)
 {
     device->ops->forget_model(device, model);
+}
+
+void glet_device_allow_temporal(struct glet_device *device)
+{
+    if (device->ops->allow_temporal)
+        device->ops->allow_temporal(device);
+}
+
+void glet_device_sample(const struct glet_device *device, struct glet_device_sample *sample_out)
+{
+    *sample_out = (struct glet_device_sample){NAN, NAN, NAN, NAN, NAN,           NAN,
+                                              NAN, NAN, NAN, NAN, .throttle = -1};
+    if (device->ops->sample)
+        device->ops->sample(device, sample_out);
 }
 
 int glet_partitions_create(struct glet_device *device, const int *units, size_t count,
@@ -71,6 +88,15 @@ struct glet_partition *glet_partition_at(struct glet_partition_set *set, size_t 
 {
     assert(index < set->count);
     return set->ops->partition_at(set, index);
+}
+
+int glet_partitions_verify(struct glet_partition_set *set, uint64_t *blocks_out,
+                           struct glet_error *err)
+{
+    if (!set->ops->verify)
+        return glet_error_set(err, GLET_ERR_UNSUPPORTED,
+                              "isolation is a matter of SMs, and this device has none");
+    return set->ops->verify(set, blocks_out, err);
 }
 
 int glet_partition_units(const struct glet_partition *partition)

@@ -21,6 +21,7 @@
 #include "common/error.h"
 #include "runtime/engine/model.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -37,6 +38,7 @@ struct glet_device_info {
     int max_gpulets;
     double memory_mib;  /* usable */
     double context_mib; /* charged per gpu-let */
+    bool temporal;      /* partitions are not kept apart: they take turns on the whole device */
 };
 
 /*
@@ -49,6 +51,13 @@ int glet_device_open(const char *spec, struct glet_device **out, struct glet_err
 void glet_device_close(struct glet_device *device); /* NULL is accepted; sets must be gone */
 const struct glet_device_info *glet_device_info(const struct glet_device *device);
 
+/*
+ * Lets a device that cannot keep partitions apart (a CUDA driver without green contexts) be cut
+ * into several all the same: info->temporal is then set. Without effect where shares are enforced.
+ * Before the first set of partitions.
+ */
+void glet_device_allow_temporal(struct glet_device *device);
+
 /* Drops what the device keeps of a model (packed weights); none of its executors may be left. Call
    it before glet_model_free(). */
 void glet_device_forget_model(struct glet_device *device, const struct glet_model *model);
@@ -58,6 +67,23 @@ struct glet_device_fact {
     const char *key, *value;
 };
 const struct glet_device_fact *glet_device_facts(const struct glet_device *device, size_t *count);
+
+/* What the device's own sensors say now; NaN and -1 = unknown. Safe from any thread; may take some
+   milliseconds. */
+enum glet_throttle { /* why clocks are below what the GPU could do */
+                     GLET_THROTTLE_POWER = 1,
+                     GLET_THROTTLE_HEAT = 2,
+                     GLET_THROTTLE_HARDWARE = 4, /* the board slows down for a reason of its own */
+                     GLET_THROTTLE_SETTING = 8,  /* somebody set them lower */
+};
+struct glet_device_sample {
+    double power_w, power_limit_w, energy_j, temperature_c;
+    double sm_clock_mhz, memory_clock_mhz;
+    double busy_ratio, memory_busy_ratio;     /* part of the last moments in which it worked */
+    double memory_used_mib, memory_total_mib; /* by all programs */
+    int throttle;                             /* of glet_throttle, joined by | */
+};
+void glet_device_sample(const struct glet_device *device, struct glet_device_sample *sample_out);
 
 /*
  * Cuts the device into count partitions of units[i] > 0 units, sum <= info->units, all at once.
@@ -69,6 +95,16 @@ int glet_partitions_create(struct glet_device *device, const int *units, size_t 
                            struct glet_partition_set **out, struct glet_error *err);
 void glet_partitions_free(struct glet_partition_set *set); /* NULL is accepted */
 struct glet_partition *glet_partition_at(struct glet_partition_set *set, size_t index);
+
+/*
+ * Proves that partitions do not meet: runs blocks in all of them at once that tell which SM they
+ * are on, for up to a second. Before any of them is entered. *blocks_out: how many, in each.
+ * GLET_ERR_DEVICE names the SMs on which two partitions met, or the partition that ran on more than
+ * it has; GLET_ERR_UNSUPPORTED: this kind of device has no SMs to look at.
+ */
+GLET_MUST_CHECK
+int glet_partitions_verify(struct glet_partition_set *set, uint64_t *blocks_out,
+                           struct glet_error *err);
 int glet_partition_units(const struct glet_partition *partition);
 
 /* Makes the calling thread this partition's worker / ends that. */
@@ -81,6 +117,8 @@ struct glet_partition_use {
     double achieved_units;   /* read back, never assumed: on CUDA the SMs of the green context in
                                 units; on the CPU the share measured while work was waiting */
     double longest_slice_ms; /* longest stretch that could not be preempted; 0 where preemptive */
+    int sm_count;            /* SMs, read back; 0 on the CPU */
+    int seen_sms;            /* on which glet_partitions_verify() saw it run; 0 = not verified */
 };
 /* Safe from any thread at any time. */
 void glet_partition_achieved(const struct glet_partition *partition,

@@ -15,10 +15,15 @@
 struct glet_device_ops {
     void (*close)(struct glet_device *device);
     void (*forget_model)(struct glet_device *device, const struct glet_model *model);
+    void (*allow_temporal)(struct glet_device *device); /* NULL: shares are always enforced */
+    /* Fills in what is known. NULL: nothing is. */
+    void (*sample)(const struct glet_device *device, struct glet_device_sample *sample_out);
     int (*partitions_create)(struct glet_device *device, const int *units, size_t count,
                              struct glet_partition_set **out, struct glet_error *err);
     void (*partitions_free)(struct glet_partition_set *set);
     struct glet_partition *(*partition_at)(struct glet_partition_set *set, size_t index);
+    int (*verify)(struct glet_partition_set *set, uint64_t *blocks_out,
+                  struct glet_error *err); /* NULL: there are no SMs */
     int (*enter)(struct glet_partition *partition, struct glet_error *err);
     void (*leave)(struct glet_partition *partition);
     void (*achieved)(const struct glet_partition *partition, struct glet_partition_use *use_out);

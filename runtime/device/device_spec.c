@@ -42,6 +42,29 @@ static int parse_cores(const char *list, struct glet_device_spec *spec)
     }
 }
 
+/* "cuda:0", "cuda:MIG-<uuid>", with a precision behind or not; text is after "cuda:". */
+static int parse_cuda(const char *text, struct glet_device_spec *spec)
+{
+    static const char *const precisions[] = {"fp16", "tf32", "fp32"};
+    const char *end = text + strcspn(text, ":"), *precision = *end ? end + 1 : "fp16";
+    for (size_t i = 0; i < sizeof precisions / sizeof precisions[0]; i++)
+        if (strcmp(precision, precisions[i]) == 0)
+            strcpy(spec->precision, precision);
+    if (!spec->precision[0])
+        return -1;
+    if (strncmp(text, "MIG-", 4) == 0) {
+        size_t length = (size_t)(end - text);
+        if (length >= sizeof spec->mig ||
+            text + 4 + strspn(text + 4, "0123456789abcdefABCDEF-") != end)
+            return -1;
+        memcpy(spec->mig, text, length);
+        return 0;
+    }
+    const char *after;
+    spec->index = (int)parse_core(text, &after);
+    return spec->index >= 0 && after == end ? 0 : -1;
+}
+
 int glet_device_spec_parse(const char *text, struct glet_device_spec *out, struct glet_error *err)
 {
     struct glet_device_spec spec = {.index = -1};
@@ -52,17 +75,9 @@ int glet_device_spec_parse(const char *text, struct glet_device_spec *out, struc
     } else if (strncmp(text, "cpu:", 4) == 0) {
         if (parse_cores(text + 4, &spec) < 0)
             return malformed(text, err);
-    } else if (strncmp(text, "cuda:MIG-", 9) == 0) {
-        spec.kind = GLET_DEVICE_CUDA;
-        size_t length = strlen(text + 5);
-        if (length >= sizeof spec.mig || text[9 + strspn(text + 9, "0123456789abcdefABCDEF-")])
-            return malformed(text, err);
-        memcpy(spec.mig, text + 5, length + 1);
     } else if (strncmp(text, "cuda:", 5) == 0) {
-        const char *end;
         spec.kind = GLET_DEVICE_CUDA;
-        spec.index = (int)parse_core(text + 5, &end);
-        if (spec.index < 0 || *end)
+        if (parse_cuda(text + 5, &spec) < 0)
             return malformed(text, err);
     } else {
         return malformed(text, err);

@@ -16,11 +16,12 @@ enum glet_device_kind { GLET_DEVICE_CPU, GLET_DEVICE_CUDA };
 
 struct glet_device_spec {
     enum glet_device_kind kind;
-    bool best;       /* "auto": a GPU where there is one, else what the rest says */
-    bool all_cores;  /* CPU: no list was given */
-    cpu_set_t cores; /* CPU: the list */
-    int index;       /* CUDA: ordinal, or -1 */
-    char mig[64];    /* CUDA: "MIG-<uuid>", or empty */
+    bool best;         /* "auto": a GPU where there is one, else what the rest says */
+    bool all_cores;    /* CPU: no list was given */
+    cpu_set_t cores;   /* CPU: the list */
+    int index;         /* CUDA: ordinal, or -1 */
+    char mig[64];      /* CUDA: "MIG-<uuid>", or empty */
+    char precision[8]; /* CUDA: of weights and activations: "fp16", "tf32", "fp32" */
 };
 
 /*
@@ -34,6 +35,6 @@ int glet_device_spec_parse(const char *text, struct glet_device_spec *out, struc
 #define GLET_DEVICE_SPEC_HELP                                                                      \
     "The device: auto (a GPU where there is one), cpu (all cores this process may use), "          \
     "cpu:0-3,6 "                                                                                   \
-    "(those cores), cuda:N or cuda:MIG-UUID."
+    "(those cores), cuda:N or cuda:MIG-UUID, which compute in fp16 unless :tf32 or :fp32 follows."
 
 #endif

@@ -133,3 +133,19 @@ int glet_cuda_failed(const struct glet_cuda_api *api, CUresult code, const char 
     return glet_error_set(err, code == CUDA_ERROR_OUT_OF_MEMORY ? GLET_ERR_NOMEM : GLET_ERR_DEVICE,
                           "%s: %s (CUDA error %d)", call, text, (int)code);
 }
+
+int glet_cuda_enter(const struct glet_cuda_api *api, CUcontext context, CUcontext *before,
+                    struct glet_error *err)
+{
+    CUcontext current;
+    if (GLET_CUDA_TRY(api, err, cuCtxGetCurrent, &current) < 0 ||
+        GLET_CUDA_TRY(api, err, cuCtxSetCurrent, context) < 0)
+        return -1;
+    *before = current;
+    return 0;
+}
+
+void glet_cuda_leave(const struct glet_cuda_api *api, CUcontext before)
+{
+    (void)api->cuCtxSetCurrent(before);
+}

@@ -47,6 +47,7 @@
     X(cuEventDestroy)                                                                              \
     X(cuEventRecord)                                                                               \
     X(cuEventSynchronize)                                                                          \
+    X(cuEventQuery)                                                                                \
     X(cuEventElapsedTime)                                                                          \
     X(cuStreamWaitEvent)                                                                           \
     X(cuGraphInstantiate)                                                                          \
@@ -94,5 +95,22 @@ bool glet_cuda_has_green_contexts(const struct glet_cuda_api *api);
 /* Fills err with "CALL: the driver's text"; returns -1. CUDA_SUCCESS is not accepted. */
 int glet_cuda_failed(const struct glet_cuda_api *api, CUresult code, const char *call,
                      struct glet_error *err);
+
+/* Calls the driver: GLET_CUDA_TRY(api, err, cuMemAlloc, &memory, bytes) is 0, or -1 with err
+   filled. */
+#define GLET_CUDA_TRY(api, err, f, ...)                                                            \
+    __extension__({                                                                                \
+        CUresult code_ = (api)->f(__VA_ARGS__);                                                    \
+        code_ == CUDA_SUCCESS ? 0 : glet_cuda_failed((api), code_, #f, (err));                     \
+    })
+
+/*
+ * Makes a context current to the calling thread for a while; what was current before comes back.
+ * glet_cuda_enter() writes *before only on success.
+ */
+GLET_MUST_CHECK
+int glet_cuda_enter(const struct glet_cuda_api *api, CUcontext context, CUcontext *before,
+                    struct glet_error *err);
+void glet_cuda_leave(const struct glet_cuda_api *api, CUcontext before);
 
 #endif

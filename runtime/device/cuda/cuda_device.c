@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A GPU, or an instance of one that somebody has cut by MIG, as a device.
+ *
+ * Opening it retains the primary context (without it every green context would pay for its
+ * initialisation), splits the SMs into units once, and makes what all gpu-lets share: weights, the
+ * kernel module, library choices. From then on nothing runs in the primary context where there are
+ * green contexts, because it would run on every SM, those of gpu-lets included.
+ *
+ * MIG is found, never set: a process sees the instance that CUDA_VISIBLE_DEVICES names, which is
+ * therefore set before the driver is opened where the user has not.
+ */
+#include "common/memory.h"
+#include "runtime/device/cuda/cuda_cache_dir.h"
+#include "runtime/device/cuda/cuda_facts.h"
+#include "runtime/device/cuda/cuda_name.h"
+#include "runtime/device/cuda/cuda_partition.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+/* Hardware queues, one per gpu-let (CUDA_DEVICE_MAX_CONNECTIONS): with more, two would share one
+   and wait for each other. */
+enum { MAX_GPULETS = 32 };
+
+struct identity {
+    char name[128], uuid[48];
+    bool is_mig;
+};
+
+static void close_device(struct glet_device *base)
+{
+    struct glet_cuda_device *device = (struct glet_cuda_device *)base;
+    CUcontext before;
+    struct glet_error ignored;
+    if (device->store && glet_cuda_enter(device->api, device->primary, &before, &ignored) == 0) {
+        glet_cuda_store_free(device->store);
+        glet_cuda_leave(device->api, before);
+    }
+    glet_cuda_split_close(&device->split);
+    if (device->has_primary)
+        (void)device->api->cuDevicePrimaryCtxRelease(device->device);
+    glet_cuda_facts_free(device);
+    glet_nvml_close(device->nvml);
+    free(device);
+}
+
+static void forget_model(struct glet_device *base, const struct glet_model *model)
+{
+    struct glet_cuda_device *device = (struct glet_cuda_device *)base;
+    CUcontext before;
+    struct glet_error ignored;
+    if (glet_cuda_enter(device->api, device->primary, &before, &ignored) < 0)
+        return;
+    glet_cuda_store_forget(device->store, model);
+    glet_cuda_leave(device->api, before);
+}
+
+static void allow_temporal(struct glet_device *base)
+{
+    struct glet_cuda_device *device = (struct glet_cuda_device *)base;
+    if (device->split.units)
+        return;
+    base->info.temporal = true;
+    base->info.max_gpulets = MAX_GPULETS;
+}
+
+static void sample(const struct glet_device *base, struct glet_device_sample *sample_out)
+{
+    const struct glet_cuda_device *device = (const struct glet_cuda_device *)base;
+    if (device->nvml)
+        glet_nvml_sample(device->nvml, sample_out);
+}
+
+static const struct glet_device_ops ops = {
+    .close = close_device,
+    .forget_model = forget_model,
+    .allow_temporal = allow_temporal,
+    .sample = sample,
+    .partitions_create = glet_cuda_partitions_create,
+    .partitions_free = glet_cuda_partitions_free,
+    .partition_at = glet_cuda_partition_at,
+    .verify = glet_cuda_partitions_verify,
+    .enter = glet_cuda_partition_enter,
+    .leave = glet_cuda_partition_leave,
+    .achieved = glet_cuda_partition_achieved,
+    .build = glet_cuda_executor_build,
+    .executor_free = glet_cuda_executor_free,
+    .run = glet_cuda_executor_run,
+};
+
+static int identify(const struct glet_cuda_api *api, CUdevice device, struct identity *out,
+                    struct glet_error *err)
+{
+    CUuuid uuid;
+    if (GLET_CUDA_TRY(api, err, cuDeviceGetName, out->name, sizeof out->name, device) < 0 ||
+        GLET_CUDA_TRY(api, err, cuDeviceGetUuid, &uuid, device) < 0)
+        return -1;
+    out->is_mig = glet_cuda_name_is_mig(out->name);
+    unsigned char bytes[16];
+    memcpy(bytes, uuid.bytes, sizeof bytes);
+    glet_cuda_uuid_text(out->is_mig ? "MIG-" : "GPU-", bytes, out->uuid);
+    return 0;
+}
+
+static int find_mig(const struct glet_cuda_api *api, const char *uuid, int count, CUdevice *out,
+                    struct glet_error *err)
+{
+    for (int i = 0; i < count; i++) {
+        struct identity identity;
+        if (GLET_CUDA_TRY(api, err, cuDeviceGet, out, i) < 0 ||
+            identify(api, *out, &identity, err) < 0)
+            return -1;
+        if (identity.is_mig && strcasecmp(identity.uuid, uuid) == 0)
+            return 0;
+    }
+    glet_error_set(err, GLET_ERR_DEVICE, "cuda:%s: this process does not see it", uuid);
+    return glet_error_hint(err, "CUDA shows a process one MIG instance: CUDA_VISIBLE_DEVICES=%s",
+                           uuid);
+}
+
+static int find_device(const struct glet_cuda_api *api, const struct glet_device_spec *spec,
+                       CUdevice *out, struct glet_error *err)
+{
+    int count = 0;
+    if (GLET_CUDA_TRY(api, err, cuDeviceGetCount, &count) < 0)
+        return -1;
+    if (spec->index < 0)
+        return find_mig(api, spec->mig, count, out, err);
+    if (spec->index >= count) {
+        glet_error_set(err, GLET_ERR_DEVICE, "cuda:%d: there %s %d GPU%s", spec->index,
+                       count == 1 ? "is" : "are", count, count == 1 ? "" : "s");
+        return count > 0 ? glet_error_hint(err, "cuda:0 is the first") : -1;
+    }
+    return GLET_CUDA_TRY(api, err, cuDeviceGet, out, spec->index);
+}
+
+/* Units of a device that cannot be asked: SMs of the smallest green context that the driver's
+   manual names for the architecture. */
+static int assumed_unit_sms(int major)
+{
+    return major >= 9 ? 8 : major == 8 ? 4 : 2;
+}
+
+static int fill_info(struct glet_cuda_device *device, const struct identity *identity,
+                     struct glet_error *err)
+{
+    struct glet_device_info *info = &device->base.info;
+    size_t free_bytes, total_bytes;
+    int major = 0;
+    if (GLET_CUDA_TRY(device->api, err, cuDeviceGetAttribute, &info->sm_count,
+                      CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT, device->device) < 0 ||
+        GLET_CUDA_TRY(device->api, err, cuDeviceGetAttribute, &major,
+                      CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, device->device) < 0 ||
+        GLET_CUDA_TRY(device->api, err, cuMemGetInfo, &free_bytes, &total_bytes) < 0)
+        return -1;
+    glet_cuda_type_name(identity->name, info->gpu, sizeof info->gpu);
+    bool whole = !device->split.units;
+    strcpy(info->mechanism, whole && identity->is_mig ? "mig" : "green_context");
+    int units = whole ? info->sm_count / assumed_unit_sms(major) : device->split.unit_count;
+    info->units = units > 0 ? units : 1;
+    info->max_gpulets = whole ? 1 : info->units < MAX_GPULETS ? info->units : MAX_GPULETS;
+    info->memory_mib = (double)free_bytes / (1 << 20);
+    return 0;
+}
+
+static enum glet_cuda_precision precision_of(const struct glet_device_spec *spec)
+{
+    return strcmp(spec->precision, "fp32") == 0   ? GLET_CUDA_FP32
+           : strcmp(spec->precision, "tf32") == 0 ? GLET_CUDA_TF32
+                                                  : GLET_CUDA_FP16;
+}
+
+/* With the primary context current. */
+static int fill(struct glet_cuda_device *device, const struct glet_device_spec *spec,
+                const struct identity *identity, struct glet_error *err)
+{
+    char cache_dir[4096];
+    bool cached = glet_cuda_cache_dir(cache_dir);
+    if (glet_cuda_split_open(device->api, device->device, &device->split, err) < 0 ||
+        glet_cuda_store_new(device->api, device->device, precision_of(spec),
+                            cached ? cache_dir : NULL, &device->store, err) < 0 ||
+        fill_info(device, identity, err) < 0 ||
+        glet_cuda_context_mib(device, &device->base.info.context_mib, err) < 0)
+        return -1;
+    device->nvml = glet_nvml_open(identity->uuid);
+    return glet_cuda_facts_read(device, identity->name, identity->uuid, spec->precision, err);
+}
+
+static int open_device(struct glet_cuda_device *device, const struct glet_device_spec *spec,
+                       struct glet_error *err)
+{
+    const struct glet_cuda_api *api = device->api;
+    struct identity identity;
+    CUcontext before;
+    if (find_device(api, spec, &device->device, err) < 0 ||
+        identify(api, device->device, &identity, err) < 0 ||
+        GLET_CUDA_TRY(api, err, cuDevicePrimaryCtxRetain, &device->primary, device->device) < 0)
+        return -1;
+    device->has_primary = true;
+    if (glet_cuda_enter(api, device->primary, &before, err) < 0)
+        return -1;
+    int rc = fill(device, spec, &identity, err);
+    glet_cuda_leave(api, before);
+    return rc;
+}
+
+bool glet_cuda_device_present(void)
+{
+    const struct glet_cuda_api *api;
+    struct glet_error ignored;
+    int count = 0;
+    return glet_cuda_api_open(&api, &ignored) == 0 &&
+           api->cuDeviceGetCount(&count) == CUDA_SUCCESS && count > 0;
+}
+
+int glet_cuda_device_open(const struct glet_device_spec *spec, struct glet_device **out,
+                          struct glet_error *err)
+{
+    const struct glet_cuda_api *api;
+    if (spec->index < 0)
+        (void)setenv("CUDA_VISIBLE_DEVICES", spec->mig, 0);
+    if (glet_cuda_api_open(&api, err) < 0)
+        return -1;
+    struct glet_cuda_device *device = glet_alloc(1, sizeof *device, err);
+    if (!device)
+        return -1;
+    device->base.ops = &ops;
+    device->api = api;
+    if (open_device(device, spec, err) < 0) {
+        close_device(&device->base);
+        return -1;
+    }
+    *out = &device->base;
+    return 0;
+}

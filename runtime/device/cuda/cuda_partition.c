@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Gpu-lets as green contexts: SMs that a stream's kernels run on and no others.
+ *
+ * The device is split once into the smallest groups that the driver makes, and a gpu-let is a union
+ * of groups: the driver's split makes equal groups only, but a descriptor may join several of one
+ * split, and that gives unequal gpu-lets that are disjoint by construction. Two independent splits
+ * would both begin at the first SM, without an error from anybody. A second set of gpu-lets (the
+ * next plan, built while this one serves) is therefore made of the same groups: it overlaps the
+ * first in time, as device.h allows, and is disjoint in itself.
+ *
+ * What the driver gave is read back and compared, since a driver may round. Streams come after
+ * their green context and go before it: destroying the context does not destroy them.
+ *
+ * Where there are no green contexts, one gpu-let is the whole device, through the primary context.
+ * More than one would not be kept apart, which glet_device_allow_temporal() permits knowingly.
+ *
+ * Supported: drivers since CUDA 12.4. Source: CUDA driver API manual, green contexts.
+ */
+#include "runtime/device/cuda/cuda_partition.h"
+
+#include "common/memory.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+int glet_cuda_split_open(const struct glet_cuda_api *api, CUdevice device,
+                         struct glet_cuda_split *split, struct glet_error *err)
+{
+    *split = (struct glet_cuda_split){0};
+    if (!glet_cuda_has_green_contexts(api))
+        return 0;
+    CUdevResource all;
+    CUresult code = api->cuDeviceGetDevResource(device, &all, CU_DEV_RESOURCE_TYPE_SM);
+    if (code == CUDA_ERROR_NOT_SUPPORTED)
+        return 0;
+    if (code != CUDA_SUCCESS)
+        return glet_cuda_failed(api, code, "cuDeviceGetDevResource", err);
+    unsigned count = 0, least = all.sm.minSmPartitionSize;
+    if (GLET_CUDA_TRY(api, err, cuDevSmResourceSplitByCount, NULL, &count, &all, NULL, 0, least) <
+        0)
+        return -1;
+    if (count == 0)
+        return glet_error_set(err, GLET_ERR_DEVICE, "the driver makes no groups of %u of %u SMs",
+                              least, all.sm.smCount);
+    split->units = glet_alloc(count, sizeof *split->units, err);
+    if (!split->units)
+        return -1;
+    if (GLET_CUDA_TRY(api, err, cuDevSmResourceSplitByCount, split->units, &count, &all,
+                      &split->remainder, 0, least) < 0) {
+        glet_cuda_split_close(split);
+        return -1;
+    }
+    split->unit_count = (int)count;
+    split->unit_sms = (int)split->units[0].sm.smCount;
+    if (split->remainder.type == CU_DEV_RESOURCE_TYPE_SM)
+        split->remainder_sms = (int)split->remainder.sm.smCount;
+    return 0;
+}
+
+void glet_cuda_split_close(struct glet_cuda_split *split)
+{
+    free(split->units);
+    *split = (struct glet_cuda_split){0};
+}
+
+int glet_cuda_remainder_owner(const int *units, size_t count, int unit_count)
+{
+    size_t largest = 0;
+    int sum = 0;
+    for (size_t i = 0; i < count; i++) {
+        sum += units[i];
+        if (units[i] > units[largest])
+            largest = i;
+    }
+    return sum == unit_count ? (int)largest : -1;
+}
+
+/* A green context of `count` units from `first` on, and of the remainder. */
+static int make_green(struct glet_cuda_partition *partition, int first, bool with_remainder,
+                      struct glet_error *err)
+{
+    const struct glet_cuda_device *device = partition->device;
+    const struct glet_cuda_split *split = &device->split;
+    size_t count = (size_t)partition->base.units;
+    GLET_CLEANUP(glet_cleanup_free)
+    CUdevResource *resources = glet_alloc(count + 1, sizeof *resources, err);
+    if (!resources)
+        return -1;
+    for (size_t i = 0; i < count; i++)
+        resources[i] = split->units[(size_t)first + i];
+    if (with_remainder)
+        resources[count++] = split->remainder;
+    CUdevResourceDesc description;
+    if (GLET_CUDA_TRY(device->api, err, cuDevResourceGenerateDesc, &description, resources,
+                      (unsigned)count) < 0 ||
+        GLET_CUDA_TRY(device->api, err, cuGreenCtxCreate, &partition->green, description,
+                      device->device, CU_GREEN_CTX_DEFAULT_STREAM) < 0)
+        return -1;
+    return GLET_CUDA_TRY(device->api, err, cuCtxFromGreenCtx, &partition->site.context,
+                         partition->green);
+}
+
+static int read_back(struct glet_cuda_partition *partition, struct glet_error *err)
+{
+    const struct glet_cuda_device *device = partition->device;
+    CUdevResource got;
+    CUgreenCtx owner = NULL;
+    if (GLET_CUDA_TRY(device->api, err, cuGreenCtxGetDevResource, partition->green, &got,
+                      CU_DEV_RESOURCE_TYPE_SM) < 0 ||
+        GLET_CUDA_TRY(device->api, err, cuStreamGetGreenCtx, partition->site.stream, &owner) < 0)
+        return -1;
+    int planned_sms = partition->base.units * device->split.unit_sms;
+    partition->site.sm_count = (int)got.sm.smCount;
+    if (partition->site.sm_count < planned_sms)
+        return glet_error_set(err, GLET_ERR_DEVICE,
+                              "a gpu-let of %d units should have %d SMs, the driver gave it %d",
+                              partition->base.units, planned_sms, partition->site.sm_count);
+    if (owner != partition->green)
+        return glet_error_set(err, GLET_ERR_DEVICE,
+                              "the driver made a stream outside its green context");
+    return 0;
+}
+
+static int open_green(struct glet_cuda_partition *partition, int first, bool with_remainder,
+                      struct glet_error *err)
+{
+    if (make_green(partition, first, with_remainder, err) < 0 ||
+        GLET_CUDA_TRY(partition->device->api, err, cuGreenCtxStreamCreate, &partition->site.stream,
+                      partition->green, CU_STREAM_NON_BLOCKING, 0) < 0)
+        return -1;
+    return read_back(partition, err);
+}
+
+static int open_whole(struct glet_cuda_partition *partition, struct glet_error *err)
+{
+    const struct glet_cuda_device *device = partition->device;
+    CUcontext before;
+    partition->site.context = device->primary;
+    partition->site.sm_count = device->base.info.sm_count;
+    if (glet_cuda_enter(device->api, device->primary, &before, err) < 0)
+        return -1;
+    int rc = GLET_CUDA_TRY(device->api, err, cuStreamCreate, &partition->site.stream,
+                           CU_STREAM_NON_BLOCKING);
+    glet_cuda_leave(device->api, before);
+    return rc;
+}
+
+static int open_partition(struct glet_cuda_partition *partition, int first, bool with_remainder,
+                          struct glet_error *err)
+{
+    struct glet_cuda_device *device = partition->device;
+    partition->site.api = device->api;
+    partition->site.store = device->store;
+    return device->split.units ? open_green(partition, first, with_remainder, err)
+                               : open_whole(partition, err);
+}
+
+static void close_partition(struct glet_cuda_partition *partition)
+{
+    const struct glet_cuda_api *api = partition->device->api;
+    if (partition->site.stream)
+        (void)api->cuStreamDestroy(partition->site.stream);
+    if (partition->green)
+        (void)api->cuGreenCtxDestroy(partition->green);
+}
+
+void glet_cuda_partitions_free(struct glet_partition_set *base)
+{
+    struct glet_cuda_partition_set *set = (struct glet_cuda_partition_set *)base;
+    for (size_t i = 0; i < set->base.count; i++)
+        close_partition(&set->partitions[i]);
+    free(set->partitions);
+    free(set);
+}
+
+static int refuse_several(const struct glet_cuda_device *device, size_t count,
+                          struct glet_error *err)
+{
+    const struct glet_cuda_api *api = device->api;
+    if (glet_cuda_has_green_contexts(api))
+        glet_error_set(err, GLET_ERR_DEVICE,
+                       "%zu gpu-lets: this device has no green contexts, so that nothing would "
+                       "keep them apart",
+                       count);
+    else
+        glet_error_set(err, GLET_ERR_DEVICE,
+                       "%zu gpu-lets: the driver is of CUDA %d.%d, and green contexts, which keep "
+                       "gpu-lets apart, came with 12.4",
+                       count, api->driver_version / 1000, api->driver_version % 1000 / 10);
+    return glet_error_hint(err, "a newer driver, or --allow-temporal to let them take turns");
+}
+
+int glet_cuda_partitions_create(struct glet_device *base, const int *units, size_t count,
+                                struct glet_partition_set **out, struct glet_error *err)
+{
+    struct glet_cuda_device *device = (struct glet_cuda_device *)base;
+    if (!device->split.units && count > 1 && !base->info.temporal)
+        return refuse_several(device, count, err);
+    struct glet_cuda_partition_set *set = glet_alloc(1, sizeof *set, err);
+    if (!set)
+        return -1;
+    set->base.ops = base->ops;
+    set->device = device;
+    set->partitions = glet_alloc(count, sizeof *set->partitions, err);
+    int rc = set->partitions ? 0 : -1, first = 0;
+    int bonus = device->split.remainder_sms > 0
+                    ? glet_cuda_remainder_owner(units, count, device->split.unit_count)
+                    : -1;
+    for (size_t i = 0; rc == 0 && i < count; i++) {
+        struct glet_cuda_partition *partition = &set->partitions[set->base.count++];
+        partition->base = (struct glet_partition){base->ops, units[i]};
+        partition->device = device;
+        rc = open_partition(partition, first, (int)i == bonus, err);
+        first += units[i];
+    }
+    if (rc < 0) {
+        glet_cuda_partitions_free(&set->base);
+        return -1;
+    }
+    *out = &set->base;
+    return 0;
+}
+
+struct glet_partition *glet_cuda_partition_at(struct glet_partition_set *set, size_t index)
+{
+    return &((struct glet_cuda_partition_set *)set)->partitions[index].base;
+}
+
+int glet_cuda_partition_enter(struct glet_partition *base, struct glet_error *err)
+{
+    struct glet_cuda_partition *partition = (struct glet_cuda_partition *)base;
+    int nobody = 0;
+    /* A green context must not be current to two threads, and the driver does not look. */
+    if (!atomic_compare_exchange_strong(&partition->worker, &nobody, (int)gettid()))
+        return glet_error_set(err, GLET_ERR_INTERNAL, "the partition has a worker already");
+    int rc = GLET_CUDA_TRY(partition->device->api, err, cuCtxSetCurrent, partition->site.context);
+    if (rc == 0)
+        rc = glet_cuda_site_open(&partition->site, err);
+    partition->site_is_open = rc == 0;
+    if (rc < 0)
+        glet_cuda_partition_leave(base);
+    return rc;
+}
+
+void glet_cuda_partition_leave(struct glet_partition *base)
+{
+    struct glet_cuda_partition *partition = (struct glet_cuda_partition *)base;
+    if (atomic_load(&partition->worker) != (int)gettid())
+        return;
+    if (partition->site_is_open)
+        glet_cuda_site_close(&partition->site);
+    partition->site_is_open = false;
+    (void)partition->device->api->cuCtxSetCurrent(NULL);
+    atomic_store(&partition->worker, 0);
+}
+
+void glet_cuda_partition_achieved(const struct glet_partition *base,
+                                  struct glet_partition_use *use_out)
+{
+    const struct glet_cuda_partition *partition = (const struct glet_cuda_partition *)base;
+    const struct glet_device_info *info = &partition->device->base.info;
+    double sms_per_unit = partition->device->split.units ? partition->device->split.unit_sms
+                                                         : (double)info->sm_count / info->units;
+    *use_out = (struct glet_partition_use){
+        .busy_ms = (double)atomic_load(&partition->busy_ns) / 1e6,
+        .achieved_units = partition->site.sm_count / sms_per_unit,
+        .longest_slice_ms = (double)atomic_load(&partition->slice_ns) / 1e6,
+        .sm_count = partition->site.sm_count,
+        .seen_sms = atomic_load(&partition->seen_sms),
+    };
+}
+
+static int open_trial(struct glet_cuda_partition *partition, struct glet_cuda_device *device,
+                      int unit, struct glet_error *err)
+{
+    *partition = (struct glet_cuda_partition){.base = {device->base.ops, 1}, .device = device};
+    if (open_partition(partition, unit, false, err) < 0 ||
+        GLET_CUDA_TRY(device->api, err, cuCtxSetCurrent, partition->site.context) < 0 ||
+        glet_cuda_site_open(&partition->site, err) < 0)
+        return -1;
+    partition->site_is_open = true;
+    return 0;
+}
+
+static void close_trial(struct glet_cuda_partition *partition)
+{
+    if (!partition->device)
+        return;
+    if (partition->site_is_open &&
+        partition->device->api->cuCtxSetCurrent(partition->site.context) == CUDA_SUCCESS)
+        glet_cuda_site_close(&partition->site);
+    (void)partition->device->api->cuCtxSetCurrent(NULL);
+    close_partition(partition);
+}
+
+/* The first gpu-let also pays for what all share, so the second one is weighed. */
+int glet_cuda_context_mib(struct glet_cuda_device *device, double *mib_out, struct glet_error *err)
+{
+    struct glet_cuda_partition trials[2] = {0};
+    size_t free_bytes[2], total_bytes;
+    int rc = 0, other = device->split.unit_count > 1;
+    for (int i = 0; rc == 0 && i < 2; i++) {
+        rc = open_trial(&trials[i], device, i ? other : 0, err);
+        if (rc == 0)
+            rc = GLET_CUDA_TRY(device->api, err, cuMemGetInfo, &free_bytes[i], &total_bytes);
+    }
+    for (int i = 2; i-- > 0;)
+        close_trial(&trials[i]);
+    if (rc == 0)
+        *mib_out =
+            free_bytes[0] > free_bytes[1] ? (double)(free_bytes[0] - free_bytes[1]) / (1 << 20) : 0;
+    return rc;
+}
