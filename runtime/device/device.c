@@ -58,6 +58,14 @@ void glet_device_sample(const struct glet_device *device, struct glet_device_sam
         device->ops->sample(device, sample_out);
 }
 
+static int refuse_count(const struct glet_device_info *info, size_t count, struct glet_error *err)
+{
+    bool more = info->limit_reason[0] != '\0';
+    glet_error_set(err, GLET_ERR_RANGE, "%zu partitions, %s takes at most %d%s%s", count, info->gpu,
+                   info->max_gpulets, more ? ": " : "", info->limit_reason);
+    return more ? glet_error_hint(err, GLET_DEVICE_TEMPORAL_HINT) : -1;
+}
+
 int glet_partitions_create(struct glet_device *device, const int *units, size_t count,
                            struct glet_partition_set **out, struct glet_error *err)
 {
@@ -65,8 +73,7 @@ int glet_partitions_create(struct glet_device *device, const int *units, size_t 
     if (count == 0)
         return glet_error_set(err, GLET_ERR_RANGE, "no partitions");
     if (count > (size_t)device->info.max_gpulets)
-        return glet_error_set(err, GLET_ERR_RANGE, "%zu partitions, %s takes at most %d", count,
-                              device->info.gpu, device->info.max_gpulets);
+        return refuse_count(&device->info, count, err);
     for (size_t i = 0; i < count; i++) {
         if (units[i] <= 0)
             return glet_error_set(err, GLET_ERR_RANGE, "a partition of %d units", units[i]);

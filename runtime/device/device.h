@@ -36,9 +36,10 @@ struct glet_device_info {
     int sm_count;       /* SMs; cores on the CPU */
     int units;          /* whole device in partition units */
     int max_gpulets;
-    double memory_mib;  /* usable */
-    double context_mib; /* charged per gpu-let */
-    bool temporal;      /* partitions are not kept apart: they take turns on the whole device */
+    char limit_reason[160]; /* why not more gpu-lets, where there is more to it than units */
+    double memory_mib;      /* usable */
+    double context_mib;     /* charged per gpu-let */
+    bool temporal;          /* partitions are not kept apart: they take turns on the whole device */
 };
 
 /*
@@ -57,6 +58,7 @@ const struct glet_device_info *glet_device_info(const struct glet_device *device
  * Before the first set of partitions.
  */
 void glet_device_allow_temporal(struct glet_device *device);
+#define GLET_DEVICE_TEMPORAL_HINT "a newer driver, or --allow-temporal to let them take turns"
 
 /* Drops what the device keeps of a model (packed weights); none of its executors may be left. Call
    it before glet_model_free(). */

@@ -30,12 +30,26 @@ struct identity {
     bool is_mig;
 };
 
+/* To free something. Of a GPU that is lost nothing can be made current, but the host's memory goes
+   all the same. */
+static CUcontext enter_primary(const struct glet_cuda_device *device)
+{
+    CUcontext before = NULL;
+    struct glet_error ignored;
+    if (glet_cuda_enter(device->api, device->primary, &before, &ignored) < 0)
+        return NULL;
+    return before;
+}
+
 static void close_device(struct glet_device *base)
 {
     struct glet_cuda_device *device = (struct glet_cuda_device *)base;
-    CUcontext before;
+    CUcontext before = NULL;
     struct glet_error ignored;
-    if (device->store && glet_cuda_enter(device->api, device->primary, &before, &ignored) == 0) {
+    /* Of a GPU that is lost nothing can be made current, but the host's memory goes all the same.
+     */
+    if (device->store) {
+        (void)!glet_cuda_enter(device->api, device->primary, &before, &ignored);
         glet_cuda_store_free(device->store);
         glet_cuda_leave(device->api, before);
     }
@@ -50,10 +64,7 @@ static void close_device(struct glet_device *base)
 static void forget_model(struct glet_device *base, const struct glet_model *model)
 {
     struct glet_cuda_device *device = (struct glet_cuda_device *)base;
-    CUcontext before;
-    struct glet_error ignored;
-    if (glet_cuda_enter(device->api, device->primary, &before, &ignored) < 0)
-        return;
+    CUcontext before = enter_primary(device);
     glet_cuda_store_forget(device->store, model);
     glet_cuda_leave(device->api, before);
 }
@@ -144,6 +155,18 @@ static int assumed_unit_sms(int major)
     return major >= 9 ? 8 : major == 8 ? 4 : 2;
 }
 
+static void explain_whole(const struct glet_cuda_api *api, struct glet_device_info *info)
+{
+    if (glet_cuda_has_green_contexts(api))
+        snprintf(info->limit_reason, sizeof info->limit_reason,
+                 "this device has no green contexts, which keep gpu-lets apart");
+    else
+        snprintf(info->limit_reason, sizeof info->limit_reason,
+                 "the driver is of CUDA %d.%d, and green contexts, which keep gpu-lets apart, came "
+                 "with 12.4",
+                 api->driver_version / 1000, api->driver_version % 1000 / 10);
+}
+
 static int fill_info(struct glet_cuda_device *device, const struct identity *identity,
                      struct glet_error *err)
 {
@@ -162,6 +185,8 @@ static int fill_info(struct glet_cuda_device *device, const struct identity *ide
     int units = whole ? info->sm_count / assumed_unit_sms(major) : device->split.unit_count;
     info->units = units > 0 ? units : 1;
     info->max_gpulets = whole ? 1 : info->units < MAX_GPULETS ? info->units : MAX_GPULETS;
+    if (whole)
+        explain_whole(device->api, info);
     info->memory_mib = (double)free_bytes / (1 << 20);
     return 0;
 }

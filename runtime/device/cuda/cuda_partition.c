@@ -174,29 +174,10 @@ void glet_cuda_partitions_free(struct glet_partition_set *base)
     free(set);
 }
 
-static int refuse_several(const struct glet_cuda_device *device, size_t count,
-                          struct glet_error *err)
-{
-    const struct glet_cuda_api *api = device->api;
-    if (glet_cuda_has_green_contexts(api))
-        glet_error_set(err, GLET_ERR_DEVICE,
-                       "%zu gpu-lets: this device has no green contexts, so that nothing would "
-                       "keep them apart",
-                       count);
-    else
-        glet_error_set(err, GLET_ERR_DEVICE,
-                       "%zu gpu-lets: the driver is of CUDA %d.%d, and green contexts, which keep "
-                       "gpu-lets apart, came with 12.4",
-                       count, api->driver_version / 1000, api->driver_version % 1000 / 10);
-    return glet_error_hint(err, "a newer driver, or --allow-temporal to let them take turns");
-}
-
 int glet_cuda_partitions_create(struct glet_device *base, const int *units, size_t count,
                                 struct glet_partition_set **out, struct glet_error *err)
 {
     struct glet_cuda_device *device = (struct glet_cuda_device *)base;
-    if (!device->split.units && count > 1 && !base->info.temporal)
-        return refuse_several(device, count, err);
     struct glet_cuda_partition_set *set = glet_alloc(1, sizeof *set, err);
     if (!set)
         return -1;
@@ -287,8 +268,8 @@ static void close_trial(struct glet_cuda_partition *partition)
 {
     if (!partition->device)
         return;
-    if (partition->site_is_open &&
-        partition->device->api->cuCtxSetCurrent(partition->site.context) == CUDA_SUCCESS)
+    (void)partition->device->api->cuCtxSetCurrent(partition->site.context);
+    if (partition->site_is_open)
         glet_cuda_site_close(&partition->site);
     (void)partition->device->api->cuCtxSetCurrent(NULL);
     close_partition(partition);

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Device and pinned memory, and copies between them. Fresh memory holds no zeros. */
+#include "tests/doubles/cuda/fake_cuda_state.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+/* What is large is mapped, and touched only at its beginning, so that it costs nothing. */
+enum { POISON = 0xCD, POISONED_BYTES = 65536, LARGE_BYTES = 1 << 20 };
+
+static char *new_memory(size_t bytes)
+{
+    char *memory = bytes < LARGE_BYTES ? malloc(bytes)
+                                       : mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+                                              MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (!memory || memory == MAP_FAILED)
+        abort();
+    return memory;
+}
+
+void fake_memory_free(struct fake_memory *memory)
+{
+    if (memory->size < LARGE_BYTES)
+        free(memory->bytes);
+    else if (memory->bytes)
+        munmap(memory->bytes, memory->size);
+    memory->bytes = NULL;
+}
+
+struct fake_memory *fake_memory_at(const void *address, size_t bytes, enum fake_kind kind)
+{
+    for (struct fake_object *o = fake_objects(); o; o = o->next) {
+        struct fake_memory *m = (struct fake_memory *)o;
+        if (o->kind == kind && !o->dead && (const char *)address >= m->bytes &&
+            (const char *)address + bytes <= m->bytes + m->size)
+            return m;
+    }
+    return NULL;
+}
+
+static CUresult allocate(const char *function, enum fake_kind kind, size_t bytes, void **out)
+{
+    CUresult code = fake_check_quiet(function, true);
+    if (code != CUDA_SUCCESS)
+        return code;
+    if (!fake_here())
+        return fake_no_context(function);
+    if (bytes == 0)
+        return fake_breach(CUDA_ERROR_INVALID_VALUE, "%s of nothing", function);
+    if (kind == FAKE_DEVICE_MEMORY && fake_memory_used() + bytes > fake_config.memory_mib << 20)
+        return CUDA_ERROR_OUT_OF_MEMORY;
+    struct fake_memory *made = fake_new(kind, sizeof *made);
+    made->size = bytes;
+    made->bytes = new_memory(bytes);
+    memset(made->bytes, POISON, bytes < POISONED_BYTES ? bytes : POISONED_BYTES);
+    *out = made->bytes;
+    return CUDA_SUCCESS;
+}
+
+static CUresult release(const char *function, enum fake_kind kind, const void *address)
+{
+    struct fake_memory *m = fake_memory_at(address, 1, kind);
+    if (!m || m->bytes != address)
+        return fake_breach(CUDA_ERROR_INVALID_VALUE, "%s of what was not allocated", function);
+    m->object.dead = true;
+    fake_memory_free(m);
+    return fake_check_quiet(function, true);
+}
+
+CUresult cuMemAlloc(CUdeviceptr *out, size_t bytes)
+{
+    void *memory = NULL;
+    FAKE_BEGIN(cuMemAlloc);
+    CUresult code = allocate("cuMemAlloc", FAKE_DEVICE_MEMORY, bytes, &memory);
+    if (code == CUDA_SUCCESS)
+        *out = (CUdeviceptr)(uintptr_t)memory;
+    return fake_end(code);
+}
+
+CUresult cuMemFree(CUdeviceptr memory)
+{
+    FAKE_BEGIN_ANYWAY(cuMemFree);
+    CUresult code = release("cuMemFree", FAKE_DEVICE_MEMORY, (void *)(uintptr_t)memory);
+    if (!fake_here())
+        (void)fake_no_context("cuMemFree");
+    return fake_end(code != CUDA_SUCCESS ? code : FAKE_INJECTED);
+}
+
+CUresult cuMemHostAlloc(void **out, size_t bytes, unsigned flags)
+{
+    (void)flags;
+    FAKE_BEGIN(cuMemHostAlloc);
+    return fake_end(allocate("cuMemHostAlloc", FAKE_HOST_MEMORY, bytes, out));
+}
+
+CUresult cuMemFreeHost(void *memory)
+{
+    FAKE_BEGIN_ANYWAY(cuMemFreeHost);
+    CUresult code = release("cuMemFreeHost", FAKE_HOST_MEMORY, memory);
+    return fake_end(code != CUDA_SUCCESS ? code : FAKE_INJECTED);
+}
+
+static CUresult copy(CUstream stream, const char *function, void *to, enum fake_kind to_kind,
+                     const void *from, enum fake_kind from_kind, size_t bytes)
+{
+    if (!fake_memory_at(to, bytes, to_kind) || !fake_memory_at(from, bytes, from_kind))
+        return fake_breach(CUDA_ERROR_INVALID_VALUE,
+                           "%s of %zu bytes outside what is allocated (or not pinned)", function,
+                           bytes);
+    struct fake_op op = {.kind = FAKE_OP_COPY, .to = to, .from = from, .bytes = bytes};
+    return fake_emit(stream, &op, false);
+}
+
+CUresult cuMemcpyHtoDAsync(CUdeviceptr to, const void *from, size_t bytes, CUstream stream)
+{
+    FAKE_BEGIN(cuMemcpyHtoDAsync);
+    return fake_end(copy(stream, "cuMemcpyHtoDAsync", (void *)(uintptr_t)to, FAKE_DEVICE_MEMORY,
+                         from, FAKE_HOST_MEMORY, bytes));
+}
+
+CUresult cuMemcpyDtoHAsync(void *to, CUdeviceptr from, size_t bytes, CUstream stream)
+{
+    FAKE_BEGIN(cuMemcpyDtoHAsync);
+    return fake_end(copy(stream, "cuMemcpyDtoHAsync", to, FAKE_HOST_MEMORY, (void *)(uintptr_t)from,
+                         FAKE_DEVICE_MEMORY, bytes));
+}
+
+CUresult cuMemcpyDtoDAsync(CUdeviceptr to, CUdeviceptr from, size_t bytes, CUstream stream)
+{
+    FAKE_BEGIN(cuMemcpyDtoDAsync);
+    return fake_end(copy(stream, "cuMemcpyDtoDAsync", (void *)(uintptr_t)to, FAKE_DEVICE_MEMORY,
+                         (void *)(uintptr_t)from, FAKE_DEVICE_MEMORY, bytes));
+}
+
+CUresult cuMemsetD8Async(CUdeviceptr to, unsigned char value, size_t bytes, CUstream stream)
+{
+    FAKE_BEGIN(cuMemsetD8Async);
+    void *address = (void *)(uintptr_t)to;
+    if (!fake_memory_at(address, bytes, FAKE_DEVICE_MEMORY))
+        return fake_end(fake_breach(CUDA_ERROR_INVALID_VALUE, "cuMemsetD8Async outside memory"));
+    struct fake_op op = {.kind = FAKE_OP_SET, .to = address, .bytes = bytes, .value = value};
+    return fake_end(fake_emit(stream, &op, true));
+}
