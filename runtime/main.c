@@ -33,7 +33,7 @@ struct values {
     struct glet_list devices, gpu_types;
     const char *node, *models, *random_weights;
     int route;
-    bool planned_batches_only;
+    bool planned_batches_only, allow_temporal, verify_isolation;
     uint64_t hang_us, drain_us, finish_us;
     bool no_watch;
     const char *listen, *metrics_listen, *admin_listen, *token_file, *admin_token_file;
@@ -58,9 +58,10 @@ static const struct glet_option options[] = {
      .offset = FIELD(devices),
      .value = "[ID=]SPEC",
      .fallback = "auto",
-     .help = "A device: auto, cpu, cpu:0-3,6, cuda:0. One per GPU that the plan has for this node, "
-             "in the "
-             "plan's order, or named by the GPU's id in the plan."},
+     .help =
+         "A device: auto (a GPU where there is one), cpu, cpu:0-3,6, cuda:0, cuda:MIG-UUID; "
+         "cuda:0:tf32 or :fp32 instead of fp16. One per GPU that the plan has for this node, in "
+         "the plan's order, or named by the GPU's id in the plan."},
     {.name = "gpu",
      .kind = GLET_OPTION_LIST,
      .offset = FIELD(gpu_types),
@@ -93,6 +94,17 @@ static const struct glet_option options[] = {
      .kind = GLET_OPTION_FLAG,
      .offset = FIELD(planned_batches_only),
      .help = "Do not build executors for batches below the planned one."},
+    {.name = "verify-isolation",
+     .kind = GLET_OPTION_FLAG,
+     .offset = FIELD(verify_isolation),
+     .help =
+         "Before a plan serves, run blocks in all gpu-lets of a GPU at once and see that no two "
+         "gpu-lets meet on an SM; the plan is refused if they do. CUDA only."},
+    {.name = "allow-temporal",
+     .kind = GLET_OPTION_FLAG,
+     .offset = FIELD(allow_temporal),
+     .help = "Where a GPU's driver cannot keep gpu-lets apart, let them take turns on all of it "
+             "instead of refusing the plan. Their planned latencies then do not hold."},
     {.name = "hang",
      .kind = GLET_OPTION_DURATION,
      .offset = FIELD(hang_us),
@@ -263,6 +275,8 @@ static int fill_service(const struct values *values, const struct glet_list *dev
         .random_weights = values->random_weights != NULL,
         .route = values->route ? GLET_ROUTE_COMPLETION : GLET_ROUTE_PLAN,
         .planned_batch_only = values->planned_batches_only,
+        .allow_temporal = values->allow_temporal,
+        .verify_isolation = values->verify_isolation,
         .hang_s = (double)values->hang_us * 1e-6,
     };
     int64_t seed = 0;

@@ -41,6 +41,8 @@ struct glet_service_options {
     uint64_t seed;
     enum glet_route route;
     bool planned_batch_only; /* build no executors for smaller batches */
+    bool allow_temporal;     /* let gpu-lets take turns on a device that cannot keep them apart */
+    bool verify_isolation;   /* prove that gpu-lets are apart before they serve */
     double hang_s;           /* a batch that runs longer than this and 20 x its planned time is a
                                 hang; 0 = 2 s */
 };

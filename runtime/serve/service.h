@@ -14,6 +14,7 @@
 
 #include "common/error.h"
 #include "common/histogram.h"
+#include "runtime/device/device.h"
 #include "runtime/engine/model.h"
 
 #include <stdbool.h>
@@ -132,10 +133,16 @@ struct glet_gpu_stats {
     int units;
     double sms;                                     /* of the whole device; cores on a CPU */
     uint64_t memory_used_bytes, memory_total_bytes; /* 0 = unknown */
+    bool temporal;            /* its gpu-lets are not kept apart, they take turns */
+    uint64_t verified_blocks; /* of the isolation check, in each gpu-let; 0 = not checked */
 };
 size_t glet_service_gpu_count(const struct glet_service *service);
 bool glet_service_gpu_stats(const struct glet_service *service, size_t gpu,
                             struct glet_gpu_stats *out);
+
+/* What the GPU's sensors say now (device.h); not part of the above because it may take long. */
+bool glet_service_gpu_sample(const struct glet_service *service, size_t gpu,
+                             struct glet_device_sample *out);
 
 struct glet_let_stats {
     size_t gpu;
@@ -143,6 +150,8 @@ struct glet_let_stats {
     double achieved_units, busy_ratio; /* of its share, since the start of its plan */
     double duty_cycle_ms;
     uint64_t rounds;
+    int sm_count;       /* SMs, read back; 0 = it has none */
+    int seen_sms;       /* on which the isolation check saw it run; 0 = not checked */
     size_t share_count; /* models in it */
 };
 size_t glet_service_let_count(const struct glet_service *service);

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -80,6 +81,18 @@ void glet_device_forget_model(struct glet_device *device, const struct glet_mode
     (void)device, (void)model;
 }
 
+void glet_device_allow_temporal(struct glet_device *device)
+{
+    (void)device;
+}
+
+void glet_device_sample(const struct glet_device *device, struct glet_device_sample *sample_out)
+{
+    (void)device;
+    *sample_out = (struct glet_device_sample){NAN, NAN, NAN, NAN, NAN,           NAN,
+                                              NAN, NAN, NAN, NAN, .throttle = -1};
+}
+
 const struct glet_device_fact *glet_device_facts(const struct glet_device *device, size_t *count)
 {
     (void)device;
@@ -112,6 +125,14 @@ void glet_partitions_free(struct glet_partition_set *set)
     if (set)
         glet_fake_counts.sets--;
     free(set);
+}
+
+int glet_partitions_verify(struct glet_partition_set *set, uint64_t *blocks_out,
+                           struct glet_error *err)
+{
+    (void)set;
+    (void)blocks_out;
+    return glet_error_set(err, GLET_ERR_UNSUPPORTED, "sleep() has no SMs");
 }
 
 struct glet_partition *glet_partition_at(struct glet_partition_set *set, size_t index)

@@ -387,6 +387,24 @@ bool glet_service_gpu_stats(const struct glet_service *service, size_t gpu,
     return gpu == 0;
 }
 
+bool glet_service_gpu_sample(const struct glet_service *service, size_t gpu,
+                             struct glet_device_sample *out)
+{
+    (void)service;
+    *out = (struct glet_device_sample){.power_w = 312.5,
+                                       .power_limit_w = 700,
+                                       .energy_j = 123456789,
+                                       .temperature_c = NAN, /* not known */
+                                       .sm_clock_mhz = 1755,
+                                       .memory_clock_mhz = 2619,
+                                       .busy_ratio = 0.75,
+                                       .memory_busy_ratio = 0.25,
+                                       .memory_used_mib = 1024,
+                                       .memory_total_mib = 81920,
+                                       .throttle = GLET_THROTTLE_POWER};
+    return gpu == 0;
+}
+
 size_t glet_service_let_count(const struct glet_service *service)
 {
     (void)service;

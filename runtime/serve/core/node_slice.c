@@ -79,10 +79,13 @@ static int check_fit(const struct glet_service *service, const struct glet_plan 
                       info->units);
         return glet_error_hint(err, "plan with a profile of this device");
     }
-    if (info->max_gpulets > 0 && gpu->let_count > (size_t)info->max_gpulets)
-        return glet_error_at(err, GLET_ERR_INPUT, plan->path, gpu->mark,
-                             "%s: %zu gpu-lets, but the device here allows %d", gpu->id,
-                             gpu->let_count, info->max_gpulets);
+    if (info->max_gpulets > 0 && gpu->let_count > (size_t)info->max_gpulets) {
+        bool more = info->limit_reason[0] != '\0';
+        glet_error_at(err, GLET_ERR_INPUT, plan->path, gpu->mark,
+                      "%s: %zu gpu-lets, but the device here allows %d%s%s", gpu->id,
+                      gpu->let_count, info->max_gpulets, more ? ": " : "", info->limit_reason);
+        return more ? glet_error_hint(err, GLET_DEVICE_TEMPORAL_HINT) : -1;
+    }
     return 0;
 }
 
@@ -96,6 +99,16 @@ static size_t find_device(const struct glet_service *service, const char *id, co
         if (!taken[d] && !service->devices[d].id[0])
             return d;
     return service->device_count;
+}
+
+static int open_device(const struct glet_service *service, struct glet_device_slot *slot,
+                       struct glet_error *err)
+{
+    if (glet_device_open(slot->spec, &slot->device, err) < 0)
+        return -1;
+    if (service->options.allow_temporal)
+        glet_device_allow_temporal(slot->device);
+    return 0;
 }
 
 int glet_assign_devices(struct glet_service *service, const struct glet_plan *plan,
@@ -120,7 +133,7 @@ int glet_assign_devices(struct glet_service *service, const struct glet_plan *pl
         taken[d] = true;
         devices_out[i] = d;
         struct glet_device_slot *slot = &service->devices[d];
-        if (!slot->device && glet_device_open(slot->spec, &slot->device, err) < 0)
+        if (!slot->device && open_device(service, slot, err) < 0)
             result = glet_error_context(err, "device %s", slot->spec);
         else
             result = check_fit(service, plan, gpu, glet_device_info(slot->device), err);

@@ -74,7 +74,8 @@ struct glet_unit { /* one GPU of the plan, built */
     int *units;       /* sizes of its gpu-lets */
     double *trial_ms; /* of each: busy time of its trial runs */
     uint64_t built_us;
-    struct glet_unit *next; /* among the retired */
+    uint64_t verified_blocks; /* of the isolation check; 0 = not checked */
+    struct glet_unit *next;   /* among the retired */
 };
 
 struct glet_device_slot {

@@ -184,9 +184,25 @@ bool glet_service_gpu_stats(const struct glet_service *service, size_t gpu,
         snprintf(out->type, sizeof out->type, "%s", planned->type);
         out->memory_used_bytes = (uint64_t)(used_mib(unit, info->context_mib) * 1048576);
         out->memory_total_bytes = (uint64_t)(info->memory_mib * 1048576);
+        out->temporal = info->temporal;
+        out->verified_blocks = unit->verified_blocks;
     }
     unlock_topology(service);
     return found;
+}
+
+/* Devices stay as long as the service: only finding it needs the lock. */
+bool glet_service_gpu_sample(const struct glet_service *service, size_t gpu,
+                             struct glet_device_sample *out)
+{
+    const struct glet_device *device = NULL;
+    lock_topology(service);
+    if (gpu < service->unit_count)
+        device = service->devices[service->units[gpu]->device].device;
+    unlock_topology(service);
+    if (device)
+        glet_device_sample(device, out);
+    return device != NULL;
 }
 
 size_t glet_service_let_count(const struct glet_service *service)
@@ -231,6 +247,8 @@ bool glet_service_let_stats(const struct glet_service *service, size_t let,
             .busy_ratio = age_ms > 0 ? (use.busy_ms - unit->trial_ms[number]) / age_ms : 0,
             .duty_cycle_ms = planned->duty_cycle_ms,
             .rounds = glet_worker_rounds(unit->workers[number]),
+            .sm_count = use.sm_count,
+            .seen_sms = use.seen_sms,
             .share_count = planned->model_count,
         };
     }

@@ -4,10 +4,12 @@
  * together) and a worker for each. It is replaced as a whole, for the same reason.
  */
 #include "common/clock.h"
+#include "common/log.h"
 #include "common/memory.h"
 #include "common/sched/sched_plan.h"
 #include "runtime/serve/core/service_state.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -72,6 +74,24 @@ static int hold_models(const struct glet_unit_plan *plan, struct glet_unit *unit
     return 0;
 }
 
+static int cut(const struct glet_unit_plan *plan, struct glet_unit *unit, struct glet_error *err)
+{
+    struct glet_device *device = plan->service->devices[plan->device].device;
+    size_t count = plan->gpu->let_count;
+    if (glet_partitions_create(device, unit->units, count, &unit->set, err) < 0)
+        return -1;
+    if (glet_device_info(device)->temporal && count > 1)
+        glet_log_warning("gpu-lets are not kept apart, they take turns gpu=%s gpulets=%zu",
+                         plan->gpu->id, count);
+    if (!plan->service->options.verify_isolation)
+        return 0;
+    if (glet_partitions_verify(unit->set, &unit->verified_blocks, err) < 0)
+        return glet_error_context(err, "isolation");
+    glet_log_info("isolation verified gpu=%s gpulets=%zu blocks=%" PRIu64, plan->gpu->id, count,
+                  unit->verified_blocks);
+    return 0;
+}
+
 static int build(const struct glet_unit_plan *plan, struct glet_unit *unit, struct glet_error *err)
 {
     size_t count = plan->gpu->let_count;
@@ -82,8 +102,7 @@ static int build(const struct glet_unit_plan *plan, struct glet_unit *unit, stru
         return -1;
     for (size_t i = 0; i < count; i++)
         unit->units[i] = plan->gpu->lets[i].units;
-    struct glet_device *device = plan->service->devices[plan->device].device;
-    if (glet_partitions_create(device, unit->units, count, &unit->set, err) < 0)
+    if (cut(plan, unit, err) < 0)
         return -1;
     for (; unit->count < count; unit->count++) {
         if (start_worker(plan, unit, unit->count, err) < 0)

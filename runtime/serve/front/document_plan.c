@@ -30,6 +30,10 @@ static void put_let(struct glet_text *text, const struct glet_service *service, 
 {
     glet_text_format(text, "{\"gpulet\":%zu,\"units\":%d", index, let->units);
     put_number(text, "achieved_units", let->achieved_units);
+    if (let->sm_count > 0)
+        glet_text_format(text, ",\"sms\":%d", let->sm_count);
+    if (let->seen_sms > 0)
+        glet_text_format(text, ",\"seen_sms\":%d", let->seen_sms);
     put_number(text, "busy_ratio", let->busy_ratio);
     put_number(text, "duty_cycle_ms", let->duty_cycle_ms);
     glet_text_format(text, ",\"rounds\":%" PRIu64 ",\"models\":[", let->rounds);
@@ -55,8 +59,12 @@ static void put_gpu(struct glet_text *text, const struct glet_service *service, 
     glet_text_json_string(text, gpu->type);
     glet_text_format(text,
                      ",\"units\":%d,\"memory_used_bytes\":%" PRIu64
-                     ",\"memory_total_bytes\":%" PRIu64 ",\"gpulets\":[",
-                     gpu->units, gpu->memory_used_bytes, gpu->memory_total_bytes);
+                     ",\"memory_total_bytes\":%" PRIu64 ",\"sharing\":\"%s\"",
+                     gpu->units, gpu->memory_used_bytes, gpu->memory_total_bytes,
+                     gpu->temporal ? "temporal" : "spatial");
+    if (gpu->verified_blocks > 0)
+        glet_text_format(text, ",\"isolation_blocks\":%" PRIu64, gpu->verified_blocks);
+    glet_text_put(text, ",\"gpulets\":[");
     for (size_t i = 0; i < glet_service_let_count(service); i++) {
         struct glet_let_stats let;
         if (!glet_service_let_stats(service, i, &let) || let.gpu != index)

@@ -63,7 +63,9 @@ static void put_sizes(struct glet_scrape *s, const char *name, const char *help,
             glet_scrape_label(s, "{", "gpu", gpu.id);
             glet_text_format(s->text, ",gpulet=\"%zu\",kind=\"%s\"}", let,
                              achieved ? "achieved" : "planned");
-            glet_scrape_number(s, scale * (achieved ? stats.achieved_units : stats.units));
+            bool known = in_sms && achieved && stats.sm_count > 0;
+            glet_scrape_number(s, known ? stats.sm_count
+                                        : scale * (achieved ? stats.achieved_units : stats.units));
         }
     }
 }

@@ -33,6 +33,7 @@ static inline const char *glet_scrape_model(const struct glet_scrape *scrape, si
 
 /* The families, one file each. */
 void glet_scrape_devices(struct glet_scrape *scrape);
+void glet_scrape_sensors(struct glet_scrape *scrape);
 void glet_scrape_process(struct glet_scrape *scrape);
 void glet_scrape_triton(struct glet_scrape *scrape);
 

@@ -288,6 +288,7 @@ void glet_metrics_text(struct glet_call *call)
     put_model_values(&s);
     put_histograms(&s);
     glet_scrape_devices(&s);
+    glet_scrape_sensors(&s);
     glet_scrape_process(&s);
     if (frontend->options.triton_metrics)
         glet_scrape_triton(&s);
