@@ -18,8 +18,9 @@ void glet_machine_digest(const struct glet_device *device, char digest[17])
     char hex[65];
     glet_sha256_init(&sha);
     for (size_t i = 0; i < count; i++) {
-        if (strcmp(facts[i].key, "kernel") == 0)
-            continue; /* it is updated all the time, and latencies stay */
+        /* A kernel is updated all the time, and GPUs of a type differ by what other facts say. */
+        if (strcmp(facts[i].key, "kernel") == 0 || strcmp(facts[i].key, "gpu_uuid") == 0)
+            continue;
         glet_sha256_update(&sha, facts[i].key, strlen(facts[i].key) + 1);
         glet_sha256_update(&sha, facts[i].value, strlen(facts[i].value) + 1);
     }

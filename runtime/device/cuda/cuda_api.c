@@ -60,19 +60,26 @@ static int find_required(struct glet_cuda_api *api, struct glet_error *err)
     return 0;
 }
 
-/* After cuInit(). */
-static void find_optional(struct glet_cuda_api *api)
+/* After cuInit(). What is not found stays NULL; any other failure is one. */
+static int find_optional(struct glet_cuda_api *api, struct glet_error *err)
 {
     __typeof__(&cuGetProcAddress) get;
     void *symbol = dlsym(api->library, NAME_OF(cuGetProcAddress));
+    if (!symbol)
+        return 0;
     memcpy(&get, &symbol, sizeof symbol);
+    CUresult code;
 #define FIND(f)                                                                                    \
     symbol = NULL;                                                                                 \
-    if (!get || get(#f, &symbol, CUDA_VERSION, CU_GET_PROC_ADDRESS_DEFAULT, NULL) != CUDA_SUCCESS) \
-        symbol = NULL;                                                                             \
-    memcpy(&api->f, &symbol, sizeof symbol);
+    code = get(#f, &symbol, CUDA_VERSION, CU_GET_PROC_ADDRESS_DEFAULT, NULL);                      \
+    if (code == CUDA_SUCCESS)                                                                      \
+        memcpy(&api->f, &symbol, sizeof symbol);                                                   \
+    else if (code != CUDA_ERROR_NOT_FOUND && code != CUDA_ERROR_NOT_SUPPORTED &&                   \
+             code != CUDA_ERROR_INVALID_VALUE)                                                     \
+        return glet_cuda_failed(api, code, "cuGetProcAddress", err);
     GLET_CUDA_OPTIONAL(FIND)
 #undef FIND
+    return 0;
 }
 
 static int load(struct glet_cuda_api *api, struct glet_error *err)
@@ -93,8 +100,7 @@ static int load(struct glet_cuda_api *api, struct glet_error *err)
     code = api->cuDriverGetVersion(&api->driver_version);
     if (code != CUDA_SUCCESS)
         return glet_cuda_failed(api, code, "cuDriverGetVersion", err);
-    find_optional(api);
-    return 0;
+    return find_optional(api, err);
 }
 
 int glet_cuda_api_open(const struct glet_cuda_api **out, struct glet_error *err)

@@ -17,7 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ROUNDS = 16, ROUND_BLOCKS = 65536, STAY_CLOCKS = 4000 };
+enum { ROUNDS = 4, ROUND_BLOCKS = 262144, STAY_CLOCKS = 4000 };
 
 extern const unsigned char glet_fatbin_cuda_isolation[];
 

@@ -185,6 +185,13 @@ class Metrics(fake.Case):
                                   'model="noop",gpu="gpu0",gpulet="0"')], 50)
         self.assertEqual(samples[("gpulet_units",
                                   'gpu="gpu0",gpulet="1",kind="achieved"')], 3.9)
+        self.assertEqual(samples[("gpulet_device_power_watts", 'gpu="gpu0"')], 312.5)
+        self.assertEqual(types["gpulet_device_energy_joules_total"], "counter")
+        self.assertEqual(samples[("gpulet_device_clock_hertz", 'gpu="gpu0",kind="memory"')],
+                         2619e6)
+        self.assertEqual(samples[("gpulet_device_throttled", 'gpu="gpu0",reason="power"')], 1)
+        self.assertEqual(samples[("gpulet_device_throttled", 'gpu="gpu0",reason="heat"')], 0)
+        self.assertNotIn("temperature", text)  # this GPU does not tell it
         self.assertEqual(types["gpulet_request_duration_seconds"], "histogram")
         self.assertEqual(samples[("gpulet_request_duration_seconds_bucket",
                                   'model="echo_FP32",gpu="gpu0",le="0.025"')], 0)

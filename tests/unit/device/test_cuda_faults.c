@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Every call of the driver fails once: a whole life of a device, from opening it to closing it, in
- * a process of its own for each n, with the nth call failing, and then with every call from the nth
- * on failing, as after a fault of the GPU. Each must end, with an error that says something or
- * without one, with no rule broken and nothing left.
+ * Every call of the driver fails once: a whole life of a device, from opening it to closing it, with
+ * the nth call failing, and then with every call from the nth on failing, as after a fault of the
+ * GPU. Each life must end, with an error that says something or without one, with no rule broken
+ * and nothing left. A process opens the driver once; the calls of that fail in processes of their
+ * own.
  */
 #include "runtime/device/device.h"
 #include "tests/doubles/cuda/fake_cuda.h"
@@ -53,38 +54,40 @@ static int live(struct glet_model *model, bool verify, struct glet_error *err)
     return rc;
 }
 
-static int child(long nth, CUresult code, bool sticky, bool verify)
+struct fault {
+    CUresult code;
+    bool sticky;
+    bool verify; /* with the isolation check, which takes long */
+};
+
+static int check_life(long nth, const struct fault *fault)
 {
     struct glet_model model = {.floats = 3, .weight_bytes = 64};
     struct glet_error err = {0};
     fake_cuda_configure(NULL);
-    fake_cuda_fail(NULL, nth, code, sticky);
-    int rc = live(&model, verify, &err);
-    long calls = fake_cuda_calls();
+    fake_cuda_fail(NULL, nth, fault->code, fault->sticky);
+    int rc = live(&model, fault->verify, &err);
     const char *left = fake_cuda_live();
     if (fake_cuda_breaches() > 0 || *left || atomic_load(&model.live_nets) != 0 ||
         (rc < 0 && (err.code == GLET_OK || !err.message[0]))) {
         fprintf(stderr, "call %ld fails%s: '%s' broke '%s', left '%s'\n", nth,
-                sticky ? " and all after it" : "", err.message, fake_cuda_breach(), left);
+                fault->sticky ? " and all after it" : "", err.message, fake_cuda_breach(), left);
         return WRONG;
     }
-    if (nth == 1 && rc == 0) {
-        fprintf(stderr, "cuInit fails, and nobody says so\n");
+    if (rc == 0 && nth == 1) { /* without which nothing can go on */
+        fprintf(stderr, "call %ld fails, and nobody says so\n", nth);
         return WRONG;
     }
-    return calls < nth ? NOT_REACHED : FINE;
+    return fake_cuda_calls() < nth ? NOT_REACHED : FINE;
 }
 
-static int run_child(long nth, CUresult code, bool sticky, bool verify)
+static int check_in_child(long nth, const struct fault *fault)
 {
     int status = 0;
     fflush(NULL);
     pid_t pid = fork();
-    if (pid == 0) {
-        int result = child(nth, code, sticky, verify);
-        fflush(NULL);
-        exit(result); /* with the leak check of a sanitizer */
-    }
+    if (pid == 0)
+        exit(check_life(nth, fault)); /* with the leak check of a sanitizer */
     if (pid < 0 || waitpid(pid, &status, 0) != pid)
         return WRONG;
     if (!WIFEXITED(status))
@@ -94,20 +97,23 @@ static int run_child(long nth, CUresult code, bool sticky, bool verify)
 
 int main(void)
 {
-    static const struct {
-        CUresult code;
-        bool sticky;
-        bool verify; /* with the isolation check, which takes long */
-    } kinds[] = {{CUDA_ERROR_UNKNOWN, false, true},
-                 {CUDA_ERROR_OUT_OF_MEMORY, false, false},
-                 {CUDA_ERROR_ILLEGAL_ADDRESS, true, false}};
-    for (size_t k = 0; k < sizeof kinds / sizeof kinds[0]; k++) {
+    static const struct fault faults[] = {{CUDA_ERROR_UNKNOWN, false, true},
+                                          {CUDA_ERROR_OUT_OF_MEMORY, false, false},
+                                          {CUDA_ERROR_ILLEGAL_ADDRESS, true, false}};
+    enum { OPENING_CALLS = 16 }; /* and some more */
+    for (size_t f = 0; f < sizeof faults / sizeof faults[0]; f++)
+        for (long nth = 1; nth <= OPENING_CALLS; nth++)
+            if (check_in_child(nth, &faults[f]) != FINE)
+                return 1;
+    for (size_t f = 0; f < sizeof faults / sizeof faults[0]; f++) {
         int result = FINE;
         long nth = 0;
         while (result == FINE)
-            result = run_child(++nth, kinds[k].code, kinds[k].sticky, kinds[k].verify);
-        if (result != NOT_REACHED || nth < 100)
+            result = check_life(++nth, &faults[f]);
+        if (result != NOT_REACHED || nth < 100) {
+            fprintf(stderr, "ended with %d at call %ld\n", result, nth);
             return 1;
+        }
         printf("%ld calls failed, one by one\n", nth - 1);
     }
     return 0;

@@ -10,10 +10,11 @@ static void test_accepted(void **state)
     struct glet_error err;
     struct glet_device_spec spec;
     CHECK_OK(glet_device_spec_parse(NULL, &spec, &err), &err);
-    assert_true(spec.kind == GLET_DEVICE_CPU && spec.all_cores);
+    assert_true(spec.kind == GLET_DEVICE_CPU && spec.all_cores && spec.best);
     CHECK_OK(glet_device_spec_parse("auto", &spec, &err), &err);
+    assert_true(spec.all_cores && spec.best);
     CHECK_OK(glet_device_spec_parse("cpu", &spec, &err), &err);
-    assert_true(spec.all_cores);
+    assert_true(spec.all_cores && !spec.best);
     CHECK_OK(glet_device_spec_parse("cpu:0-3,6", &spec, &err), &err);
     assert_false(spec.all_cores);
     assert_int_equal(CPU_COUNT(&spec.cores), 5);
@@ -23,6 +24,13 @@ static void test_accepted(void **state)
     CHECK_OK(glet_device_spec_parse("cuda:MIG-0aF-12", &spec, &err), &err);
     assert_string_equal(spec.mig, "MIG-0aF-12");
     assert_int_equal(spec.index, -1);
+    assert_string_equal(spec.precision, "fp16");
+    CHECK_OK(glet_device_spec_parse("cuda:1:tf32", &spec, &err), &err);
+    assert_int_equal(spec.index, 1);
+    assert_string_equal(spec.precision, "tf32");
+    CHECK_OK(glet_device_spec_parse("cuda:MIG-0aF-12:fp32", &spec, &err), &err);
+    assert_string_equal(spec.mig, "MIG-0aF-12");
+    assert_string_equal(spec.precision, "fp32");
 }
 
 static void test_refused(void **state)
@@ -50,6 +58,14 @@ static void test_refused(void **state)
         "CPU",
         "cpu:0-1-2",
         "cuda:MIG-zz",
+        "cuda:MIG-0aF-12:",
+        "cuda:MIG-0aF-12:fp8",
+        "cuda:0:",
+        "cuda:0:fp64",
+        "cuda:0:fp16:",
+        "cuda::fp16",
+        "cuda:MIG-00000000-0000-0000-0000-000000000000-00000000-0000-0000-0000-0",
+        "cpu:0:fp16",
         "cpu:0-99999999999999999999",
     };
     for (size_t i = 0; i < COUNT_OF(bad); i++) {
