@@ -5,7 +5,7 @@
  * The header renames functions as their meaning changes (cuDeviceGetUuid is cuDeviceGetUuid_v2), so
  * names go through the preprocessor before they become strings, and prototype and symbol agree.
  * What a driver need not have is asked of cuGetProcAddress() with the version of our headers, which
- * gives the variant that these prototypes describe and none that came later.
+ * gives the variant that these prototypes describe.
  *
  * The environment is set before cuInit(), which reads it, and never against the user's choice.
  * Each gpu-let wants a hardware queue of its own, of which 8 are the default and 32 the most; a
@@ -68,10 +68,12 @@ static int find_optional(struct glet_cuda_api *api, struct glet_error *err)
     if (!symbol)
         return 0;
     memcpy(&get, &symbol, sizeof symbol);
+    /* Never a variant that is newer than our prototypes, nor a version that the driver is not. */
+    int version = api->driver_version < CUDA_VERSION ? api->driver_version : CUDA_VERSION;
     CUresult code;
 #define FIND(f)                                                                                    \
     symbol = NULL;                                                                                 \
-    code = get(#f, &symbol, CUDA_VERSION, CU_GET_PROC_ADDRESS_DEFAULT, NULL);                      \
+    code = get(#f, &symbol, version, CU_GET_PROC_ADDRESS_DEFAULT, NULL);                           \
     if (code == CUDA_SUCCESS)                                                                      \
         memcpy(&api->f, &symbol, sizeof symbol);                                                   \
     else if (code != CUDA_ERROR_NOT_FOUND && code != CUDA_ERROR_NOT_SUPPORTED &&                   \

@@ -40,6 +40,7 @@ enum { NVML_SUCCESS = 0, NVML_CLOCK_SM = 1, NVML_CLOCK_MEM = 2, NVML_TEMPERATURE
     X(max_clock_mhz, "nvmlDeviceGetMaxClockInfo", (nvml_device, int, unsigned *))                  \
     X(utilization, "nvmlDeviceGetUtilizationRates", (nvml_device, struct nvml_utilization *))      \
     X(memory, "nvmlDeviceGetMemoryInfo", (nvml_device, struct nvml_memory *))                      \
+    X(events, "nvmlDeviceGetCurrentClocksEventReasons", (nvml_device, unsigned long long *))       \
     X(throttle, "nvmlDeviceGetCurrentClocksThrottleReasons", (nvml_device, unsigned long long *))
 
 struct glet_nvml {
@@ -161,7 +162,8 @@ static void sample_throttle(const struct glet_nvml *nvml, struct glet_device_sam
         {0x40, GLET_THROTTLE_HEAT},    {0x08, GLET_THROTTLE_HARDWARE},
     };
     unsigned long long bits;
-    if (!ASK(nvml, throttle, nvml->whole, &bits))
+    /* The new name and the old one. */
+    if (!ASK(nvml, events, nvml->whole, &bits) && !ASK(nvml, throttle, nvml->whole, &bits))
         return;
     out->throttle = 0;
     for (size_t i = 0; i < sizeof reasons / sizeof reasons[0]; i++)

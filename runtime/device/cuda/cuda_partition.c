@@ -159,8 +159,14 @@ static int open_partition(struct glet_cuda_partition *partition, int first, bool
 static void close_partition(struct glet_cuda_partition *partition)
 {
     const struct glet_cuda_api *api = partition->device->api;
-    if (partition->site.stream)
+    CUcontext before = NULL;
+    struct glet_error ignored;
+    if (partition->site.stream) {
+        bool entered = glet_cuda_enter(api, partition->site.context, &before, &ignored) == 0;
         (void)api->cuStreamDestroy(partition->site.stream);
+        if (entered)
+            glet_cuda_leave(api, before);
+    }
     if (partition->green)
         (void)api->cuGreenCtxDestroy(partition->green);
 }

@@ -58,7 +58,8 @@ CUresult cuGetProcAddress(const char *symbol, void **pointer, int version, cuuin
     (void)status;
     FAKE_BEGIN(cuGetProcAddress);
     *pointer = NULL;
-    if (version != CUDA_VERSION || flags != CU_GET_PROC_ADDRESS_DEFAULT)
+    if (version > CUDA_VERSION || version > fake_config.driver_version ||
+        flags != CU_GET_PROC_ADDRESS_DEFAULT)
         return fake_end(fake_breach(CUDA_ERROR_INVALID_VALUE, "cuGetProcAddress"));
 #define FIND(f)                                                                                    \
     if (!fake_config.old && strcmp(symbol, #f) == 0) {                                             \
