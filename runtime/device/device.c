@@ -6,20 +6,22 @@
 
 #include <assert.h>
 #include <math.h>
-#include <string.h>
 
 int glet_device_open(const char *spec_text, struct glet_device **out, struct glet_error *err)
 {
     struct glet_device_spec spec;
     if (glet_device_spec_parse(spec_text, &spec, err) < 0)
         return -1;
-    if (spec.best && glet_cuda_device_present()) {
-        spec.kind = GLET_DEVICE_CUDA;
-        spec.index = 0;
-        strcpy(spec.precision, "fp16");
-    }
-    return spec.kind == GLET_DEVICE_CUDA ? glet_cuda_device_open(&spec, out, err)
-                                         : glet_cpu_device_open(&spec, out, err);
+    if (spec.kind == GLET_DEVICE_CUDA)
+        return glet_cuda_device_open(&spec, out, err);
+    if (!spec.best || !glet_cuda_device_present())
+        return glet_cpu_device_open(&spec, out, err);
+    struct glet_device_spec gpu = {
+        .kind = GLET_DEVICE_CUDA, .index = 0, .precision = GLET_DEVICE_PRECISION};
+    /* A GPU that cannot be used is not passed over in silence. */
+    if (glet_cuda_device_open(&gpu, out, err) == 0)
+        return 0;
+    return err->hint[0] ? -1 : glet_error_hint(err, "--device cpu does without the GPU");
 }
 
 void glet_device_close(struct glet_device *device)

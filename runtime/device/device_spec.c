@@ -45,8 +45,9 @@ static int parse_cores(const char *list, struct glet_device_spec *spec)
 /* "cuda:0", "cuda:MIG-<uuid>", with a precision behind or not; text is after "cuda:". */
 static int parse_cuda(const char *text, struct glet_device_spec *spec)
 {
-    static const char *const precisions[] = {"fp16", "tf32", "fp32"};
-    const char *end = text + strcspn(text, ":"), *precision = *end ? end + 1 : "fp16";
+    static const char *const precisions[] = {GLET_DEVICE_PRECISION, "tf32", "fp32"};
+    const char *end = text + strcspn(text, ":"),
+               *precision = *end ? end + 1 : GLET_DEVICE_PRECISION;
     for (size_t i = 0; i < sizeof precisions / sizeof precisions[0]; i++)
         if (strcmp(precision, precisions[i]) == 0)
             strcpy(spec->precision, precision);
@@ -75,9 +76,9 @@ int glet_device_spec_parse(const char *text, struct glet_device_spec *out, struc
     } else if (strncmp(text, "cpu:", 4) == 0) {
         if (parse_cores(text + 4, &spec) < 0)
             return malformed(text, err);
-    } else if (strncmp(text, "cuda:", 5) == 0) {
+    } else if (strcmp(text, "cuda") == 0 || strncmp(text, "cuda:", 5) == 0) {
         spec.kind = GLET_DEVICE_CUDA;
-        if (parse_cuda(text + 5, &spec) < 0)
+        if (parse_cuda(text[4] ? text + 5 : "0", &spec) < 0)
             return malformed(text, err);
     } else {
         return malformed(text, err);

@@ -12,6 +12,8 @@
 #include <sched.h>
 #include <stdbool.h>
 
+#define GLET_DEVICE_PRECISION "fp16" /* unless another is asked for */
+
 enum glet_device_kind { GLET_DEVICE_CPU, GLET_DEVICE_CUDA };
 
 struct glet_device_spec {

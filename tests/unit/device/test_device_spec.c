@@ -21,6 +21,8 @@ static void test_accepted(void **state)
     assert_true(CPU_ISSET(3, &spec.cores) && CPU_ISSET(6, &spec.cores));
     CHECK_OK(glet_device_spec_parse("cuda:12", &spec, &err), &err);
     assert_true(spec.kind == GLET_DEVICE_CUDA && spec.index == 12);
+    CHECK_OK(glet_device_spec_parse("cuda", &spec, &err), &err);
+    assert_true(spec.kind == GLET_DEVICE_CUDA && spec.index == 0);
     CHECK_OK(glet_device_spec_parse("cuda:MIG-0aF-12", &spec, &err), &err);
     assert_string_equal(spec.mig, "MIG-0aF-12");
     assert_int_equal(spec.index, -1);
@@ -50,7 +52,6 @@ static void test_refused(void **state)
         "cpu:99999",
         "cpus",
         "gpu",
-        "cuda",
         "cuda:",
         "cuda:x",
         "cuda:0x",
