@@ -78,25 +78,46 @@ static void test_dependent_columns(void **state)
     assert_int_equal(glet_least_squares(zeros, y, 4, 1, x, &err), -1);
 }
 
+static const double truth[] = {0.9, 0.1, 0.7, 0.35, 0.09};
+
+/* Pairs of MODELS models at random utilisations, with noise; both sides one after the other. */
+enum { MODELS = 6, PAIRS = 200, SAMPLES = 2 * PAIRS };
+
+static void make_pairs(struct glet_interference_sample samples[SAMPLES], uint64_t seed,
+                       double noise)
+{
+    struct glet_random random = glet_random_seeded(seed);
+    print_message("seed %ju, noise %g\n", (uintmax_t)seed, noise);
+    for (size_t i = 0; i < SAMPLES; i += 2) {
+        double l2[2], dram[2];
+        size_t model[2];
+        for (size_t side = 0; side < 2; side++) {
+            l2[side] = glet_random_uniform(&random);
+            dram[side] = glet_random_uniform(&random);
+            model[side] = (size_t)glet_random_below(&random, MODELS);
+        }
+        for (size_t side = 0; side < 2; side++)
+            samples[i + side] = (struct glet_interference_sample){
+                l2[side],
+                l2[1 - side],
+                dram[side],
+                dram[1 - side],
+                truth[0] + truth[1] * l2[side] + truth[2] * l2[1 - side] + truth[3] * dram[side] +
+                    truth[4] * dram[1 - side] + noise * glet_random_normal(&random),
+                i / 2,
+                model[side],
+                model[1 - side]};
+    }
+}
+
 static void test_fit(void **state)
 {
     (void)state;
-    static const double truth[] = {0.9, 0.1, 0.7, 0.35, 0.09};
-    struct glet_random random = glet_random_seeded(3);
-    struct glet_interference_sample samples[400];
-    for (size_t i = 0; i < COUNT_OF(samples); i++) {
-        struct glet_interference_sample *s = &samples[i];
-        s->l2_self = glet_random_uniform(&random);
-        s->l2_other = glet_random_uniform(&random);
-        s->dram_self = glet_random_uniform(&random);
-        s->dram_other = glet_random_uniform(&random);
-        s->slowdown = truth[0] + truth[1] * s->l2_self + truth[2] * s->l2_other +
-                      truth[3] * s->dram_self + truth[4] * s->dram_other +
-                      0.05 * glet_random_normal(&random);
-    }
+    struct glet_interference_sample samples[SAMPLES];
     struct glet_profile_interference fit = {0};
     struct glet_interference_quality quality;
-    CHECK_OK(glet_interference_fit(samples, COUNT_OF(samples), 0.99, &fit, &quality, &err), &err);
+    make_pairs(samples, 3, 0.05);
+    CHECK_OK(glet_interference_fit(samples, SAMPLES, 0.99, &fit, &quality, &err), &err);
     CHECK_NEAR(fit.constant, truth[0], 0.03);
     CHECK_NEAR(fit.l2_self, truth[1], 0.03);
     CHECK_NEAR(fit.l2_other, truth[2], 0.03);
@@ -106,14 +127,120 @@ static void test_fit(void **state)
     CHECK_NEAR(fit.margin, 2.33 * 0.05, 0.03);
     assert_true(quality.r2 > 0.9 && quality.r2 < 1);
     size_t above = 0;
-    for (size_t i = 0; i < COUNT_OF(samples); i++) {
-        const struct glet_interference_sample *s = &samples[i];
-        above += s->slowdown > fit.constant + fit.l2_self * s->l2_self +
-                                   fit.l2_other * s->l2_other + fit.dram_self * s->dram_self +
-                                   fit.dram_other * s->dram_other + fit.margin + 1e-12;
-    }
-    assert_true(above <= 4);
+    for (size_t i = 0; i < SAMPLES; i++)
+        above +=
+            samples[i].slowdown > glet_interference_predict(&fit, &samples[i]) + fit.margin + 1e-12;
+    assert_true(above <= SAMPLES / 100);
     assert_int_equal(glet_interference_fit(samples, 9, 0.99, &fit, &quality, &err), -1);
+    assert_int_equal(err.code, GLET_ERR_UNDECIDED);
+    samples[7].dram_other = NAN;
+    assert_int_equal(glet_interference_fit(samples, SAMPLES, 0.99, &fit, &quality, &err), -1);
+    assert_int_equal(err.code, GLET_ERR_UNDECIDED);
+}
+
+/* Without noise the coefficients are the true ones, whatever the weights. */
+static void test_exact_pairs_are_found_exactly(void **state)
+{
+    (void)state;
+    struct glet_interference_sample samples[SAMPLES];
+    struct glet_profile_interference fit = {0};
+    struct glet_interference_quality quality;
+    struct glet_interference_error error;
+    make_pairs(samples, 4, 0);
+    CHECK_OK(glet_interference_fit(samples, SAMPLES, 0.99, &fit, &quality, &err), &err);
+    CHECK_NEAR(fit.constant, truth[0], 1e-12);
+    CHECK_NEAR(fit.l2_other, truth[2], 1e-12);
+    CHECK_NEAR(fit.margin, 0, 1e-12);
+    for (int what = GLET_LEFT_OUT_PAIRS; what <= GLET_LEFT_OUT_MODELS; what++) {
+        CHECK_OK(glet_interference_leave_out(samples, SAMPLES, 0.99,
+                                             (enum glet_interference_left_out)what, 1, &error,
+                                             &err),
+                 &err);
+        CHECK_NEAR(error.largest_ratio, 0, 1e-12);
+    }
+}
+
+/* A constant needs no utilisations: between the slowdowns, the margin up to the largest. */
+static void test_constant(void **state)
+{
+    (void)state;
+    struct glet_interference_sample samples[] = {{NAN, NAN, NAN, NAN, 1.0, 0, 0, 1},
+                                                 {NAN, NAN, NAN, NAN, 1.2, 0, 1, 0}};
+    struct glet_profile_interference fit = {0};
+    struct glet_interference_quality quality;
+    CHECK_OK(glet_interference_fit_constant(samples, 2, 0.99, &fit, &quality, &err), &err);
+    assert_true(fit.constant > 1.0 && fit.constant < 1.2);
+    CHECK_NEAR(fit.constant + fit.margin, 1.2, 1e-12);
+    CHECK_NEAR(glet_interference_predict(&fit, samples), fit.constant, 0);
+}
+
+/* Every side of a pair leaves once; a pair of two models leaves with either of them. */
+static void test_what_is_left_out(void **state)
+{
+    (void)state;
+    struct glet_interference_sample samples[SAMPLES];
+    struct glet_interference_error error, again;
+    size_t of_two = 0;
+    make_pairs(samples, 5, 0.05);
+    for (size_t i = 0; i < SAMPLES; i++)
+        of_two += samples[i].model_self != samples[i].model_other;
+    CHECK_OK(
+        glet_interference_leave_out(samples, SAMPLES, 0.99, GLET_LEFT_OUT_PAIRS, 1, &error, &err),
+        &err);
+    assert_int_equal(error.samples, SAMPLES);
+    assert_int_equal(error.fits, 10);
+    CHECK_NEAR(error.own_ratio, error.mean_ratio, 0);
+    /* mean |normal| = 0.8 sigma, over a slowdown of 1.5 */
+    CHECK_NEAR(error.mean_ratio, 0.8 * 0.05 / 1.5, 0.01);
+    assert_true(error.above_ratio < 0.05);
+    CHECK_OK(
+        glet_interference_leave_out(samples, SAMPLES, 0.99, GLET_LEFT_OUT_PAIRS, 1, &again, &err),
+        &err);
+    CHECK_NEAR(again.mean_ratio, error.mean_ratio, 0);
+    CHECK_OK(
+        glet_interference_leave_out(samples, SAMPLES, 0.99, GLET_LEFT_OUT_MODELS, 1, &error, &err),
+        &err);
+    assert_int_equal(error.samples, SAMPLES + of_two);
+    assert_int_equal(error.fits, MODELS);
+}
+
+/* A model unlike the others shows when it is left out, and not in the fit that has seen it. */
+static void test_a_model_of_another_kind_shows(void **state)
+{
+    (void)state;
+    struct glet_interference_sample samples[SAMPLES];
+    struct glet_interference_error pairs, models;
+    make_pairs(samples, 6, 0.01);
+    for (size_t i = 0; i < SAMPLES; i++) {
+        struct glet_interference_sample *s = &samples[i];
+        bool other_kind = s->model_self == 2;
+        s->l2_self = other_kind ? 1 : 0.05 * s->l2_self;
+        s->slowdown += other_kind ? 2 : 0;
+    }
+    CHECK_OK(
+        glet_interference_leave_out(samples, SAMPLES, 0.99, GLET_LEFT_OUT_PAIRS, 1, &pairs, &err),
+        &err);
+    CHECK_OK(
+        glet_interference_leave_out(samples, SAMPLES, 0.99, GLET_LEFT_OUT_MODELS, 1, &models, &err),
+        &err);
+    assert_true(models.largest_ratio > 2 * pairs.largest_ratio);
+    assert_true(models.above_ratio > 0.1);
+}
+
+static void test_too_little_to_leave_out(void **state)
+{
+    (void)state;
+    struct glet_interference_sample samples[SAMPLES];
+    struct glet_interference_error error;
+    make_pairs(samples, 7, 0.01);
+    assert_int_equal(
+        glet_interference_leave_out(samples, 10, 0.99, GLET_LEFT_OUT_PAIRS, 1, &error, &err), -1);
+    assert_int_equal(err.code, GLET_ERR_UNDECIDED);
+    for (size_t i = 0; i < SAMPLES; i++)
+        samples[i].model_self = samples[i].model_other = 0;
+    assert_int_equal(
+        glet_interference_leave_out(samples, SAMPLES, 0.99, GLET_LEFT_OUT_MODELS, 1, &error, &err),
+        -1);
     assert_int_equal(err.code, GLET_ERR_UNDECIDED);
 }
 
@@ -124,6 +251,11 @@ int main(void)
         cmocka_unit_test(test_wampler),
         cmocka_unit_test(test_dependent_columns),
         cmocka_unit_test(test_fit),
+        cmocka_unit_test(test_exact_pairs_are_found_exactly),
+        cmocka_unit_test(test_constant),
+        cmocka_unit_test(test_what_is_left_out),
+        cmocka_unit_test(test_a_model_of_another_kind_shows),
+        cmocka_unit_test(test_too_little_to_leave_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
