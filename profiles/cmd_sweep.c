@@ -12,6 +12,7 @@
 #include "common/number.h"
 #include "common/progress.h"
 #include "profiles/profile_commands.h"
+#include "profiles/sweep_fit.h"
 #include "profiles/sweep_pairs.h"
 #include "profiles/sweep_session.h"
 #include "runtime/device/device_spec.h"
@@ -34,11 +35,19 @@ struct values {
     bool remeasure, quiet;
 };
 
-enum { INTERFERENCE_NONE, INTERFERENCE_MEASURED };
-static const char *const interference_choices[] = {"none", "measured", NULL};
+enum interference {
+    INTERFERENCE_AUTO,
+    INTERFERENCE_MEASURED,
+    INTERFERENCE_COUNTERS,
+    INTERFERENCE_ESTIMATE,
+    INTERFERENCE_NONE
+};
+static const char *const interference_choices[] = {"auto",     "measured", "counters",
+                                                   "estimate", "none",     NULL};
 
 struct sweep {
     const struct values *values;
+    enum interference interference; /* AUTO is resolved */
     struct glet_sweep_session session;
     struct glet_sweep_point *points;
     size_t count;
@@ -107,8 +116,10 @@ static double left_ms(const struct sweep *sweep)
         return INFINITY;
     double budget_ms = (double)sweep->values->budget_us / 1e3, reserve_ms = 0;
     double models = (double)sweep->session.model_count;
-    if (sweep->values->interference != INTERFERENCE_NONE)
-        reserve_ms = fmin(3000 * models * (models + 1) / 2, budget_ms / 3);
+    if (sweep->interference == INTERFERENCE_MEASURED)
+        reserve_ms =
+            fmin(3000 * models * (models + 1) / 2 * glet_sweep_split_count(&sweep->session),
+                 budget_ms / 3);
     return budget_ms - reserve_ms - (double)(glet_clock_us() - sweep->begin_us) / 1e3;
 }
 
@@ -131,11 +142,43 @@ static int measure(struct sweep *sweep, const struct glet_sweep_point *point, do
 {
     struct glet_sweep_session *session = &sweep->session;
     struct glet_model *model = session->models[point->model];
-    if (glet_measure_point(session->device, model, point->batch, point->units, max_ms, &stopped, m,
-                           err) < 0)
+    const struct glet_measure_options options = {.max_ms = max_ms,
+                                                 .utilisation = session->utilisation ==
+                                                                GLET_UTILISATION_COUNTERS,
+                                                 .stop = &stopped};
+    if (glet_measure_point(session->device, model, point->batch, point->units, &options, m, err) <
+        0)
         return glet_error_context(err, "%s, batch %d, %d units", glet_model_name(model),
                                   point->batch, point->units);
+    if (m->uncounted[0]) { /* said once; then nobody asks again */
+        fprintf(stderr, "counters: %s; utilisations are estimated instead\n", m->uncounted);
+        session->utilisation = GLET_UTILISATION_ESTIMATE;
+    }
     return 0;
+}
+
+/* What --interference asks for, on this device. */
+static void choose_interference(struct sweep *sweep)
+{
+    static const enum glet_utilisation_source sources[] = {
+        [INTERFERENCE_MEASURED] = GLET_UTILISATION_COUNTERS,
+        [INTERFERENCE_COUNTERS] = GLET_UTILISATION_COUNTERS,
+        [INTERFERENCE_ESTIMATE] = GLET_UTILISATION_ESTIMATE,
+        [INTERFERENCE_NONE] = GLET_UTILISATION_NONE,
+    };
+    bool cpu = strcmp(sweep->session.info->mechanism, "cpu") == 0;
+    sweep->interference = (enum interference)sweep->values->interference;
+    if (sweep->interference == INTERFERENCE_AUTO)
+        sweep->interference = cpu ? INTERFERENCE_NONE : INTERFERENCE_MEASURED;
+    /* A CPU has neither counters nor a peak that an estimate could be held against. */
+    sweep->session.utilisation = cpu ? GLET_UTILISATION_NONE : sources[sweep->interference];
+}
+
+static int put_utilisation_source(struct sweep *sweep, struct glet_error *err)
+{
+    static const char *const names[] = {"none", "estimate", "counters"};
+    return glet_sweep_session_put_meta(&sweep->session, "utilisation_source",
+                                       names[sweep->session.utilisation], err);
 }
 
 static int visit_sentinel(struct sweep *sweep, double max_ms, struct glet_error *err)
@@ -233,15 +276,22 @@ static int finish(struct sweep *sweep, struct glet_error *err)
     if (glet_sweep_session_finish(&sweep->session, err) < 0 ||
         glet_sweep_session_refresh(&sweep->session, err) < 0)
         return -1;
-    if (sweep->values->interference == INTERFERENCE_NONE)
+    if (sweep->interference == INTERFERENCE_NONE)
         return 0;
     uint64_t deadline_us =
         sweep->values->budget_us ? sweep->begin_us + sweep->values->budget_us : 0;
-    return glet_sweep_pairs(&sweep->session, deadline_us, &stopped, &sweep->pairs, err);
+    if (sweep->interference == INTERFERENCE_MEASURED &&
+        (glet_sweep_pairs(&sweep->session, deadline_us, &stopped, &sweep->pairs, err) < 0 ||
+         glet_sweep_session_refresh(&sweep->session, err) < 0))
+        return -1;
+    if (put_utilisation_source(sweep, err) < 0)
+        return -1;
+    return glet_sweep_fit(&sweep->session, sweep->values->quiet ? NULL : stderr, err);
 }
 
 static int sweep_models(struct sweep *sweep, struct glet_error *err)
 {
+    choose_interference(sweep);
     if (plan_points(sweep, err) < 0)
         return -1;
     int rc = visit_all(sweep, err);
@@ -325,12 +375,13 @@ static const struct glet_option options[] = {
     {.name = "interference",
      .kind = GLET_OPTION_CHOICE,
      .offset = AT(interference),
-     .fallback = "none",
+     .fallback = "auto",
      .choices = interference_choices,
-     .help =
-         "measured: run every pair of models side by side in two halves of the device, and keep "
-         "how much each slows the other down. Cores of a CPU share little; a GPU's partitions "
-         "share its cache and memory."},
+     .help = "What models side by side cost each other. measured (auto on a GPU): run every pair "
+             "in two partitions, and fit the interference model to how much each slows the other "
+             "down. counters: only count what each takes of cache and memory bandwidth, and fit to "
+             "the pairs that the store has. estimate: the same from the models' shapes, without "
+             "counters. none (auto on a CPU, whose cores share little)."},
     {.group = "How long",
      .name = "budget",
      .kind = GLET_OPTION_DURATION,

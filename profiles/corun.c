@@ -9,7 +9,7 @@
 
 #include "common/clock.h"
 #include "common/memory.h"
-#include "profiles/measure.h"
+#include "profiles/inputs.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -81,7 +81,7 @@ static int prepare(struct worker *w, struct glet_partition *partition,
         return -1;
     if (glet_executor_build(partition, side->model, side->batch, executor, &w->err) < 0)
         return -1;
-    glet_measure_fill_inputs(*executor, side->model, side->batch);
+    glet_inputs_fill(*executor, side->model, side->batch, 1);
     return glet_executor_run(*executor, side->batch, &w->err);
 }
 

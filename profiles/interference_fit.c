@@ -103,8 +103,9 @@ int glet_interference_fit(const struct glet_interference_sample *samples, size_t
                                   "utilisations are unknown for some measured pairs");
     }
     if (count < 2 * COEFFICIENTS)
-        return glet_error_set(err, GLET_ERR_UNDECIDED, "%zu measured slowdowns, %d are needed",
-                              count, 2 * COEFFICIENTS);
+        return glet_error_set(err, GLET_ERR_UNDECIDED,
+                              "%zu slowdowns with utilisations, %d are needed", count,
+                              2 * COEFFICIENTS);
     return fit_columns(samples, count, COEFFICIENTS, quantile, fit_out, quality_out, err);
 }
 

@@ -4,7 +4,14 @@
  *
  * The partition is alone on the device: a share of a core is enforced all the same, so that the
  * latency at 3 units is that of three tenths of a core. What a neighbour adds to the tail, the wait
- * for its slice to end, is added afterwards, when all models are known (finish.c).
+ * for its slice to end, is added afterwards, when all models are known (sweep_session.c).
+ *
+ * Which latency. A gpu-let's worker hands the executor a batch and has it back when the outputs are
+ * on the host; that is how long the gpu-let is taken, copies included, and what a plan adds up to a
+ * duty cycle and a bound. So p50_ms and p99_ms are the wall-clock times of that path. On a device
+ * with a clock of its own the time of the kernels alone is measured as well, from replays in blocks
+ * that nothing on the host interrupts: it tells what copies and the host cost, and is steadier
+ * where the two agree, but no plan may count on it.
  *
  * CPU time is taken beside wall time: a machine that is busy with other things lengthens the one
  * and not the other. With one core or less per partition the two differ by the share alone, so a
@@ -13,7 +20,7 @@
 #include "profiles/measure.h"
 
 #include "common/clock.h"
-#include "common/random.h"
+#include "profiles/inputs.h"
 #include "profiles/machine.h"
 #include "profiles/sampler.h"
 
@@ -27,52 +34,58 @@
 #define WALL_LIMIT_RATIO     1.05
 #define ACHIEVED_LIMIT_RATIO 0.9
 
+#define DEVICE_TIME_PART 0.25 /* of the time for a point, on top of it */
+
+enum { INPUT_SETS = 4, REPLAY_BLOCK = 32 };
+
 struct job {
     struct glet_device *device;
     struct glet_model *model;
     int batch, units;
     double max_ms;
+    bool utilisation;
     const volatile sig_atomic_t *stop;
     struct glet_measurement *out;
     struct glet_error *err;
     int rc;
 };
 
-static void fill(struct glet_random *random, void *data, enum glet_dtype dtype, size_t bytes)
+static bool is_cpu(const struct job *job)
 {
-    size_t count = bytes / glet_dtype_size(dtype);
-    for (size_t i = 0; i < count; i++) {
-        if (dtype == GLET_FLOAT32)
-            ((float *)data)[i] = (float)(2 * glet_random_uniform(random) - 1);
-        else if (dtype == GLET_FLOAT64)
-            ((double *)data)[i] = 2 * glet_random_uniform(random) - 1;
-        else /* the lowest byte of an integer: 0 or 1; half floats: zero or tiny */
-            ((unsigned char *)data)[i * glet_dtype_size(dtype)] =
-                (unsigned char)glet_random_below(random, 2);
-    }
-}
-
-void glet_measure_fill_inputs(struct glet_executor *executor, const struct glet_model *model,
-                              int batch)
-{
-    struct glet_random random = glet_random_seeded(1);
-    for (size_t i = 0; i < glet_model_input_count(model); i++) {
-        const struct glet_model_io *io = glet_model_input(model, i);
-        fill(&random, glet_executor_input(executor, i), io->dtype, io->bytes * (size_t)batch);
-    }
+    return strcmp(glet_device_info(job->device)->mechanism, "cpu") == 0;
 }
 
 /* Feeds the sampler until it is done. */
-static int sample(struct glet_executor *executor, const struct job *job,
+static int sample(struct glet_executor *executor, const struct job *job, struct glet_inputs *inputs,
                   struct glet_sampler *sampler, struct glet_error *err)
 {
     while (sampler->phase != GLET_SAMPLER_DONE) {
         if (*job->stop)
             return glet_error_set(err, GLET_ERR_UNDECIDED, "stopped");
+        glet_inputs_rotate(inputs);
         uint64_t start_ns = glet_clock_ns();
         if (glet_executor_run(executor, job->batch, err) < 0)
             return -1;
         (void)glet_sampler_add(sampler, (double)(glet_clock_ns() - start_ns) / 1e6 + 1e-9);
+    }
+    return 0;
+}
+
+/* The same by the device's clock, in blocks: one run brings the next inputs, replays follow. */
+static int sample_device(struct glet_executor *executor, const struct job *job,
+                         struct glet_inputs *inputs, struct glet_sampler *sampler,
+                         struct glet_error *err)
+{
+    double block_ms[REPLAY_BLOCK];
+    while (sampler->phase != GLET_SAMPLER_DONE) {
+        if (*job->stop)
+            return glet_error_set(err, GLET_ERR_UNDECIDED, "stopped");
+        glet_inputs_rotate(inputs);
+        if (glet_executor_run(executor, job->batch, err) < 0 ||
+            glet_executor_replay(executor, REPLAY_BLOCK, block_ms, err) < 0)
+            return -1;
+        for (int i = 0; i < REPLAY_BLOCK && sampler->phase != GLET_SAMPLER_DONE; i++)
+            (void)glet_sampler_add(sampler, block_ms[i]);
     }
     return 0;
 }
@@ -84,7 +97,8 @@ static void add_flag(char flags[64], const char *flag)
 }
 
 static int measure_once(struct glet_executor *executor, const struct job *job,
-                        struct glet_sampler_result *result, struct glet_error *err)
+                        struct glet_inputs *inputs, struct glet_sampler_result *result,
+                        struct glet_error *err)
 {
     struct glet_sampler sampler;
     struct glet_sampler_rules rules = glet_sampler_rules(job->max_ms);
@@ -93,28 +107,49 @@ static int measure_once(struct glet_executor *executor, const struct job *job,
     struct glet_machine_load before, after;
     glet_machine_load(&before);
     uint64_t cpu_us = glet_clock_process_cpu_us(), wall_us = glet_clock_us();
-    int rc = sample(executor, job, &sampler, err);
+    int rc = sample(executor, job, inputs, &sampler, err);
     cpu_us = glet_clock_process_cpu_us() - cpu_us;
     wall_us = glet_clock_us() - wall_us;
     glet_machine_load(&after);
     if (rc == 0)
         rc = glet_sampler_result(&sampler, result, err);
     glet_sampler_fini(&sampler);
-    bool cpu = strcmp(glet_device_info(job->device)->mechanism, "cpu") == 0;
     double cores = (double)job->units * glet_device_info(job->device)->sm_count /
                    glet_device_info(job->device)->units;
-    job->out->wall_ratio = cpu && cpu_us ? (double)wall_us * cores / (double)cpu_us : NAN;
+    job->out->wall_ratio = is_cpu(job) && cpu_us ? (double)wall_us * cores / (double)cpu_us : NAN;
     job->out->foreign_ratio = glet_machine_foreign_ratio(&before, &after);
     return rc;
 }
 
-static int measure(struct glet_executor *executor, const struct job *job, struct glet_error *err)
+/* Kernels alone, and the clock that they ran at: read while the device is still warm. */
+static int measure_device_time(struct glet_executor *executor, const struct job *job,
+                               struct glet_inputs *inputs, struct glet_error *err)
+{
+    struct glet_measurement *out = job->out;
+    struct glet_sampler sampler;
+    struct glet_sampler_rules rules = glet_sampler_rules(DEVICE_TIME_PART * job->max_ms);
+    struct glet_sampler_result result;
+    if (glet_sampler_init(&sampler, &rules, err) < 0)
+        return -1;
+    int rc = sample_device(executor, job, inputs, &sampler, err);
+    if (rc == 0)
+        rc = glet_sampler_result(&sampler, &result, err);
+    glet_sampler_fini(&sampler);
+    if (rc < 0)
+        return -1;
+    out->device_p50_ms = result.p50_ms;
+    out->device_p99_ms = result.p99_ms;
+    return 0;
+}
+
+static int measure(struct glet_executor *executor, const struct job *job,
+                   struct glet_inputs *inputs, struct glet_error *err)
 {
     struct glet_measurement *out = job->out;
     struct glet_sampler_result result;
-    if (measure_once(executor, job, &result, err) < 0)
+    if (measure_once(executor, job, inputs, &result, err) < 0)
         return -1;
-    if (result.drift && measure_once(executor, job, &result, err) < 0)
+    if (result.drift && measure_once(executor, job, inputs, &result, err) < 0)
         return -1;
     out->samples = (double)result.samples;
     out->mean_ms = result.mean_ms;
@@ -124,7 +159,7 @@ static int measure(struct glet_executor *executor, const struct job *job, struct
     out->ci_ratio = result.ci_ratio;
     out->activation_mib = glet_executor_activation_mib(executor);
     const struct glet_device_info *info = glet_device_info(job->device);
-    bool one_core = job->units * info->sm_count <= info->units;
+    bool one_core = is_cpu(job) && job->units * info->sm_count <= info->units;
     if (result.drift)
         add_flag(out->flags, "drift");
     if (result.few)
@@ -132,8 +167,25 @@ static int measure(struct glet_executor *executor, const struct job *job, struct
     if (out->foreign_ratio > FOREIGN_LIMIT_RATIO ||
         (one_core && out->wall_ratio > WALL_LIMIT_RATIO))
         add_flag(out->flags, "foreign");
+    if (!is_cpu(job) && measure_device_time(executor, job, inputs, err) < 0)
+        return -1;
     if (result.unconverged)
         add_flag(out->flags, "unconverged");
+    return 0;
+}
+
+/* Counters that may not be read are no failure: the measurement says why there are none. */
+static int count(struct glet_executor *executor, const struct job *job, struct glet_error *err)
+{
+    struct glet_measurement *out = job->out;
+    struct glet_error why;
+    if (!job->utilisation)
+        return 0;
+    if (glet_executor_utilisation(executor, &out->utilisation, &why) == 0)
+        return 0;
+    if (why.code != GLET_ERR_UNSUPPORTED)
+        return *err = why, -1;
+    snprintf(out->uncounted, sizeof out->uncounted, "%.159s", why.message);
     return 0;
 }
 
@@ -141,13 +193,19 @@ static int run_in_partition(struct glet_partition *partition, struct job *job,
                             struct glet_error *err)
 {
     struct glet_executor *executor = NULL;
+    struct glet_inputs inputs = {0};
     if (glet_partition_enter(partition, err) < 0)
         return -1;
+    uint64_t start_ns = glet_clock_ns();
     int rc = glet_executor_build(partition, job->model, job->batch, &executor, err);
-    if (rc == 0) {
-        glet_measure_fill_inputs(executor, job->model, job->batch);
-        rc = measure(executor, job, err);
-    }
+    job->out->build_ms = (double)(glet_clock_ns() - start_ns) / 1e6;
+    if (rc == 0)
+        rc = glet_inputs_init(&inputs, executor, job->model, job->batch,
+                              is_cpu(job) ? 1 : INPUT_SETS, err);
+    if (rc == 0)
+        rc = measure(executor, job, &inputs, err);
+    if (rc == 0)
+        rc = count(executor, job, err);
     struct glet_partition_use use;
     glet_partition_achieved(partition, &use);
     job->out->slice_ms = use.longest_slice_ms;
@@ -155,6 +213,7 @@ static int run_in_partition(struct glet_partition *partition, struct job *job,
     if (use.achieved_units < ACHIEVED_LIMIT_RATIO * job->units &&
         !strstr(job->out->flags, "foreign"))
         add_flag(job->out->flags, "foreign");
+    glet_inputs_fini(&inputs);
     glet_executor_free(executor);
     glet_partition_leave(partition);
     return rc;
@@ -172,16 +231,18 @@ static void *run_job(void *argument)
 }
 
 int glet_measure_point(struct glet_device *device, struct glet_model *model, int batch, int units,
-                       double max_ms, const volatile sig_atomic_t *stop,
-                       struct glet_measurement *out, struct glet_error *err)
+                       const struct glet_measure_options *options, struct glet_measurement *out,
+                       struct glet_error *err)
 {
-    *out = (struct glet_measurement){0};
+    *out = (struct glet_measurement){
+        .device_p50_ms = NAN, .device_p99_ms = NAN, .clock_mhz = NAN, .utilisation = {NAN, NAN}};
     struct job job = {.device = device,
                       .model = model,
                       .batch = batch,
                       .units = units,
-                      .max_ms = max_ms,
-                      .stop = stop,
+                      .max_ms = options->max_ms,
+                      .utilisation = options->utilisation,
+                      .stop = options->stop,
                       .out = out,
                       .err = err};
     pthread_t thread;

@@ -10,30 +10,36 @@
 #include <signal.h>
 #include <stdbool.h>
 
+struct glet_measure_options {
+    double max_ms;    /* of running; building not included */
+    bool utilisation; /* read the device's counters, too */
+    const volatile sig_atomic_t *stop;
+};
+
 struct glet_measurement {
-    double samples, mean_ms, p50_ms, p99_ms, cv_ratio, ci_ratio;
-    double wall_ratio;    /* time / (CPU time / size); NAN on a GPU */
-    double foreign_ratio; /* NAN when unknown */
+    double samples, mean_ms, p50_ms, p99_ms, cv_ratio, ci_ratio; /* as it is served, with copies */
+    double device_p50_ms, device_p99_ms; /* kernels alone, by the device's clock; NAN on a CPU */
+    double clock_mhz;                    /* of the device meanwhile; NAN = unknown */
+    double wall_ratio;                   /* time / (CPU time / size); NAN on a GPU */
+    double foreign_ratio;                /* NAN when unknown */
     double slice_ms; /* longest stretch for which it keeps what it shares; 0 = shares nothing */
     double achieved_units;
+    double build_ms; /* of the executor */
     double activation_mib;
-    char flags[64]; /* "drift;few;foreign;unconverged": those that apply */
+    struct glet_utilisation utilisation; /* NAN = not counted */
+    char uncounted[160];                 /* why the counters that were asked for are not there */
+    char flags[64]; /* "drift;few;foreign;throttled;unconverged": those that apply */
 };
 
 /*
- * Runs until the sampler is content or max_ms are over (building not included); repeats once when
- * the latency drifted. A thread of its own does the work, so that the caller keeps its cores. When
- * *stop becomes non-zero it returns early with GLET_ERR_UNDECIDED. The errors of device.h
- * otherwise.
+ * Runs until the sampler is content or max_ms are over (building not included; on a device with its
+ * own clock a quarter of it more); repeats once when the latency drifted. A thread of its own does
+ * the work, so that the caller keeps its cores. When *stop becomes non-zero it returns early with
+ * GLET_ERR_UNDECIDED. The errors of device.h otherwise.
  */
 GLET_MUST_CHECK
 int glet_measure_point(struct glet_device *device, struct glet_model *model, int batch, int units,
-                       double max_ms, const volatile sig_atomic_t *stop,
-                       struct glet_measurement *out, struct glet_error *err);
-
-/* Fills the executor's inputs: floats in -1 .. 1, integers 0 or 1 (always a valid token or mask).
- */
-void glet_measure_fill_inputs(struct glet_executor *executor, const struct glet_model *model,
-                              int batch);
+                       const struct glet_measure_options *options, struct glet_measurement *out,
+                       struct glet_error *err);
 
 #endif

@@ -34,9 +34,10 @@ struct glet_schema_column {
     bool above_low;   /* low itself is excluded */
     bool nullable;    /* may be empty: NAN */
     bool optional;    /* the column may be absent from a CSV: NAN or empty text */
+    int since;        /* version of the store that brought it, with `nullable` */
 };
 
-enum { GLET_SCHEMA_MAX_COLUMNS = 14 };
+enum { GLET_SCHEMA_MAX_COLUMNS = 18 };
 
 enum glet_schema_id { /* in the order of loading: what is referred to comes first */
                       GLET_SCHEMA_DEVICES,

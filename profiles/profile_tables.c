@@ -127,26 +127,30 @@ static const struct glet_schema_column meta_columns[] = {
     {.name = "value", .kind = GLET_COLUMN_TEXT, .offset = T(value)},
 };
 
-#define RATIO(field)                                                                               \
+#define QUALITY(field, version)                                                                    \
     {                                                                                              \
         .name = #field, .kind = GLET_COLUMN_REAL, .offset = Q(field), .high = MAX_MS,              \
-        .nullable = true, .optional = true                                                         \
+        .nullable = true, .optional = true, .since = version                                       \
     }
 static const struct glet_schema_column quality_columns[] = {
     {.name = "gpu", .kind = GLET_COLUMN_DEVICE, .offset = Q(device)},
     {.name = "model", .kind = GLET_COLUMN_MODEL, .offset = Q(model)},
     {.name = "batch", .kind = GLET_COLUMN_INT, .offset = Q(batch), .low = 1, .high = MAX_COUNT},
     {.name = "units", .kind = GLET_COLUMN_INT, .offset = Q(units), .low = 1, .high = MAX_COUNT},
-    RATIO(mean_ms),
-    RATIO(cv_ratio),
-    RATIO(ci_ratio),
-    RATIO(wall_ratio),
-    RATIO(foreign_ratio),
-    RATIO(p99_alone_ms),
-    RATIO(slice_ms),
+    QUALITY(mean_ms, 1),
+    QUALITY(cv_ratio, 1),
+    QUALITY(ci_ratio, 1),
+    QUALITY(wall_ratio, 1),
+    QUALITY(foreign_ratio, 1),
+    QUALITY(p99_alone_ms, 1),
+    QUALITY(slice_ms, 1),
     {.name = "flags", .kind = GLET_COLUMN_TEXT, .offset = Q(flags), .optional = true},
     {.name = "model_sha256", .kind = GLET_COLUMN_TEXT, .offset = Q(model_sha256), .optional = true},
     {.name = "machine", .kind = GLET_COLUMN_TEXT, .offset = Q(machine), .optional = true},
+    QUALITY(device_p50_ms, 2),
+    QUALITY(device_p99_ms, 2),
+    QUALITY(clock_mhz, 2),
+    QUALITY(achieved_units, 2),
 };
 
 static int check_device(const struct glet_profile *profile, const void *row, struct glet_error *err)

@@ -26,7 +26,7 @@
 #include <unistd.h>
 
 enum {
-    SCHEMA_VERSION = 1,
+    SCHEMA_VERSION = 2,
     APPLICATION_ID = 0x676c6574, /* "glet" */
     LOCK_WAIT_MS = 5000,
 };
@@ -63,12 +63,21 @@ static const char schema[] =
     " gpu TEXT NOT NULL, model TEXT NOT NULL, batch INTEGER NOT NULL, units INTEGER NOT NULL,"
     " mean_ms REAL, cv_ratio REAL, ci_ratio REAL, wall_ratio REAL, foreign_ratio REAL,"
     " p99_alone_ms REAL, slice_ms REAL, flags TEXT NOT NULL, model_sha256 TEXT NOT NULL, machine "
-    "TEXT NOT NULL,"
+    "TEXT NOT NULL, device_p50_ms REAL, device_p99_ms REAL, clock_mhz REAL,"
+    " achieved_units REAL,"
     " PRIMARY KEY (gpu, model, units, batch)) STRICT, WITHOUT ROWID;";
+
+/* Version 2 times points on the device, too. */
+static const char to_version_2[] = "ALTER TABLE quality ADD COLUMN device_p50_ms REAL;"
+                                   "ALTER TABLE quality ADD COLUMN device_p99_ms REAL;"
+                                   "ALTER TABLE quality ADD COLUMN clock_mhz REAL;"
+                                   "ALTER TABLE quality ADD COLUMN achieved_units REAL;"
+                                   "PRAGMA user_version = 2";
 
 struct glet_store {
     sqlite3 *db;
     char *path;
+    int version; /* of the file */
 };
 
 /* What SQLite says, in the words of a user of profiles. */
@@ -147,6 +156,19 @@ static int create_schema(struct glet_store *store, struct glet_error *err)
     return 0;
 }
 
+/* Brings an older file up to date, unless another process was first. */
+static int upgrade_schema(struct glet_store *store, struct glet_error *err)
+{
+    if (execute(store, "BEGIN IMMEDIATE", "cannot be written", err) < 0)
+        return -1;
+    if (read_int(store, "PRAGMA user_version", &store->version, err) < 0 ||
+        (store->version == 1 && execute(store, to_version_2, "cannot be written", err) < 0) ||
+        execute(store, "COMMIT", "cannot be written", err) < 0)
+        return roll_back(store);
+    store->version = SCHEMA_VERSION;
+    return 0;
+}
+
 static int check_version(struct glet_store *store, enum glet_store_mode mode,
                          struct glet_error *err)
 {
@@ -156,6 +178,7 @@ static int check_version(struct glet_store *store, enum glet_store_mode mode,
         read_int(store, "SELECT count(*) FROM sqlite_schema", &tables, err) < 0)
         return -1;
     if (tables == 0 && version == 0) {
+        store->version = SCHEMA_VERSION;
         if (mode == GLET_STORE_WRITE)
             return create_schema(store, err);
         return glet_error_set(err, GLET_ERR_IO, "%s: an empty file, not a profile store",
@@ -170,7 +193,8 @@ static int check_version(struct glet_store *store, enum glet_store_mode mode,
                        store->path, version, SCHEMA_VERSION);
         return glet_error_hint(err, "update gpulet, or export with the program that wrote it");
     }
-    return 0;
+    store->version = version;
+    return mode == GLET_STORE_WRITE && version < SCHEMA_VERSION ? upgrade_schema(store, err) : 0;
 }
 
 int glet_store_open(const char *path, enum glet_store_mode mode, struct glet_store **out,
@@ -224,16 +248,22 @@ void glet_store_close(struct glet_store *store)
 
 /* "SELECT gpu, model, ... FROM latency" and "INSERT OR REPLACE INTO latency (...) VALUES (?, ...)"
  */
-static void compose_sql(const struct glet_schema_table *table, char select[512], char insert[512])
+static void compose_sql(const struct glet_store *store, const struct glet_schema_table *table,
+                        char select[512], char insert[512])
 {
-    char names[320] = "", marks[64] = "";
+    char names[320] = "", known[320] = "", marks[64] = "";
     for (int c = 0; c < table->column_count; c++) {
+        const struct glet_schema_column *column = &table->columns[c];
+        const char *comma = c ? ", " : "";
         size_t used = strlen(names);
-        snprintf(names + used, sizeof names - used, "%s%s", c ? ", " : "", table->columns[c].name);
+        snprintf(names + used, sizeof names - used, "%s%s", comma, column->name);
+        used = strlen(known);
+        snprintf(known + used, sizeof known - used, "%s%s", comma,
+                 column->since <= store->version ? column->name : "NULL");
         used = strlen(marks);
-        snprintf(marks + used, sizeof marks - used, "%s?", c ? ", " : "");
+        snprintf(marks + used, sizeof marks - used, "%s?", comma);
     }
-    snprintf(select, 512, "SELECT %s FROM %s", names, table->name);
+    snprintf(select, 512, "SELECT %s FROM %s", known, table->name);
     snprintf(insert, 512, "INSERT OR REPLACE INTO %s (%s) VALUES (%s)", table->name, names, marks);
 }
 
@@ -254,7 +284,7 @@ static int read_table(struct glet_store *store, const struct glet_schema_table *
                       struct glet_profile *profile, struct glet_error *err)
 {
     char select[512], insert[512];
-    compose_sql(table, select, insert);
+    compose_sql(store, table, select, insert);
     sqlite3_stmt *statement = NULL;
     if (sqlite3_prepare_v2(store->db, select, -1, &statement, NULL) != SQLITE_OK)
         return failed(store, "cannot be read", err);
@@ -331,7 +361,7 @@ static int write_table(struct glet_store *store, const struct glet_schema_table 
     if (count == 0)
         return 0;
     char select[512], insert[512];
-    compose_sql(table, select, insert);
+    compose_sql(store, table, select, insert);
     sqlite3_stmt *statement = NULL;
     if (sqlite3_prepare_v2(store->db, insert, -1, &statement, NULL) != SQLITE_OK)
         return failed(store, "cannot be written", err);

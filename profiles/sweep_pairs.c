@@ -3,17 +3,15 @@
 
 #include "common/clock.h"
 #include "profiles/corun.h"
-#include "profiles/interference_fit.h"
 
 #include <math.h>
-#include <stdlib.h>
+#include <string.h>
 
 enum { MOST_BATCH = 8 };
 
 /* A run longer than this would need minutes per pair. */
-#define MAX_RUN_MS      500.0
-#define PHASE_MS        600.0
-#define MARGIN_QUANTILE 0.99
+#define MAX_RUN_MS 500.0
+#define PHASE_MS   600.0
 
 /* The largest profiled batch of a model at a size; 0 = none. */
 static int reference_batch(const struct glet_sweep_session *session, size_t model, int units)
@@ -70,57 +68,49 @@ static int put_pair(struct glet_sweep_session *session, const struct glet_corun_
     return glet_store_merge(session->store, &part, err);
 }
 
-/* The linear model, where the utilisations that it needs are known; nothing otherwise. */
-static int put_fit(struct glet_sweep_session *session, struct glet_error *err)
+/* Measures one pair in partitions of these sizes, unless it is known or cannot be. */
+static int visit_pair(struct glet_sweep_session *session, size_t first, size_t second,
+                      const int units[2], const volatile sig_atomic_t *stop, size_t *measured,
+                      struct glet_error *err)
 {
-    const struct glet_profile *known = session->known;
-    struct glet_interference_sample *samples = NULL;
-    struct glet_interference_quality quality;
-    size_t count = 0, device = (size_t)glet_profile_find_device(known, session->gpu);
-    struct glet_profile_interference fit = {.device = device};
-    if (glet_interference_samples(known, device, &samples, &count, err) < 0)
+    struct glet_corun_side sides[2] = {
+        {session->models[first], reference_batch(session, first, units[0]), units[0], NAN},
+        {session->models[second], reference_batch(session, second, units[1]), units[1], NAN}};
+    if (sides[0].batch == 0 || sides[1].batch == 0 || has_pair(session, &sides[0], &sides[1]))
+        return 0;
+    if (glet_corun_measure(session->device, sides, PHASE_MS, stop, err) < 0)
+        return glet_error_context(err, "%s beside %s", glet_model_name(sides[0].model),
+                                  glet_model_name(sides[1].model));
+    if (put_pair(session, &sides[0], &sides[1], err) < 0)
         return -1;
-    struct glet_error too_few;
-    int rc = glet_interference_fit(samples, count, MARGIN_QUANTILE, &fit, &quality, &too_few);
-    free(samples);
-    if (rc < 0)
-        return too_few.code == GLET_ERR_UNDECIDED ? 0 : (*err = too_few, -1);
-    struct glet_profile part = {.devices = known->devices,
-                                .device_count = known->device_count,
-                                .interference = &fit,
-                                .interference_count = 1};
-    char text[96];
-    snprintf(text, sizeof text, "%zu slowdowns, rms %.4f, largest %.4f, R2 %.3f", quality.samples,
-             quality.rms, quality.largest, quality.r2);
-    if (glet_store_merge(session->store, &part, err) < 0)
-        return -1;
-    return glet_sweep_session_put_meta(session, "interference_fit", text, err);
+    ++*measured;
+    return 0;
 }
 
 int glet_sweep_pairs(struct glet_sweep_session *session, uint64_t deadline_us,
                      const volatile sig_atomic_t *stop, size_t *measured_out,
                      struct glet_error *err)
 {
-    int half = session->info->units / 2;
+    int whole = session->info->units, half = whole / 2, quarter = whole / 4;
+    const int splits[GLET_SWEEP_SPLITS][2] = {
+        {half, half}, {quarter, whole - quarter}, {whole - quarter, quarter}};
+    int split_count = glet_sweep_split_count(session);
     *measured_out = 0;
-    for (size_t i = 0; i < session->model_count; i++)
-        for (size_t k = i; k < session->model_count; k++) {
-            struct glet_corun_side sides[2] = {
-                {session->models[i], reference_batch(session, i, half), half, NAN},
-                {session->models[k], reference_batch(session, k, half), half, NAN}};
-            if (sides[0].batch == 0 || sides[1].batch == 0 ||
-                has_pair(session, &sides[0], &sides[1]))
-                continue;
-            if (*stop || (deadline_us && glet_clock_us() >= deadline_us))
-                return 0;
-            if (glet_corun_measure(session->device, sides, PHASE_MS, stop, err) < 0)
-                return glet_error_context(err, "%s beside %s", glet_model_name(sides[0].model),
-                                          glet_model_name(sides[1].model));
-            if (put_pair(session, &sides[0], &sides[1], err) < 0)
-                return -1;
-            ++*measured_out;
-        }
-    if (glet_sweep_session_refresh(session, err) < 0)
-        return -1;
-    return put_fit(session, err);
+    for (int split = 0; split < split_count; split++)
+        for (size_t i = 0; i < session->model_count; i++)
+            for (size_t k = i; k < session->model_count; k++) {
+                if (split == 2 && i == k)
+                    continue; /* the mirror image of split 1 */
+                if (*stop || (deadline_us && glet_clock_us() >= deadline_us))
+                    return 0;
+                if (visit_pair(session, i, k, splits[split], stop, measured_out, err) < 0)
+                    return -1;
+            }
+    return 0;
+}
+
+int glet_sweep_split_count(const struct glet_sweep_session *session)
+{
+    bool cpu = strcmp(session->info->mechanism, "cpu") == 0;
+    return cpu || session->info->units < 4 ? 1 : GLET_SWEEP_SPLITS;
 }

@@ -4,6 +4,7 @@
 #include "common/clock.h"
 #include "common/memory.h"
 #include "profiles/machine.h"
+#include "profiles/traffic.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -221,6 +222,22 @@ static double longest_slice_ms(const struct glet_sweep_session *session)
     return longest_ms;
 }
 
+static int find_utilisation(const struct glet_sweep_session *session,
+                            const struct glet_sweep_point *point, const struct glet_measurement *m,
+                            struct glet_utilisation *out, struct glet_error *err)
+{
+    struct glet_traffic traffic;
+    *out = m->utilisation;
+    if (session->utilisation == GLET_UTILISATION_NONE || !isnan(out->dram_ratio))
+        return 0;
+    if (glet_traffic_estimate(session->models[point->model], point->batch,
+                              session->info->l2_mib * (1 << 20), &traffic, err) < 0)
+        return -1;
+    double latency_ms = isnan(m->device_p50_ms) ? m->p50_ms : m->device_p50_ms;
+    *out = glet_traffic_utilisation(&traffic, latency_ms, session->info);
+    return 0;
+}
+
 int glet_sweep_session_put(struct glet_sweep_session *session, const struct glet_sweep_point *point,
                            const struct glet_measurement *m, struct glet_error *err)
 {
@@ -232,14 +249,17 @@ int glet_sweep_session_put(struct glet_sweep_session *session, const struct glet
     snprintf(flags, sizeof flags, "%s%s%s", m->flags, m->flags[0] && !useful ? ";" : "",
              useful ? "" : "slices");
     double wait_ms = shared ? fmax(longest_slice_ms(session), m->slice_ms) : 0;
+    struct glet_utilisation utilisation;
+    if (find_utilisation(session, point, m, &utilisation, err) < 0)
+        return -1;
     struct glet_profile_latency latency = {.batch = point->batch,
                                            .units = point->units,
                                            .p50_ms = m->p50_ms,
                                            .p99_ms = m->p99_ms + wait_ms,
                                            .samples = m->samples,
                                            .trust = GLET_TRUST_MEASURED,
-                                           .l2_util = NAN,
-                                           .dram_util = NAN,
+                                           .l2_util = utilisation.l2_ratio,
+                                           .dram_util = utilisation.dram_ratio,
                                            .activation_mib = m->activation_mib};
     struct glet_profile_quality quality = {.batch = point->batch,
                                            .units = point->units,
@@ -252,7 +272,11 @@ int glet_sweep_session_put(struct glet_sweep_session *session, const struct glet
                                            .slice_ms = shared ? m->slice_ms : 0,
                                            .flags = flags,
                                            .model_sha256 = text(glet_model_sha256(model)),
-                                           .machine = session->machine};
+                                           .machine = session->machine,
+                                           .device_p50_ms = m->device_p50_ms,
+                                           .device_p99_ms = m->device_p99_ms,
+                                           .clock_mhz = m->clock_mhz,
+                                           .achieved_units = m->achieved_units};
     struct glet_profile part = {.devices = &device,
                                 .device_count = 1,
                                 .models = &weights,

@@ -17,6 +17,13 @@
 
 #include <stdbool.h>
 
+/* Where the utilisations of a point come from. */
+enum glet_utilisation_source {
+    GLET_UTILISATION_NONE,
+    GLET_UTILISATION_ESTIMATE, /* the model's shapes (traffic.h) */
+    GLET_UTILISATION_COUNTERS, /* the device's counters; ESTIMATE where they may not be read */
+};
+
 struct glet_sweep_session_options {
     const char *device; /* spec */
     const char *db;
@@ -38,6 +45,7 @@ struct glet_sweep_session {
     struct glet_profile *known; /* what the store holds now */
     struct glet_model **models;
     size_t model_count;
+    enum glet_utilisation_source utilisation; /* NONE after opening */
 };
 
 /*

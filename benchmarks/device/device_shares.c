@@ -10,7 +10,7 @@
 #include "common/clock.h"
 #include "common/json.h"
 #include "common/table.h"
-#include "profiles/measure.h"
+#include "profiles/inputs.h"
 #include "runtime/device/device.h"
 
 #include <pthread.h>
@@ -54,7 +54,7 @@ static int serve(struct worker *w)
     struct glet_executor *executor = NULL;
     int rc = glet_executor_build(w->partition, w->model, w->batch, &executor, &w->err);
     if (rc == 0)
-        glet_measure_fill_inputs(executor, w->model, w->batch);
+        glet_inputs_fill(executor, w->model, w->batch, 1);
     while (rc == 0 && glet_clock_us() < w->until_us && w->runs < MAX_RUNS) {
         uint64_t start_ns = glet_clock_ns();
         rc = glet_executor_run(executor, w->batch, &w->err);

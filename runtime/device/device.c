@@ -2,6 +2,7 @@
 /* device.h for every kind of device: checks what is common, then forwards to the kind. */
 #include "runtime/device/device.h"
 
+#include "common/clock.h"
 #include "runtime/device/device_ops.h"
 
 #include <assert.h>
@@ -169,4 +170,28 @@ int glet_executor_run(struct glet_executor *executor, int used, struct glet_erro
 {
     assert(used >= 1 && used <= executor->batch);
     return executor->ops->run(executor, used, err);
+}
+
+int glet_executor_replay(struct glet_executor *executor, int runs, double *ms_out,
+                         struct glet_error *err)
+{
+    assert(runs >= 1);
+    if (executor->ops->replay)
+        return executor->ops->replay(executor, runs, ms_out, err);
+    for (int i = 0; i < runs; i++) {
+        uint64_t start_ns = glet_clock_ns();
+        if (executor->ops->run(executor, executor->batch, err) < 0)
+            return -1;
+        ms_out[i] = (double)(glet_clock_ns() - start_ns + 1) / 1e6;
+    }
+    return 0;
+}
+
+int glet_executor_utilisation(struct glet_executor *executor, struct glet_utilisation *out,
+                              struct glet_error *err)
+{
+    if (!executor->ops->utilisation)
+        return glet_error_set(err, GLET_ERR_UNSUPPORTED,
+                              "this device has no counters of its cache and memory");
+    return executor->ops->utilisation(executor, out, err);
 }

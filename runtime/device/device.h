@@ -40,6 +40,8 @@ struct glet_device_info {
     double memory_mib;      /* usable */
     double context_mib;     /* charged per gpu-let */
     bool temporal;          /* partitions are not kept apart: they take turns on the whole device */
+    double l2_mib;          /* these three: 0 = unknown */
+    double l2_gb_per_s, dram_gb_per_s; /* peak, 10^9 bytes per second */
 };
 
 /*
@@ -153,5 +155,28 @@ const void *glet_executor_output(struct glet_executor *executor, size_t i);
  */
 GLET_MUST_CHECK
 int glet_executor_run(struct glet_executor *executor, int used, struct glet_error *err);
+
+/*
+ * For profiles: runs whole batches back to back on what the last glet_executor_run() left on the
+ * device, and writes how long each took by the device's own clock: its kernels alone, without
+ * copies from and to the host (CUDA: events around replays of the graph). A device without such a
+ * clock gives the wall-clock times of glet_executor_run(). ms_out: `runs` >= 1 values, > 0.
+ */
+GLET_MUST_CHECK
+int glet_executor_replay(struct glet_executor *executor, int runs, double *ms_out,
+                         struct glet_error *err);
+
+struct glet_utilisation {
+    double l2_ratio, dram_ratio; /* of the whole device's peak bandwidth, 0 .. 1 */
+};
+
+/*
+ * For profiles: what such a run takes of the device's cache and memory bandwidth, by hardware
+ * counters. Counting disturbs: take no times meanwhile. GLET_ERR_UNSUPPORTED: the device has no
+ * counters, or they may not be read; the message says which and what would permit it.
+ */
+GLET_MUST_CHECK
+int glet_executor_utilisation(struct glet_executor *executor, struct glet_utilisation *out,
+                              struct glet_error *err);
 
 #endif

@@ -31,6 +31,10 @@ struct glet_device_ops {
                  struct glet_executor **out, struct glet_error *err);
     void (*executor_free)(struct glet_executor *executor);
     int (*run)(struct glet_executor *executor, int used, struct glet_error *err);
+    /* These two may be NULL: no clock of its own, no counters. */
+    int (*replay)(struct glet_executor *executor, int runs, double *ms_out, struct glet_error *err);
+    int (*utilisation)(struct glet_executor *executor, struct glet_utilisation *out,
+                       struct glet_error *err);
 };
 
 struct glet_device {

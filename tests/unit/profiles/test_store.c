@@ -176,6 +176,37 @@ static void check_refused(const char *message, int exit_status)
     }
 }
 
+/* A store of version 1 can be read as it is, and is brought up to date when it is written. */
+static void test_older_stores(void **state)
+{
+    (void)state;
+    struct glet_error err;
+    struct glet_store *store = NULL;
+    struct glet_profile *profile = NULL;
+    CHECK_OK(glet_store_open(path, GLET_STORE_WRITE, &store, &err), &err);
+    CHECK_OK(put_point(store, 8, 20, 0.1, &err), &err);
+    glet_store_close(store);
+    run_sql("ALTER TABLE quality DROP COLUMN device_p50_ms; PRAGMA user_version = 1;"
+            "ALTER TABLE quality DROP COLUMN device_p99_ms;"
+            "ALTER TABLE quality DROP COLUMN clock_mhz;"
+            "ALTER TABLE quality DROP COLUMN achieved_units");
+    for (int mode = GLET_STORE_READ; mode <= GLET_STORE_WRITE; mode++) {
+        CHECK_OK(glet_store_open(path, (enum glet_store_mode)mode, &store, &err), &err);
+        CHECK_OK(glet_store_read(store, &profile, &err), &err);
+        assert_int_equal(profile->latency_count, 1);
+        assert_int_equal(profile->quality_count, 1);
+        assert_true(isnan(profile->quality[0].clock_mhz));
+        glet_profile_free(profile);
+        glet_store_close(store);
+    }
+    run_sql("UPDATE quality SET device_p50_ms = 1, device_p99_ms = 2, clock_mhz = 1980");
+    CHECK_OK(glet_store_open(path, GLET_STORE_READ, &store, &err), &err);
+    CHECK_OK(glet_store_read(store, &profile, &err), &err);
+    CHECK_NEAR(profile->quality[0].clock_mhz, 1980, 0);
+    glet_profile_free(profile);
+    glet_store_close(store);
+}
+
 static void test_refusals(void **state)
 {
     (void)state;
@@ -185,9 +216,9 @@ static void test_refusals(void **state)
     for (int batch = 1; batch <= 200; batch++)
         CHECK_OK(put_point(store, batch, 1, 1, &err), &err);
     glet_store_close(store);
-    run_sql("PRAGMA user_version = 2");
-    check_refused("written by a newer version (schema 2, this program knows up to 1)", 4);
-    run_sql("PRAGMA user_version = 1; UPDATE latency SET units = 21 WHERE batch = 7");
+    run_sql("PRAGMA user_version = 3");
+    check_refused("written by a newer version (schema 3, this program knows up to 2)", 4);
+    run_sql("PRAGMA user_version = 2; UPDATE latency SET units = 21 WHERE batch = 7");
     check_refused("units: 21 is more than the 20 units of cpu", 2);
     run_sql("UPDATE latency SET units = 1 WHERE batch = 7; PRAGMA application_id = 7");
     check_refused("not a profile store", 4);
@@ -308,6 +339,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_points_come_back, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_forget, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_schema_matches_the_tables, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_older_stores, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_refusals, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_locked, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_full_disk, set_up, tear_down),
