@@ -39,6 +39,8 @@ BEHIND = {
     "cuda.h": r"runtime/device/cuda/\w+\.(c|h|cu)",
     "cudnn.h": r"runtime/device/cuda/\w+\.[ch]",
     "cublasLt.h": r"runtime/device/cuda/\w+\.[ch]",
+    "cupti_range_profiler.h": r"runtime/device/cuda/cuda_counters\.c",
+    "cupti_target.h": r"runtime/device/cuda/cuda_counters\.c",
 }
 
 

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef GLET_TESTS_FAKE_CUPTI_H
+#define GLET_TESTS_FAKE_CUPTI_H
+
+#include <cupti_result.h>
+#include <stddef.h>
+
+/* Exported by the fake library as glet_fake_cupti: what it shall do, and what it has seen. */
+struct glet_fake_cupti {
+    const char *fail_call; /* name of the function that fails; NULL = none */
+    CUptiResult fail_code;
+    size_t passes;
+    double percent[2];
+    int hosts, enabled; /* objects that exist */
+    int violations;     /* calls out of order */
+};
+
+#endif
