@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the machine is, and what its driver does: the points that the design rests on."""
+import json
+import os
+import platform
+import shutil
+
+from gpu_support import row, wheel_folders
+
+CHECKS = ("units", "sets", "leak", "graph-home", "launch", "stall", "events")
+
+
+def first_lines(run, command, count):
+    if not shutil.which(command[0]):
+        return []
+    text = run.execute(command, dict(os.environ), 30, range(256))
+    return [line.strip() for line in text.splitlines() if line.strip()][:count]
+
+
+def environment(run):
+    facts = {"system": platform.platform(), "cores": os.cpu_count(),
+             "python": platform.python_version()}
+    try:
+        import torch
+        facts["torch"] = torch.__version__
+    except ImportError:
+        facts["torch"] = "none"
+    facts["nvidia_folders"] = wheel_folders()
+    fields = "name,driver_version,mig.mode.current,clocks.sm,clocks.max.sm,power.limit,memory.total"
+    facts["nvidia_smi"] = first_lines(
+        run, ["nvidia-smi", f"--query-gpu={fields}", "--format=csv,noheader"], 8)
+    device = run.device_facts()
+    facts["device"] = device
+    run.write("environment.json", facts)
+    shown = {"gpu": device["gpu"], "units": device["device_units"], "SMs or cores":
+             device["sm_count"], "torch": facts["torch"]} | device["facts"]
+    run.state["facts"] = shown
+    return "done", [row("units of the device", device["device_units"]),
+                    row("SMs or cores", device["sm_count"]),
+                    row("gpu-lets at most", device["max_gpulets"])]
+
+
+def one(run, name):
+    """A mode of gpu_checks: JSON lines {"what", "value", "unit", "limit", "met"}."""
+    rows = []
+    for line in run.call("gpu_checks", name, "--device", run.device, accept=(0, 1)).splitlines():
+        if line.startswith("{"):
+            found = json.loads(line)
+            rows.append(row(f"{name}: {found['what']}", found["value"], found.get("unit", ""),
+                            found.get("target"), found.get("met")))
+    return rows
+
+
+def checks(run):
+    run.need_gpu("what a CUDA driver does")
+    rows = []
+    for name in CHECKS:
+        rows += one(run, name)
+    rows += counters(run)
+    rows += plan_builds(run)
+    run.write("checks.json", rows)
+    return "done", rows
+
+
+def counters(run):
+    """Are the counters to be had, and do they tell a busy network from a small one?"""
+    text = run.call("bench_device", run.model("vgg16"), "--device", run.device, "--batch", 8,
+                    "--random-weights", 1, "--seconds", 0.5, "--counters")
+    found = json.loads(text)
+    if found.get("uncounted"):
+        return [row(f"counters: {found['uncounted']}", None)]
+    return [row("counters: vgg16 b=8, L2", found["l2_ratio"], "ratio"),
+            row("counters: vgg16 b=8, DRAM", found["dram_ratio"], "ratio")]
+
+
+def plan_builds(run):
+    """Seconds to build an executor, without and with the choices that are kept on disk."""
+    rows = []
+    cache = run.out / "scratch" / "cache"
+    shutil.rmtree(cache, ignore_errors=True)
+    cache.mkdir(parents=True)
+    old = run.environment.get("GPULET_CACHE_DIR")
+    run.environment["GPULET_CACHE_DIR"] = str(cache)
+    for what in ("first", "again"):
+        text = run.call("bench_device", run.model("resnet50"), "--device", run.device, "--batch", 8,
+                        "--random-weights", 1, "--seconds", 0.2)
+        rows.append(row(f"build: resnet50 b=8, {what}", json.loads(text)["build_ms"] / 1000, "s"))
+    if old is None:
+        del run.environment["GPULET_CACHE_DIR"]
+    else:
+        run.environment["GPULET_CACHE_DIR"] = old
+    return rows
+
+
+def isolation(run):
+    run.need_gpu("SM isolation")
+    rows = one(run, "isolation") + one(run, "storm")
+    run.write("isolation.json", rows)
+    return "done", rows

@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The engine's answers and speed against PyTorch, and its answers against our own CPU device."""
+import array
+import importlib.util
+import json
+import math
+import shutil
+
+from gpu_support import Failed, Skipped, at_most, row
+
+ERROR_LIMIT = 1e-2  # relative L2 in fp16
+RATIO_LIMITS = {"resnet50": 1.0, "vgg16": 1.0, "bert_base": 1.0, "mobilenet_v2": 1.0}
+OTHER_RATIO_LIMIT = 1.1
+BATCHES = (1, 8, 32)
+BATCH = 4  # of the comparison of answers
+
+
+def has(module):
+    return importlib.util.find_spec(module) is not None
+
+
+def floats(path):
+    values = array.array("f")
+    values.frombytes(path.read_bytes())
+    return values
+
+
+def relative_l2(ours, theirs):
+    """|ours - theirs| / |theirs|; infinite where a value is not a number or lengths differ."""
+    if len(ours) != len(theirs) or not theirs:
+        return math.inf
+    error = math.fsum((x - y) ** 2 for x, y in zip(ours, theirs))
+    size = math.fsum(y * y for y in theirs)
+    ratio = math.sqrt(error / size) if size > 0 else math.inf
+    return ratio if math.isfinite(ratio) else math.inf
+
+
+def same_top(ours, theirs, rows):
+    width = len(theirs) // rows
+
+    def top(values, index):
+        part = values[index * width:(index + 1) * width]
+        return max(range(width), key=part.__getitem__)
+    return sum(top(ours, i) == top(theirs, i) for i in range(rows))
+
+
+def compare(ours, theirs, is_classifier):
+    """Both folders hold 0.bin, 1.bin, ...; the largest error of an output, and equal top-1 rows."""
+    worst, equal, index = 0.0, None, 0
+    while (theirs / f"{index}.bin").exists():
+        x, y = floats(ours / f"{index}.bin"), floats(theirs / f"{index}.bin")
+        worst = max(worst, relative_l2(x, y))
+        if index == 0 and is_classifier and len(x) == len(y):
+            equal = same_top(x, y, BATCH)
+        index += 1
+    if index == 0:
+        raise Failed("the reference has no outputs")
+    return worst, equal
+
+
+def answer(run, device, model, inputs, outputs):
+    outputs.mkdir(parents=True, exist_ok=True)
+    run.call("bench_device", model, "--device", device, "--batch", BATCH, "--random-weights", 1,
+             "--inputs", inputs, "--outputs", outputs)
+
+
+def check_model(run, name):
+    """Errors of one model: against a framework with the same weights, and against our CPU device."""
+    folder = run.out / "scratch" / name
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    found = json.loads(run.python("gpu_reference.py", name, folder, BATCH))
+    is_classifier = found["outputs"] == 1
+    result = {"oracle": found["oracle"]}
+    if found["oracle"]:
+        answer(run, run.device, folder / "model.onnx", folder / "inputs", folder / "ours")
+        result["error"], result["top"] = compare(folder / "ours", folder / "reference",
+                                                 is_classifier)
+    answer(run, run.device, run.model(name), folder / "inputs", folder / "ours_random")
+    answer(run, "cpu", run.model(name), folder / "inputs", folder / "cpu_random")
+    result["cpu_error"], result["cpu_top"] = compare(folder / "ours_random", folder / "cpu_random",
+                                                     is_classifier)
+    shutil.rmtree(folder)
+    return result
+
+
+def correctness(run):
+    results = run.read("correctness.json", {})
+    for name in run.zoo():
+        if name in results:
+            continue
+        if run.left_s() < 30:
+            return "to be continued", correctness_rows(results)
+        results[name] = check_model(run, name)
+        run.write("correctness.json", results)
+    return "done", correctness_rows(results)
+
+
+def correctness_rows(results):
+    rows = []
+    for name, result in results.items():
+        pairs = [(result["oracle"], "error", "top")] if result["oracle"] else []
+        for oracle, error, top in pairs + [("our CPU device, fp32", "cpu_error", "cpu_top")]:
+            rows.append(at_most(f"{name}: relative L2 to {oracle}", result[error], ERROR_LIMIT))
+            if result[top] is not None:
+                rows.append(row(f"{name}: same top-1 as {oracle}", f"{result[top]}/{BATCH}", "rows",
+                                "all", result[top] == BATCH))
+    return rows
+
+
+def our_times(run, name, batch):
+    seconds = 0.2 if run.rehearsal else 1
+    text = run.call("bench_device", run.model(name), "--device", run.device, "--batch", batch,
+                    "--random-weights", 1, "--seconds", seconds)
+    return json.loads(text)
+
+
+def speed(run):
+    """Model by model: a model that was begun is finished, so that its ratios are of one run."""
+    torch = has("torch") and not run.is_cpu()
+    if not torch and not run.is_cpu():
+        raise Skipped("PyTorch is not installed")
+    results = run.read("speed.json", {})
+    longest_s = 30.0
+    batches = BATCHES[:1] if run.rehearsal else BATCHES
+    for name in run.zoo():
+        if name in results:
+            continue
+        left_s = run.left_s()
+        if left_s < longest_s:
+            return "to be continued", speed_rows(results)
+        theirs = []
+        if torch:
+            text = run.python("gpu_torch_speed.py", name, ",".join(map(str, batches)),
+                              int(left_s - 20), timeout_s=left_s - 15, partial=True)
+            theirs = [json.loads(line) for line in text.splitlines() if line.startswith("{")]
+        results[name] = {"ours": [our_times(run, name, batch) for batch in batches],
+                         "theirs": theirs}
+        run.write("speed.json", results)
+        longest_s = max(longest_s, 1.2 * (left_s - run.left_s()))
+    return "done", speed_rows(results)
+
+
+def speed_rows(results):
+    rows = []
+    for name, result in results.items():
+        for ours in result["ours"]:
+            time_ms = ours["device_p50_ms"] or ours["served_p50_ms"]
+            modes = [x for x in result["theirs"] if x["batch"] == ours["batch"] and x.get("p50_ms")]
+            what = f"{name} b={ours['batch']}: {time_ms:.4g} ms"
+            if not modes:
+                rows.append(row(what + ", nothing to compare with", None))
+                continue
+            best = min(modes, key=lambda mode: mode["p50_ms"])
+            rows.append(at_most(f"{what} / torch {best['mode']} {best['p50_ms']:.4g} ms",
+                                time_ms / best["p50_ms"],
+                                RATIO_LIMITS.get(name, OTHER_RATIO_LIMIT), "ratio"))
+    return rows

@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The driver behind tests/gpu/run: picks slices, keeps the time, prints the table.
+
+Each slice leaves its own files in the output folder and is done, to be continued (its part of the
+budget was spent: call again), skipped with a reason, or failed. What is done is not done again, so
+that the same command, called until nothing is left, is one measurement in pieces of eight minutes.
+"""
+import argparse
+import datetime
+import os
+import pathlib
+import shutil
+import sys
+import tarfile
+import time
+import traceback
+
+import gpu_checks
+import gpu_engine
+import gpu_headline
+import gpu_profile
+from gpu_support import BUNDLE, Failed, Run, Skipped
+
+# name: (what it shows, function, seconds below which it is not begun)
+SLICES = {
+    "environment": ("the machine: driver, libraries, clocks", gpu_checks.environment, 5),
+    "checks": ("what the driver does with green contexts, graphs and locks", gpu_checks.checks, 30),
+    "isolation": ("no SM in two gpu-lets; a storm next door", gpu_checks.isolation, 20),
+    "correctness": ("the engine against PyTorch and the CPU device", gpu_engine.correctness, 30),
+    "speed": ("the engine against PyTorch's fastest mode", gpu_engine.speed, 40),
+    "profile": ("profiles of the zoo", gpu_profile.profile, 30),
+    "corun": ("pairs side by side, and the interference model", gpu_profile.corun, 30),
+    "headline": ("largest rates served, spatial against temporal", gpu_headline.paper_slos, 60),
+    "headline-tight": ("the same, SLO = 2 x latency at batch 32 here", gpu_headline.tight_slos, 60),
+    "change": ("how long a plan change takes under load", gpu_headline.change, 20),
+}
+MARKS = {True: "met", False: "MISSED", None: ""}
+
+
+def parse():
+    listing = "\n".join(f"  {name:15} {what}" for name, (what, _, _) in SLICES.items())
+    parser = argparse.ArgumentParser(
+        prog="tests/gpu/run", formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="Measures everything that only a GPU can show, in slices.",
+        epilog=f"slices, in this order:\n{listing}\n\n"
+               "exit status: 0 done and every target met, 1 a target missed or a slice failed,\n"
+               "3 to be continued (the same command goes on), 4 environment, 77 all skipped")
+    parser.add_argument("slices", nargs="*", metavar="SLICE", help="without any: all")
+    parser.add_argument("--device", default="cuda:0",
+                        help="cuda:N; cpu rehearses every slice's plumbing in about a minute")
+    parser.add_argument("--out", type=pathlib.Path,
+                        help="where results are and go on from (default: gpu-results beside the "
+                             "packed folder)")
+    parser.add_argument("--budget", type=float, default=480, metavar="S",
+                        help="seconds for this call (480)")
+    parser.add_argument("--again", action="store_true", help="also slices that are done")
+    parser.add_argument("--resume", type=pathlib.Path, metavar="results.tar.gz",
+                        help="unpack earlier results into the output folder first")
+    options = parser.parse_args()
+    unknown = [name for name in options.slices if name not in SLICES]
+    if unknown:
+        parser.error(f"no slice {', '.join(unknown)}")
+    return options
+
+
+def run_slice(run, name, again):
+    what, function, least_s = SLICES[name]
+    entry = run.state.get(name, {})
+    if entry.get("status") == "done" and not again:
+        return
+    if run.left_s() < least_s:
+        run.state.setdefault(name, {"status": "to do", "rows": []})
+        return
+    print(f"== {name}: {what}", flush=True)
+    start = time.monotonic()
+    try:
+        status, rows = function(run)
+        entry = {"status": status, "rows": rows}
+    except Skipped as reason:
+        entry = {"status": "skipped", "reason": str(reason), "rows": []}
+    except Failed as reason:
+        entry = {"status": "failed", "reason": str(reason), "rows": entry.get("rows", [])}
+    except Exception as defect:  # a slice's defect must not lose the others' results
+        traceback.print_exc()
+        entry = {"status": "failed", "reason": repr(defect), "rows": entry.get("rows", [])}
+    entry["seconds"] = round(time.monotonic() - start, 1)
+    run.state[name] = entry
+    run.save_state()
+    print(f"   {entry['status']} {entry.get('reason', '')} ({entry['seconds']} s)", flush=True)
+
+
+def number(value):
+    if isinstance(value, bool) or value is None:
+        return {True: "yes", False: "no", None: "-"}[value]
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def table(run):
+    facts = run.state.get("facts", {})
+    lines = [f"# tests/gpu/run --device {run.device}, {datetime.date.today()}, revision "
+             f"{(BUNDLE / 'REVISION').read_text().strip()}"]
+    lines += [f"# {key}: {value}" for key, value in facts.items()]
+    lines.append(f"{'slice':15} {'what':58} {'value':>12} {'unit':6} {'target':10} verdict")
+    for name in SLICES:
+        entry = run.state.get(name)
+        if not entry:
+            continue
+        for row in entry["rows"]:
+            lines.append(f"{name:15} {row['what'][:58]:58} {number(row['value']):>12} "
+                         f"{row['unit']:6} {row['target'] or '':10} {MARKS[row['met']]}".rstrip())
+        if entry["status"] != "done":
+            lines.append(f"{name:15} {entry['status']}: {entry.get('reason', 'call again')}")
+    return "\n".join(lines) + "\n"
+
+
+def pack_results(run):
+    """One archive of everything, for machines that give back only a few files."""
+    archive = run.out / "results.tar.gz"
+    with tarfile.open(archive, "w:gz") as tar:
+        for path in sorted(run.out.iterdir()):
+            if path.name not in (archive.name, "scratch"):
+                tar.add(path, path.name)
+    back = os.environ.get("OUT")
+    if back and pathlib.Path(back).is_dir() and pathlib.Path(back).resolve() != run.out.resolve():
+        for name in ("results.tar.gz", "table.txt", "log.txt"):
+            shutil.copy(run.out / name, back)
+
+
+def where_files_go(run):
+    gpu = run.state.get("facts", {}).get("gpu", "GPU")
+    date = datetime.date.today()
+    folder = run.out / "recorded"
+    print(f"\nresults: {run.out}; for the tree:")
+    if folder.is_dir():
+        print(f"  {folder}/*.csv -> profiles/recorded/{gpu}/")
+    for name, target in (("table.txt", "gpu"), ("speed.json", "gpu_speed"),
+                         ("headline.json", "gpu_headline"), ("corun.txt", "gpu_interference")):
+        if (run.out / name).exists():
+            print(f"  {run.out / name} -> benchmarks/results/{target}_{gpu}_{date}"
+                  f"{pathlib.Path(name).suffix}")
+
+
+def verdict(run, names):
+    entries = [run.state[name] for name in names if name in run.state]
+    statuses = {entry["status"] for entry in entries}
+    missed = any(row["met"] is False for entry in entries for row in entry["rows"])
+    if "failed" in statuses or (missed and not run.rehearsal):
+        return 1
+    if statuses & {"to do", "to be continued"}:
+        return 3
+    return 77 if statuses == {"skipped"} else 0
+
+
+def main():
+    options = parse()
+    out = options.out or BUNDLE.parent / "gpu-results"
+    rehearsal = options.device.startswith("cpu")
+    if rehearsal and not options.out:
+        out = out.with_name("gpu-rehearsal")
+    out.mkdir(parents=True, exist_ok=True)
+    if options.resume:
+        with tarfile.open(options.resume) as tar:
+            tar.extractall(out, filter="data")
+    run = Run(out, options.device, options.budget, rehearsal)
+    names = options.slices or list(SLICES)
+    for name in names:
+        run_slice(run, name, options.again)
+    text = table(run)
+    (out / "table.txt").write_text(text, encoding="utf-8")
+    print("\n" + text, end="")
+    run.save_state()
+    run.log.flush()
+    pack_results(run)
+    where_files_go(run)
+    status = verdict(run, names)
+    if status == 3:
+        print("to be continued: call the same command again")
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Profiles of the zoo and the co-run matrix, by profile-models; resumable point by point."""
+import re
+import shutil
+
+from gpu_support import row
+
+BATCHES = "1,8,32,16,4,2"
+REFERENCE_BATCH = 8  # of pairs
+
+
+def models_of(run):
+    return [str(run.model(name)) for name in run.zoo()]
+
+
+def sweep(run, budget_s, *options):
+    """One call of profile-models; True when it ended before its budget did, nothing left to do."""
+    before_s = run.left_s()
+    run.call("profile-models", "--device", run.device, "--db", run.out / "profiles.db",
+             "--random-weights", 1, "--budget", f"{max(1, int(budget_s))}s", *options,
+             *models_of(run), timeout_s=budget_s + 120)
+    return before_s - run.left_s() < budget_s - 2
+
+
+def export(run):
+    folder = run.out / "recorded"
+    shutil.rmtree(folder, ignore_errors=True)
+    run.call("profile-models", "export", "--db", run.out / "profiles.db", folder)
+    return folder
+
+
+def csv_rows(path):
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    names = lines[0].split(",") if lines else []
+    return [dict(zip(names, line.split(","))) for line in lines[1:]]
+
+
+def profile(run):
+    sizes = run.sizes()
+    batches = "1,8" if run.rehearsal else BATCHES
+    budget_s = 6 if run.rehearsal else run.left_s() - 15
+    done = sweep(run, budget_s, "--batches", batches, "--units", ",".join(map(str, sizes)),
+                 "--interference", "counters")
+    folder = export(run)
+    points = csv_rows(folder / "latency.csv")
+    quality = csv_rows(folder / "quality.csv")
+    wanted = len(run.zoo()) * len(sizes) * len(batches.split(","))
+    flagged = sum(bool(point["flags"]) for point in quality)
+    meta = {fact["key"]: fact["value"] for fact in csv_rows(folder / "meta.csv")}
+    rows = [row("points measured", len(points), f"of {wanted}"),
+            row("points with a flag (drift, few, throttled, unconverged)", flagged),
+            row("largest spread of the repeated point",
+                float(meta.get("sentinel_spread_ratio") or "nan"), "ratio"),
+            row("utilisations by", meta.get("utilisation_source", "none"))]
+    rows += copies(quality, points)
+    # A rehearsal ends with its few seconds, whatever they sufficed for.
+    return "done" if done or run.rehearsal else "to be continued", rows
+
+
+def copies(quality, points):
+    """What copies and the host add to the kernels' time: the median over points, by batch."""
+    served = {(p["model"], p["batch"], p["units"]): float(p["p50_ms"]) for p in points}
+    by_batch = {}
+    for point in quality:
+        key = (point["model"], point["batch"], point["units"])
+        if point["device_p50_ms"] and key in served:
+            share = 1 - float(point["device_p50_ms"]) / served[key]
+            by_batch.setdefault(int(point["batch"]), []).append(share)
+    return [row(f"copies and host, share of the served latency, batch {batch}",
+                sorted(shares)[len(shares) // 2], "ratio")
+            for batch, shares in sorted(by_batch.items())]
+
+
+def corun(run):
+    units = run.device_facts()["device_units"]
+    sizes = {units // 2} if run.rehearsal else {units // 2, units // 4, units - units // 4}
+    budget_s = 12 if run.rehearsal else run.left_s() - 15
+    done = sweep(run, budget_s, "--batches", REFERENCE_BATCH, "--units",
+                 ",".join(map(str, sorted(sizes, reverse=True))), "--interference", "measured")
+    folder = export(run)
+    pairs = csv_rows(folder / "corun.csv")
+    slowdowns = sorted(float(pair[side]) for pair in pairs for side in ("slowdown_a", "slowdown_b"))
+    rows = [row("pairs measured", len(pairs))]
+    for share in (0.5, 0.9, 0.99, 1.0):
+        if slowdowns:
+            value = slowdowns[min(len(slowdowns) - 1, int(share * len(slowdowns)))]
+            rows.append(row(f"slowdown, {share:.0%} of {len(slowdowns)} at most", value, "x"))
+    rows += fit_rows(run)
+    return "done" if done or run.rehearsal else "to be continued", rows
+
+
+def fit_rows(run):
+    """Errors of the interference model, where there are pairs enough to leave some out."""
+    text = run.call("interference_errors", run.out / "profiles.db", accept=(0, 3))
+    (run.out / "corun.txt").write_text(text, encoding="utf-8")
+    rows = []
+    for name in ("linear, pairs left out", "linear, models left out"):
+        found = re.search(rf"^{name} +\d+ +([\d.]+)", text, re.MULTILINE)
+        if found:
+            rows.append(row(f"interference model, mean latency error, {name.split(', ')[1]}",
+                            float(found.group(1)), "%"))
+    return rows

@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every slice of tests/gpu/run uses: the packed programs, the clock, results and verdicts."""
+import glob
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import sysconfig
+import time
+
+BUNDLE = pathlib.Path(__file__).resolve().parents[1]
+ZOO = ("resnet50", "vgg16", "bert_base", "mobilenet_v2", "lenet", "googlenet", "mnasnet1_0",
+       "densenet121", "densenet161", "ssdlite_mobilenet_v3")  # those with a target of 1.0 first
+
+
+class Skipped(Exception):
+    """A slice that this machine cannot run; the message says why."""
+
+
+class Failed(Exception):
+    """A program did not do what it should; the message is its last words."""
+
+
+def wheel_folders():
+    """Folders of NVIDIA's libraries inside Python packages (cuDNN often lives only there)."""
+    places = {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}
+    return sorted(folder for place in places if place
+                  for folder in glob.glob(f"{place}/nvidia/*/lib"))
+
+
+def program_environment():
+    """Our libraries first, then NVIDIA's of the Python packages; the rest is the system's."""
+    environment = dict(os.environ)
+    folders = [str(BUNDLE / "lib")] + wheel_folders()
+    old = environment.get("LD_LIBRARY_PATH")
+    environment["LD_LIBRARY_PATH"] = ":".join(folders + ([old] if old else []))
+    return environment
+
+
+class Run:
+    """One call of tests/gpu/run: options, results so far, and what time is left."""
+
+    def __init__(self, out, device, budget_s, rehearsal):
+        self.out, self.device, self.rehearsal = out, device, rehearsal
+        self.end = time.monotonic() + budget_s
+        self.state_file = out / "state.json"
+        self.state = json.loads(self.state_file.read_text()) if self.state_file.exists() else {}
+        self.environment = program_environment()
+        self.log = open(out / "log.txt", "a", encoding="utf-8")
+        self.facts = None
+        if self.state.setdefault("device", device) != device:
+            raise SystemExit(f"run: {out} holds results of {self.state['device']}, not of {device}")
+
+    def left_s(self):
+        return self.end - time.monotonic()
+
+    def zoo(self):
+        return ("lenet", "mobilenet_v2") if self.rehearsal else ZOO
+
+    def model(self, name):
+        return BUNDLE / "zoo" / f"{name}.onnx"
+
+    def is_cpu(self):
+        return self.device.startswith("cpu")
+
+    def need_gpu(self, why):
+        if self.is_cpu():
+            raise Skipped(f"{why} is a matter of GPUs")
+
+    def program(self, name):
+        path = BUNDLE / "bin" / name
+        if not path.exists():
+            raise Skipped(f"{name} was not built (no CUDA headers where this was packed)")
+        return str(path)
+
+    def start(self, name, *arguments, **options):
+        """A program in the background; its standard error goes to the log."""
+        command = [self.program(name), *map(str, arguments)]
+        print("$", " ".join(command), file=self.log, flush=True)
+        return subprocess.Popen(command, env=self.environment, stderr=self.log, text=True, **options)
+
+    def call(self, name, *arguments, timeout_s=600, accept=(0,)):
+        """Runs a program of the bundle to its end; its standard output."""
+        return self.execute([self.program(name), *map(str, arguments)], self.environment, timeout_s,
+                            accept)
+
+    def python(self, script, *arguments, timeout_s=600, partial=False):
+        """A script in a process of its own: what it loads and breaks stays there. partial: what it
+        had printed when its time was over counts."""
+        command = [sys.executable, "-B", str(BUNDLE / "gpu" / script), *map(str, arguments)]
+        return self.execute(command, dict(os.environ), timeout_s, (0,), partial)
+
+    def execute(self, command, environment, timeout_s, accept, partial=False):
+        print("$", " ".join(command), file=self.log, flush=True)
+        try:
+            result = subprocess.run(command, env=environment, capture_output=True, text=True,
+                                    timeout=timeout_s, check=False)
+        except subprocess.TimeoutExpired as late:
+            if partial:
+                return late.stdout.decode() if isinstance(late.stdout, bytes) else late.stdout or ""
+            raise Failed(f"{pathlib.Path(command[0]).name}: not done after {timeout_s:.0f} s"
+                         ) from late
+        self.log.write(result.stdout + result.stderr)
+        self.log.flush()
+        if result.returncode == 77:
+            raise Skipped((result.stdout + result.stderr).strip().splitlines()[-1])
+        if result.returncode not in accept:
+            words = (result.stderr or result.stdout).strip().splitlines() or ["no reason given"]
+            raise Failed(f"{' '.join(map(os.path.basename, command[:3]))}: exit status "
+                         f"{result.returncode}: {words[0]}")
+        return result.stdout
+
+    def device_facts(self):
+        """What bench_device says of the device: type, units, driver, ..."""
+        if self.facts is None:
+            text = self.call("bench_device", self.model("lenet"), "--device", self.device)
+            self.facts = json.loads(text)
+        return self.facts
+
+    def sizes(self):
+        """Eight sizes worth profiling, each with its complement, most useful first."""
+        units = self.device_facts()["device_units"]
+        eighths = (8, 4, 2, 6, 1, 3, 5, 7)
+        sizes = dict.fromkeys(max(1, round(units * part / 8)) for part in eighths)
+        return [units, units // 2] if self.rehearsal else list(sizes)
+
+    def write(self, name, value):
+        path = self.out / name
+        path.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
+
+    def read(self, name, default):
+        path = self.out / name
+        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else default
+
+    def save_state(self):
+        self.write("state.json", self.state)
+
+
+def row(what, value, unit="", target=None, met=None):
+    """A line of the table; met: True, False, or None where there is nothing to meet."""
+    return {"what": what, "value": value, "unit": unit, "target": target, "met": met}
+
+
+def at_most(what, value, limit, unit=""):
+    return row(what, value, unit, f"<= {limit:g}", value is not None and value <= limit)
+
+
+def at_least(what, value, limit, unit=""):
+    return row(what, value, unit, f">= {limit:g}", value is not None and value >= limit)
