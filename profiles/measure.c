@@ -131,7 +131,10 @@ static int measure_device_time(struct glet_executor *executor, const struct job 
     struct glet_sampler_result result;
     if (glet_sampler_init(&sampler, &rules, err) < 0)
         return -1;
+    struct glet_device_sample before, after;
+    glet_device_sample(job->device, &before);
     int rc = sample_device(executor, job, inputs, &sampler, err);
+    glet_device_sample(job->device, &after);
     if (rc == 0)
         rc = glet_sampler_result(&sampler, &result, err);
     glet_sampler_fini(&sampler);
@@ -139,6 +142,9 @@ static int measure_device_time(struct glet_executor *executor, const struct job 
         return -1;
     out->device_p50_ms = result.p50_ms;
     out->device_p99_ms = result.p99_ms;
+    out->clock_mhz = fmin(before.sm_clock_mhz, after.sm_clock_mhz);
+    if (before.throttle > 0 || after.throttle > 0)
+        add_flag(out->flags, "throttled");
     return 0;
 }
 

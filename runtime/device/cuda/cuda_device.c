@@ -100,6 +100,8 @@ static const struct glet_device_ops ops = {
     .build = glet_cuda_executor_build,
     .executor_free = glet_cuda_executor_free,
     .run = glet_cuda_executor_run,
+    .replay = glet_cuda_executor_replay,
+    .utilisation = glet_cuda_executor_utilisation,
 };
 
 static int identify(const struct glet_cuda_api *api, CUdevice device, struct identity *out,
@@ -167,6 +169,30 @@ static void explain_whole(const struct glet_cuda_api *api, struct glet_device_in
                  api->driver_version / 1000, api->driver_version % 1000 / 10);
 }
 
+static double attribute(const struct glet_cuda_device *device, CUdevice_attribute which)
+{
+    int value = 0; /* unknown to this driver */
+    (void)device->api->cuDeviceGetAttribute(&value, which, device->device);
+    return value;
+}
+
+/*
+ * What an estimate of utilisation is held against where counters may not be read: DRAM moves two
+ * words per clock and bus line, and an SM asks the L2 for at most 64 bytes per clock (CUDA C++
+ * Programming Guide and Best Practices Guide, "Theoretical Bandwidth"; the L2's figure is the SMs'
+ * side of it, so that a utilisation by it is on the low side).
+ */
+static void fill_peaks(struct glet_cuda_device *device)
+{
+    struct glet_device_info *info = &device->base.info;
+    double memory_khz = attribute(device, CU_DEVICE_ATTRIBUTE_MEMORY_CLOCK_RATE);
+    double bus_bits = attribute(device, CU_DEVICE_ATTRIBUTE_GLOBAL_MEMORY_BUS_WIDTH);
+    double sm_khz = attribute(device, CU_DEVICE_ATTRIBUTE_CLOCK_RATE);
+    info->l2_mib = attribute(device, CU_DEVICE_ATTRIBUTE_L2_CACHE_SIZE) / (1 << 20);
+    info->dram_gb_per_s = 2 * memory_khz * 1e3 * bus_bits / 8 / 1e9;
+    info->l2_gb_per_s = sm_khz * 1e3 * 64 * info->sm_count / 1e9;
+}
+
 static int fill_info(struct glet_cuda_device *device, const struct identity *identity,
                      struct glet_error *err)
 {
@@ -180,6 +206,7 @@ static int fill_info(struct glet_cuda_device *device, const struct identity *ide
         GLET_CUDA_TRY(device->api, err, cuMemGetInfo, &free_bytes, &total_bytes) < 0)
         return -1;
     glet_cuda_type_name(identity->name, info->gpu, sizeof info->gpu);
+    fill_peaks(device);
     bool whole = !device->split.units;
     strcpy(info->mechanism, whole && identity->is_mig ? "mig" : "green_context");
     int units = whole ? info->sm_count / assumed_unit_sms(major) : device->split.unit_count;

@@ -19,13 +19,20 @@
 
 #include "common/clock.h"
 #include "common/memory.h"
+#include "runtime/device/cuda/cuda_counters.h"
+#include "runtime/device/cuda/cuda_replay.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 /* About what waking up from an interrupt costs, as with any spin-then-sleep lock; not measured on a
    GPU. */
 enum { SPIN_US = 50 };
+
+/* Counters are read over so long a stretch: what starting and stopping them costs is small then. */
+#define COUNTED_MS 20.0
+enum { MOST_COUNTED = 5000 };
 
 struct executor {
     struct glet_executor base;
@@ -244,4 +251,29 @@ int glet_cuda_executor_run(struct glet_executor *base, int used, struct glet_err
 CUgraphExec glet_cuda_executor_graph(const struct glet_executor *executor)
 {
     return ((const struct executor *)executor)->graph;
+}
+
+int glet_cuda_executor_replay(struct glet_executor *base, int runs, double *ms_out,
+                              struct glet_error *err)
+{
+    struct executor *executor = (struct executor *)base;
+    const struct glet_cuda_site *site = &executor->partition->site;
+    return glet_cuda_replay(site->api, site->stream, executor->graph, runs, ms_out, err);
+}
+
+int glet_cuda_executor_utilisation(struct glet_executor *base, struct glet_utilisation *out,
+                                   struct glet_error *err)
+{
+    struct executor *executor = (struct executor *)base;
+    const struct glet_cuda_site *site = &executor->partition->site;
+    const struct glet_cuda_cupti *cupti;
+    double once_ms;
+    if (glet_cuda_cupti_open(&cupti, err) < 0 ||
+        glet_cuda_executor_replay(base, 1, &once_ms, err) < 0)
+        return -1;
+    double wanted = ceil(COUNTED_MS / once_ms);
+    int replays = (int)fmin(fmax(wanted, 1), MOST_COUNTED);
+    return glet_cuda_counters_read(site->api, cupti, site->context,
+                                   (size_t)executor->partition->device->device, site->stream,
+                                   executor->graph, replays, out, err);
 }

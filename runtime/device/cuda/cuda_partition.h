@@ -88,6 +88,11 @@ int glet_cuda_executor_run(struct glet_executor *executor, int used, struct glet
 /* What a run replays, for timing it apart from the copies. On the worker's thread. */
 CUgraphExec glet_cuda_executor_graph(const struct glet_executor *executor);
 
+int glet_cuda_executor_replay(struct glet_executor *executor, int runs, double *ms_out,
+                              struct glet_error *err);
+int glet_cuda_executor_utilisation(struct glet_executor *executor, struct glet_utilisation *out,
+                                   struct glet_error *err);
+
 int glet_cuda_partitions_verify(struct glet_partition_set *set, uint64_t *blocks_out,
                                 struct glet_error *err);
 

@@ -225,6 +225,7 @@ static _Thread_local struct glet_model_io io;
 const struct glet_model_io *glet_model_input(const struct glet_model *model, size_t i)
 {
     (void)i;
+    io.dtype = GLET_FLOAT32;
     io.bytes = sizeof(float) * (size_t)model->floats;
     return &io;
 }
