@@ -283,9 +283,9 @@ CUresult cuDevSmResourceSplitByCount(CUdevResource *result, unsigned *count,
 {
     FAKE_BEGIN(cuDevSmResourceSplitByCount);
     struct resource_tag all = tag_of(input);
-    if (all.magic != MAGIC || all.split != 0 || flags != 0)
+    if (all.magic != MAGIC || all.split != 0 || (flags != 0 && result))
         return fake_end(fake_breach(CUDA_ERROR_INVALID_VALUE, "a split of what cannot be split"));
-    unsigned unit = (unsigned)fake_config.unit_sms;
+    unsigned unit = flags ? 2 : (unsigned)fake_config.unit_sms; /* only asked for: dry run */
     unit = (least + unit - 1) / unit * unit;
     unsigned possible = unit ? all.sm_count / unit : 0;
     if (unit == (unsigned)fake_config.unit_sms && possible > (unsigned)fake_config.unit_count)
