@@ -98,10 +98,16 @@ static void show_point(struct glet_json *json, const struct glet_profile *profil
     glet_json_double(json, "p99_ms", row->p99_ms);
     glet_json_double(json, "samples", row->samples);
     glet_json_string(json, "trust", glet_trust_name(row->trust));
+    glet_json_double(json, "l2_util", row->l2_util);
+    glet_json_double(json, "dram_util", row->dram_util);
     glet_json_double(json, "activation_mib", row->activation_mib);
     if (quality) {
         glet_json_double(json, "p99_alone_ms", quality->p99_alone_ms);
         glet_json_double(json, "slice_ms", quality->slice_ms);
+        glet_json_double(json, "device_p50_ms", quality->device_p50_ms);
+        glet_json_double(json, "device_p99_ms", quality->device_p99_ms);
+        glet_json_double(json, "clock_mhz", quality->clock_mhz);
+        glet_json_double(json, "achieved_units", quality->achieved_units);
         glet_json_double(json, "ci_ratio", quality->ci_ratio);
         glet_json_double(json, "wall_ratio", quality->wall_ratio);
         glet_json_double(json, "foreign_ratio", quality->foreign_ratio);
@@ -216,7 +222,8 @@ const struct glet_command glet_command_show = {
     .description =
         "One line per point. Flags: drift (the latency moved while it was measured), few (too few "
         "runs for a 99th percentile: the slowest is given), foreign (other programs ran), "
-        "unconverged (the median is not known within 1 %).",
+        "throttled "
+        "(the GPU's clocks were held down), unconverged (the median is not known within 1 %).",
     .examples = examples,
     .exit_undecided = "the profile has no such model or device",
     .values_bytes = sizeof(struct values),

@@ -152,13 +152,13 @@ class Server:
 
 
 def seconds_of_trial(run):
-    return (1, 0.5) if run.rehearsal else (5, 1)
+    return (0.5, 0.2) if run.rehearsal else (5, 1)
 
 
 def load(run, server, path, scale, client, clients):
     duration_s, warmup_s = seconds_of_trial(run)
     text = run.call("gpulet-load", path, "--target", server.url, "--rate-scale",
-                    f"{scale / clients:.6g}", "--duration", f"{duration_s}s", "--warmup",
+                    f"{scale / clients:.6g}", "--duration", f"{int(duration_s * 1000)}ms", "--warmup",
                     f"{int(warmup_s * 1000)}ms", "--seed", 1 + client, "--timeout", "3s", "--format",
                     "json", "--quiet", accept=(0, 1))
     return json.loads(text)
@@ -207,7 +207,7 @@ def find_max(run, server, path, first, tight):
     duration_s, warmup_s = seconds_of_trial(run)
     report = json.loads(run.call(
         "gpulet-load", path, "--target", server.url, "--find-max", "--rate-scale", f"{first:.6g}",
-        "--duration", f"{duration_s}s", "--warmup", f"{int(warmup_s * 1000)}ms", "--timeout", "3s",
+        "--duration", f"{int(duration_s * 1000)}ms", "--warmup", f"{int(warmup_s * 1000)}ms", "--timeout", "3s",
         "--format", "json", "--quiet", accept=(0, 1)))
     held = report["rate_scale"] if report["slo_met"] else 0.0
     return held, [{"scale": report["rate_scale"], "client_busy":

@@ -12,6 +12,7 @@ import array
 import json
 import pathlib
 import random
+import shutil
 import subprocess
 import sys
 
@@ -98,15 +99,16 @@ def inputs_alone(name, folder, batch):
 
 def main():
     name, folder, batch = sys.argv[1], pathlib.Path(sys.argv[2]), int(sys.argv[3])
-    for part in ("inputs", "reference"):
-        (folder / part).mkdir(parents=True, exist_ok=True)
     oracle = None
     for attempt in (with_torch, with_onnxruntime, inputs_alone):
+        for part in ("inputs", "reference"):
+            shutil.rmtree(folder / part, ignore_errors=True)
+            (folder / part).mkdir(parents=True)
         try:
             oracle = attempt(name, folder, batch)
             break
-        except ImportError as missing:
-            print(f"{attempt.__name__}: {missing}", file=sys.stderr)
+        except Exception as failure:  # not installed, or unable to export: the next one may do
+            print(f"{attempt.__name__}: {failure}", file=sys.stderr)
     print(json.dumps({"oracle": oracle, "outputs": OUTPUTS.get(name, 1)}))
 
 

@@ -104,6 +104,13 @@ expect 0 ", 1 pairs" "$program" --device $cores --db pairs.db --budget 6s --unit
 expect 0 "" "$program" export --db pairs.db pairs
 [ "$(grep -c "lenet,1,$half,lenet,1,$half," pairs/corun.csv)" = 1 ] || fail "$(cat pairs/corun.csv)"
 
+# Two slowdowns are a constant, and the fit says how many there were.
+grep -q '^cpu,interference_fit,"\?constant .* of 2 slowdowns' pairs/meta.csv || fail "$(cat pairs/meta.csv)"
+[ "$(wc -l <pairs/interference.csv)" = 2 ] || fail "$(cat pairs/interference.csv)"
+expect 0 "constant" "$program" --device $cores --db pairs.db --budget 2s --units $half --batches 1 \
+    --interference estimate "$lenet"
+expect 2 "--interference" "$program" --interference guess "$lenet"
+
 # Another tool's file.
 printf '%s\n' 'Concurrency,Inferences/Second,p50 latency,p99 latency' '1,69.2,13891,21018' >pa.csv
 expect 0 "1 points of 1 models" "$program" import --db other.db --gpu t4 --units 4 \
