@@ -2,7 +2,8 @@
 /*
  * A libcupti of our own for tests, opened by the same path as NVIDIA's. It holds the caller to the
  * order of calls that the range profiler's documentation gives, and fails whichever call the test
- * names. Utilisations are what the test says.
+ * names; in another process, the one that GPULET_FAKE_CUPTI_FAIL names fails for want of rights.
+ * Utilisations are what the test says.
  */
 #include "tests/doubles/fake_cupti.h"
 
@@ -10,6 +11,7 @@
 
 #include <cupti_range_profiler.h>
 #include <cupti_target.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define EXPORTED __attribute__((visibility("default")))
@@ -23,6 +25,9 @@ static int object;
 /* Moves on when the last stage was `from`; a failure that the test asked for comes first. */
 static CUptiResult step(const char *name, size_t struct_bytes, enum stage from, enum stage to)
 {
+    const char *kept = getenv("GPULET_FAKE_CUPTI_FAIL");
+    if (kept && strcmp(kept, name) == 0)
+        return CUPTI_ERROR_INSUFFICIENT_PRIVILEGES;
     if (glet_fake_cupti.fail_call && strcmp(glet_fake_cupti.fail_call, name) == 0)
         return glet_fake_cupti.fail_code;
     if (struct_bytes == 0)
