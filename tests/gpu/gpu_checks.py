@@ -64,27 +64,29 @@ def checks(run):
 
 def counters(run):
     """Are the counters to be had, and do they tell a busy network from a small one?"""
-    text = run.call("bench_device", run.model("vgg16"), "--device", run.device, "--batch", 8,
+    name = run.zoo()[0] if run.rehearsal else "vgg16"
+    text = run.call("bench_device", run.model(name), "--device", run.device, "--batch", 8,
                     "--random-weights", 1, "--seconds", 0.5, "--counters")
     found = json.loads(text)
     if found.get("uncounted"):
         return [row(f"counters: {found['uncounted']}", None)]
-    return [row("counters: vgg16 b=8, L2", found["l2_ratio"], "ratio"),
-            row("counters: vgg16 b=8, DRAM", found["dram_ratio"], "ratio")]
+    return [row(f"counters: {name} b=8, L2", found["l2_ratio"], "ratio"),
+            row(f"counters: {name} b=8, DRAM", found["dram_ratio"], "ratio")]
 
 
 def plan_builds(run):
     """Seconds to build an executor, without and with the choices that are kept on disk."""
     rows = []
+    name = run.zoo()[0]
     cache = run.out / "scratch" / "cache"
     shutil.rmtree(cache, ignore_errors=True)
     cache.mkdir(parents=True)
     old = run.environment.get("GPULET_CACHE_DIR")
     run.environment["GPULET_CACHE_DIR"] = str(cache)
     for what in ("first", "again"):
-        text = run.call("bench_device", run.model("resnet50"), "--device", run.device, "--batch", 8,
+        text = run.call("bench_device", run.model(name), "--device", run.device, "--batch", 8,
                         "--random-weights", 1, "--seconds", 0.2)
-        rows.append(row(f"build: resnet50 b=8, {what}", json.loads(text)["build_ms"] / 1000, "s"))
+        rows.append(row(f"build: {name} b=8, {what}", json.loads(text)["build_ms"] / 1000, "s"))
     if old is None:
         del run.environment["GPULET_CACHE_DIR"]
     else:

@@ -53,6 +53,8 @@ def parse():
                              "packed folder)")
     parser.add_argument("--budget", type=float, default=480, metavar="S",
                         help="seconds for this call (480)")
+    parser.add_argument("--rehearse", action="store_true",
+                        help="two small networks and short runs, as --device cpu implies")
     parser.add_argument("--again", action="store_true", help="also slices that are done")
     parser.add_argument("--resume", type=pathlib.Path, metavar="results.tar.gz",
                         help="unpack earlier results into the output folder first")
@@ -154,7 +156,7 @@ def verdict(run, names):
 def main():
     options = parse()
     out = options.out or BUNDLE.parent / "gpu-results"
-    rehearsal = options.device.startswith("cpu")
+    rehearsal = options.rehearse or options.device.startswith("cpu")
     if rehearsal and not options.out:
         out = out.with_name("gpu-rehearsal")
     out.mkdir(parents=True, exist_ok=True)

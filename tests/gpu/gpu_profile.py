@@ -75,7 +75,8 @@ def corun(run):
     units = run.device_facts()["device_units"]
     sizes = {units // 2} if run.rehearsal else {units // 2, units // 4, units - units // 4}
     budget_s = 12 if run.rehearsal else run.left_s() - 15
-    done = sweep(run, budget_s, "--batches", REFERENCE_BATCH, "--units",
+    batch = 1 if run.rehearsal else REFERENCE_BATCH
+    done = sweep(run, budget_s, "--batches", batch, "--units",
                  ",".join(map(str, sorted(sizes, reverse=True))), "--interference", "measured")
     folder = export(run)
     pairs = csv_rows(folder / "corun.csv")

@@ -15,11 +15,6 @@
 
 static struct glet_error err;
 
-static void compute(const struct fake_cuda_launch *launch)
-{
-    (void)launch;
-}
-
 typedef int check_function(struct gpu_check *check, struct glet_error *err);
 
 /* Runs a check with standard output in a file; returns what it printed. */
@@ -27,9 +22,7 @@ static char *run_check(check_function *function, const struct fake_cuda_config *
 {
     static char text[16384];
     struct gpu_check check;
-    const size_t compute_sizes[] = {sizeof(CUdeviceptr), sizeof(int)};
     fake_cuda_configure(config);
-    fake_cuda_add_kernel("glet_check_compute", compute, compute_sizes, 2);
     CHECK_OK(gpu_check_open("cuda:0", &check, &err), &err);
     check.window_s = 0.02;
     FILE *file = tmpfile();

@@ -16,10 +16,18 @@ static void record_sm(const struct fake_cuda_launch *launch)
         out[launch->grid[0] - 1] = 0;
 }
 
+/* gpu_check_kernels.cu: it only takes time. */
+static void compute(const struct fake_cuda_launch *launch)
+{
+    (void)launch;
+}
+
 __attribute__((constructor)) static void add_own_kernels(void)
 {
     fake_cuda_add_kernel("glet_record_sm", record_sm,
                          (const size_t[]){sizeof(CUdeviceptr), sizeof(unsigned long long)}, 2);
+    fake_cuda_add_kernel("glet_check_compute", compute,
+                         (const size_t[]){sizeof(CUdeviceptr), sizeof(int)}, 2);
 }
 
 CUresult cuModuleLoadData(CUmodule *out, const void *image)
