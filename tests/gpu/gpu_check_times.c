@@ -189,8 +189,10 @@ static int stall_row(struct gpu_check *check, CUgraphExec graph, const char *nam
     char what[96];
     long count =
         run_window(check, gpu_check_site(check, 0), graph, check->window_s, ms, MOST_SAMPLES, err);
-    if (count <= 0)
+    if (count < 0)
         return -1;
+    if (count == 0)
+        return glet_error_set(err, GLET_ERR_DEVICE, "nothing was served beside %s", name);
     struct gpu_check_times t = gpu_check_times(ms, (size_t)count);
     snprintf(what, sizeof what, "served 0.1 ms graph beside %s: median", name);
     gpu_check_row(what, t.p50, "ms", NULL, false);
@@ -312,8 +314,10 @@ static int storm_window(struct storm *storm, CUgraphExec graph, bool raging, dou
         if (atomic_load(&storm->failed))
             return glet_error_set(err, GLET_ERR_DEVICE, "the storm failed");
     }
-    *count += got > 0 ? (size_t)got : 0;
-    return got > 0 ? 0 : -1;
+    if (got < 0)
+        return -1;
+    *count += (size_t)got; /* none where the room is used up */
+    return 0;
 }
 
 /* Alone and beside the storm in turns, so that a drift of the clocks meets both. */

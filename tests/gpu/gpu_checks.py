@@ -5,7 +5,7 @@ import os
 import platform
 import shutil
 
-from gpu_support import row, wheel_folders
+from gpu_support import Failed, row, wheel_folders
 
 CHECKS = ("units", "sets", "leak", "graph-home", "launch", "stall", "events")
 
@@ -41,9 +41,14 @@ def environment(run):
 
 
 def one(run, name):
-    """A mode of gpu_checks: JSON lines {"what", "value", "unit", "limit", "met"}."""
+    """A mode of gpu_checks: JSON lines {"what", "value", "unit", "target", "met"}. A check that
+    could not be done is a row that is not met, and no reason to leave out the others."""
     rows = []
-    for line in run.call("gpu_checks", name, "--device", run.device, accept=(0, 1)).splitlines():
+    try:
+        text = run.call("gpu_checks", name, "--device", run.device)
+    except Failed as reason:
+        return [row(f"{name}: {reason}", None, target="done", met=False)]
+    for line in text.splitlines():
         if line.startswith("{"):
             found = json.loads(line)
             rows.append(row(f"{name}: {found['what']}", found["value"], found.get("unit", ""),
