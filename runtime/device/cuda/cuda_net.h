@@ -15,15 +15,10 @@
 
 #include "common/error.h"
 #include "runtime/device/cuda/cuda_api.h"
+#include "runtime/device/cuda/cuda_precision.h"
 #include "runtime/engine/model.h"
 
 #include <stddef.h>
-
-enum glet_cuda_precision {
-    GLET_CUDA_FP16, /* fp16 NHWC data, fp32 accumulation: the default */
-    GLET_CUDA_TF32, /* fp32 data, tf32 products */
-    GLET_CUDA_FP32,
-};
 
 /* What all nets of one device share: weights on the GPU, the kernel module, the libraries that are
    open, the cache of library plans. Safe from any thread. */

@@ -7,14 +7,17 @@
 #include <sys/mman.h>
 
 /* What is large is mapped, and touched only at its beginning, so that it costs nothing. */
-enum { POISON = 0xCD, POISONED_BYTES = 65536, LARGE_BYTES = 1 << 20 };
+enum { POISON = 0xCD, POISONED_BYTES = 65536, LARGE_BYTES = 1 << 20, ALIGN_BYTES = 256 };
 
 static char *new_memory(size_t bytes)
 {
-    char *memory = bytes < LARGE_BYTES ? malloc(bytes)
-                                       : mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-                                              MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (!memory || memory == MAP_FAILED)
+    void *memory = NULL;
+    if (bytes >= LARGE_BYTES)
+        memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    else if (posix_memalign(&memory, ALIGN_BYTES, bytes) != 0)
+        abort();
+    if (memory == MAP_FAILED)
         abort();
     return memory;
 }

@@ -71,7 +71,7 @@ struct fake_op {
     fake_cuda_kernel kernel;
     struct fake_cuda_launch launch; /* parameters point into `values` */
     void *parameters[FAKE_MAX_PARAMETERS];
-    _Alignas(16) unsigned char values[512];
+    _Alignas(16) unsigned char values[4096]; /* what a launch can take */
     struct fake_event *event;
     uint64_t token; /* of the event's record */
     struct fake_exec *exec;

@@ -1,0 +1,380 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Convolutions: the ways, in the order in which they are tried, the first two against each other.
+ *
+ *   fused   cuDNN: convolution, residual, bias and (where it has that very function) activation
+ *   gemm    cuBLASLt, for 1 x 1 with stride 1: pixels are rows
+ *   dense   fused into scratch memory, then copied to its place, where the place is a part of a
+ *           concatenation and no engine writes with that pitch
+ *   bare    cuDNN's convolution alone; one kernel of ours for the rest
+ *   direct  our own kernel, slow
+ *
+ * Which way a shape goes is a choice like any other and is cached.
+ * On a GPU: not yet run.
+ */
+#include "runtime/device/cuda/cuda_action.h"
+
+#include "common/log.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { KEY_BYTES = 2048 };
+
+struct conv { /* one way under way */
+    struct glet_cuda_actions *actions;
+    const struct glet_cuda_step *step;
+    struct glet_cuda_step padded; /* channels as they lie, not as the model counts them */
+};
+
+static int64_t at_least_1(int64_t value)
+{
+    return value > 0 ? value : 1;
+}
+
+static struct glet_dnn_window window_of(const struct glet_cuda_actions *actions,
+                                        const struct glet_node *node)
+{
+    struct glet_dnn_window window = {{0, 0}, {0, 0}, {1, 1}, {1, 1}};
+    int spatial = actions->plan->graph->tensors[node->output].rank - 2;
+    for (int i = 0; i < spatial; i++) {
+        int to = i + 2 - spatial;
+        window.pre[to] = node->pads_begin[i];
+        window.post[to] = node->pads_end[i];
+        window.strides[to] = at_least_1(node->strides[i]);
+        window.dilations[to] = at_least_1(node->dilations[i]);
+    }
+    return window;
+}
+
+/* A filter that lies K x R x S x C, as K x C x R x S. */
+static struct glet_cuda_place filter_place(const struct glet_cuda_place *w)
+{
+    struct glet_cuda_place place = *w;
+    static const int from[4] = {0, 3, 1, 2};
+    for (int i = 0; i < 4; i++) {
+        place.dims[i] = w->dims[from[i]];
+        place.strides[i] = w->strides[from[i]];
+    }
+    return place;
+}
+
+static struct glet_cuda_step pad_channels(const struct glet_cuda_step *step)
+{
+    struct glet_cuda_step padded = *step;
+    bool grouped = at_least_1(step->node->group) > 1;
+    for (int i = 0; i < 5; i += i == 0 ? 3 : 1) /* x, residual, y */
+        if (padded.places[i].buffer >= 0 && !grouped)
+            padded.places[i].dims[1] = i == 0 ? step->places[1].dims[3] : step->places[1].dims[0];
+    return padded;
+}
+
+static glet_dnn_tensor between(struct glet_dnn_graph *graph, const struct glet_cuda_place *y)
+{
+    struct glet_cuda_place dense = *y;
+    int64_t stride = y->dims[1];
+    dense.strides[1] = 1;
+    for (int i = 3; i >= 2; i--) {
+        dense.strides[i] = stride;
+        stride *= y->dims[i];
+    }
+    dense.strides[0] = stride;
+    return glet_dnn_virtual(graph, GLET_FLOAT32, 4, dense.dims, dense.strides);
+}
+
+static void describe(struct glet_dnn_graph *graph, const struct conv *c, bool fused)
+{
+    void *const *bases = c->actions->bases;
+    const struct glet_cuda_place *p = c->padded.places, *y = &p[4];
+    struct glet_cuda_place w = filter_place(&p[1]), bias = *y;
+    struct glet_dnn_window window = window_of(c->actions, c->step->node);
+    bool residual = fused && p[3].buffer >= 0, biased = fused && p[2].buffer >= 0;
+    bool active = fused && c->step->activation.kind != GLET_ACT_NONE &&
+                  glet_dnn_has_activation(&c->step->activation);
+    glet_dnn_tensor input = glet_dnn_place(graph, &p[0], glet_cuda_address(bases, &p[0]));
+    glet_dnn_tensor filter = glet_dnn_place(graph, &w, glet_cuda_address(bases, &w));
+    glet_dnn_tensor output = glet_dnn_place(graph, y, glet_cuda_address(bases, y));
+    int left = residual + biased + active; /* operations that follow */
+    glet_dnn_tensor value = left ? between(graph, y) : output, next;
+    glet_dnn_conv(graph, &window, input, filter, value);
+    if (residual) {
+        next = --left ? between(graph, y) : output;
+        glet_dnn_tensor z = glet_dnn_place(graph, &p[3], glet_cuda_address(bases, &p[3]));
+        glet_dnn_binary(graph, CUDNN_POINTWISE_ADD, value, z, next);
+        value = next;
+    }
+    if (biased) {
+        next = --left ? between(graph, y) : output;
+        bias.buffer = p[2].buffer;
+        bias.offset = p[2].offset;
+        for (int i = 0; i < 4; i++) {
+            bias.dims[i] = i == 1 ? y->dims[1] : 1;
+            bias.strides[i] = i == 1 ? 1 : y->dims[1];
+        }
+        glet_dnn_tensor b = glet_dnn_place(graph, &bias, glet_cuda_address(bases, &bias));
+        glet_dnn_binary(graph, CUDNN_POINTWISE_ADD, value, b, next);
+        value = next;
+    }
+    if (active)
+        glet_dnn_activation(graph, &c->step->activation, value, output);
+}
+
+static int choose_cudnn(const struct conv *c, const char *way, bool fused,
+                        struct glet_dnn_plan *out, struct glet_error *err)
+{
+    struct glet_dnn_graph graph;
+    char key[KEY_BYTES];
+    glet_cuda_choice_key(c->actions, way, &c->padded, key, sizeof key);
+    glet_dnn_graph_init(&graph, c->actions->site);
+    describe(&graph, c, fused);
+    int found = glet_dnn_graph_choose(&graph, key, out, err);
+    glet_dnn_graph_fini(&graph);
+    return found;
+}
+
+/* -- ways: each returns 1 (done), 0 (not this way) or -1 ---------------------------------------- */
+
+static int act_rest(const struct conv *c, bool bias, bool residual, bool activation,
+                    struct glet_error *err)
+{
+    struct glet_cuda_step step = *c->step, rest;
+    if (!activation)
+        step.activation.kind = GLET_ACT_NONE;
+    if (glet_cuda_epilogue_step(&step, bias && step.places[2].buffer >= 0,
+                                residual && step.places[3].buffer >= 0, 1, &rest, err) < 0)
+        return -1;
+    return rest.operation_count > 0 ? glet_cuda_act_launch(c->actions, &rest, err) : 0;
+}
+
+static int finish_fused(const struct conv *c, struct glet_dnn_plan *plan, struct glet_error *err)
+{
+    if (glet_cuda_act_dnn(c->actions, plan, err) < 0)
+        return -1;
+    return act_rest(c, false, false, !glet_dnn_has_activation(&c->step->activation), err) < 0 ? -1
+                                                                                              : 1;
+}
+
+static int act_fused(const struct conv *c, struct glet_error *err)
+{
+    struct glet_dnn_plan plan;
+    int found = choose_cudnn(c, "fused", true, &plan, err);
+    return found > 0 ? finish_fused(c, &plan, err) : found;
+}
+
+static bool is_gemm(const struct conv *c)
+{
+    const struct glet_cuda_place *x = &c->padded.places[0], *y = &c->padded.places[4];
+    const struct glet_cuda_place *w = &c->padded.places[1], *z = &c->padded.places[3];
+    struct glet_dnn_window window = window_of(c->actions, c->step->node);
+    for (int i = 0; i < 2; i++)
+        if (w->dims[1 + i] != 1 || window.strides[i] != 1 || window.pre[i] != 0 ||
+            window.post[i] != 0)
+            return false;
+    return at_least_1(c->step->node->group) == 1 && x->strides[0] == x->dims[2] * x->strides[2] &&
+           y->strides[0] == y->dims[2] * y->strides[2] &&
+           (z->buffer < 0 || z->strides[0] == z->dims[2] * z->strides[2]);
+}
+
+static int choose_gemm(const struct conv *c, struct glet_lt_plan *out, struct glet_error *err)
+{
+    const struct glet_cuda_place *p = c->padded.places;
+    struct glet_activation none = {.kind = GLET_ACT_NONE};
+    struct glet_cuda_gemm gemm = {.m = p[4].dims[0] * p[4].dims[2] * p[4].dims[3],
+                                  .n = p[4].dims[1],
+                                  .k = p[0].dims[1],
+                                  .trans_b = true,
+                                  .lda = p[0].strides[3],
+                                  .ldb = p[1].strides[0],
+                                  .ldc = p[3].buffer < 0 ? 0 : p[3].strides[3],
+                                  .ldy = p[4].strides[3],
+                                  .batch = 1,
+                                  .outer = 1};
+    struct glet_lt_operands operands = {.a = glet_cuda_address(c->actions->bases, &p[0]),
+                                        .w = glet_cuda_address(c->actions->bases, &p[1]),
+                                        .bias = glet_cuda_address(c->actions->bases, &p[2]),
+                                        .residual = glet_cuda_address(c->actions->bases, &p[3]),
+                                        .y = glet_cuda_address(c->actions->bases, &p[4])};
+    char key[KEY_BYTES];
+    glet_cuda_choice_key(c->actions, "gemm", &c->padded, key, sizeof key);
+    bool whole = glet_lt_has_activation(&c->step->activation);
+    return glet_lt_choose(c->actions->site, &gemm, 1.0F, whole ? &c->step->activation : &none,
+                          &operands, key, out, err);
+}
+
+static int finish_gemm(const struct conv *c, struct glet_lt_plan *plan, struct glet_error *err)
+{
+    if (glet_cuda_act_lt(c->actions, plan, err) < 0)
+        return -1;
+    return act_rest(c, false, false, !glet_lt_has_activation(&c->step->activation), err) < 0 ? -1
+                                                                                             : 1;
+}
+
+static int act_gemm(const struct conv *c, struct glet_error *err)
+{
+    struct glet_lt_plan plan;
+    int found = is_gemm(c) ? choose_gemm(c, &plan, err) : 0;
+    if (found > 0)
+        return finish_gemm(c, &plan, err);
+    if (is_gemm(c))
+        glet_lt_plan_fini(c->actions->site, &plan);
+    return found;
+}
+
+static int64_t dense_pitch(const struct glet_cuda_step *step)
+{
+    const struct glet_cuda_place *y = &step->places[4];
+    return y->channels > y->dims[1] ? y->channels : y->dims[1];
+}
+
+size_t glet_cuda_conv_scratch_bytes(const struct glet_cuda_step *step)
+{
+    const struct glet_cuda_place *y = &step->places[4];
+    if (step->kind != GLET_CUDA_CONV || y->strides[3] == dense_pitch(step))
+        return 0;
+    return (size_t)(y->dims[0] * y->dims[2] * y->dims[3] * dense_pitch(step)) *
+           glet_dtype_size(y->dtype);
+}
+
+static int act_dense(const struct conv *c, struct glet_error *err)
+{
+    struct glet_cuda_step step = *c->step;
+    struct glet_cuda_place *y = &step.places[4];
+    struct glet_dnn_plan plan;
+    if (glet_cuda_conv_scratch_bytes(c->step) == 0)
+        return 0;
+    y->buffer = c->actions->plan->buffer_count;
+    y->offset = 0;
+    y->strides[3] = dense_pitch(c->step);
+    y->strides[2] = y->strides[3] * y->dims[3];
+    y->strides[0] = y->strides[2] * y->dims[2];
+    struct conv dense = {c->actions, &step, pad_channels(&step)};
+    int found = choose_cudnn(&dense, "fused", true, &plan, err);
+    if (found <= 0)
+        return found;
+    if (finish_fused(&dense, &plan, err) < 0)
+        return -1;
+    struct glet_cuda_step copy = {.kind = GLET_CUDA_MAP,
+                                  .name = step.name,
+                                  .place_count = 2,
+                                  .places = {step.places[4], c->step->places[4]}};
+    for (int i = 0; i < 2; i++) {
+        copy.places[i].dims[1] = dense_pitch(c->step);
+        copy.places[i].channels = 0;
+    }
+    return glet_cuda_act_launch(c->actions, &copy, err) < 0 ? -1 : 1;
+}
+
+static int act_bare(const struct conv *c, struct glet_error *err)
+{
+    struct glet_dnn_plan plan;
+    int found = choose_cudnn(c, "bare", false, &plan, err);
+    if (found <= 0)
+        return found;
+    if (glet_cuda_act_dnn(c->actions, &plan, err) < 0)
+        return -1;
+    return act_rest(c, true, true, true, err) < 0 ? -1 : 1;
+}
+
+static int act_direct(const struct conv *c, struct glet_error *err)
+{
+    struct glet_cuda_step step = c->padded;
+    step.kind = GLET_CUDA_CONV_DIRECT;
+    return glet_cuda_act_launch(c->actions, &step, err) < 0 ? -1 : 1;
+}
+
+/* -- choosing ---------------------------------------------------------------------------------- */
+
+struct way {
+    const char *name;
+    int (*act)(const struct conv *c, struct glet_error *err);
+};
+static const struct way ways[] = {{"fused", act_fused},   {"gemm", act_gemm},
+                                  {"dense", act_dense},   {"bare", act_bare},
+                                  {"direct", act_direct}, {NULL, NULL}};
+
+struct timed {
+    const struct glet_cuda_site *site;
+    const struct glet_dnn_plan *dnn; /* or */
+    const struct glet_lt_plan *lt;
+};
+
+static int enqueue_timed(void *context, struct glet_error *err)
+{
+    const struct timed *timed = context;
+    return timed->dnn ? glet_dnn_plan_enqueue(timed->site, timed->dnn, err)
+                      : glet_lt_plan_enqueue(timed->site, timed->lt, err);
+}
+
+/* A choice that was cached has not been timed. */
+static int is_gemm_faster(const struct conv *c, struct glet_dnn_plan *fused,
+                          struct glet_lt_plan *gemm, struct glet_error *err)
+{
+    struct timed by_fused = {c->actions->site, fused, NULL};
+    struct timed by_gemm = {c->actions->site, NULL, gemm};
+    if ((fused->ms <= 0.0 &&
+         glet_cuda_time(c->actions->site, enqueue_timed, &by_fused, &fused->ms, err) < 0) ||
+        (gemm->ms <= 0.0 &&
+         glet_cuda_time(c->actions->site, enqueue_timed, &by_gemm, &gemm->ms, err) < 0))
+        return -1;
+    return gemm->ms < fused->ms;
+}
+
+/* fused against gemm. */
+static int act_faster(const struct conv *c, const char **name, struct glet_error *err)
+{
+    struct glet_dnn_plan fused;
+    struct glet_lt_plan gemm;
+    int has_fused = choose_cudnn(c, "fused", true, &fused, err);
+    if (has_fused < 0)
+        return -1;
+    int has_gemm = choose_gemm(c, &gemm, err), take_gemm = has_gemm > 0;
+    if (has_fused > 0 && has_gemm > 0)
+        take_gemm = is_gemm_faster(c, &fused, &gemm, err);
+    bool failed = has_gemm < 0 || take_gemm < 0;
+    if (has_fused > 0 && (take_gemm != 0 || failed))
+        glet_dnn_plan_fini(c->actions->site, &fused);
+    if (take_gemm != 1 || failed)
+        glet_lt_plan_fini(c->actions->site, &gemm);
+    if (failed || has_fused + has_gemm == 0)
+        return failed ? -1 : 0;
+    *name = take_gemm ? "gemm" : "fused";
+    return take_gemm ? finish_gemm(c, &gemm, err) : finish_fused(c, &fused, err);
+}
+
+static int act_any(const struct conv *c, const char **name, struct glet_error *err)
+{
+    /* a product that leaves the activation to a kernel of its own is no match for one that does not */
+    const struct glet_activation *activation = &c->step->activation;
+    bool both =
+        is_gemm(c) && (glet_lt_has_activation(activation) || !glet_dnn_has_activation(activation));
+    int done = both ? act_faster(c, name, err) : 0;
+    for (const struct way *way = both ? &ways[2] : ways; done == 0 && way->name; way++) {
+        if (way->act == act_bare)
+            glet_log_warning("no fused convolution for this shape node=%s", c->step->name);
+        done = way->act(c, err);
+        *name = way->name;
+    }
+    return done;
+}
+
+int glet_cuda_act_conv(struct glet_cuda_actions *actions, const struct glet_cuda_step *step,
+                       struct glet_error *err)
+{
+    struct conv c = {actions, step, pad_channels(step)};
+    struct glet_choice_cache *choices = glet_cuda_store_choices(actions->site->store);
+    const char *name = "";
+    char key[KEY_BYTES];
+    int done = 0;
+    glet_cuda_choice_key(actions, "way", step, key, sizeof key);
+    char *known = glet_choice_cache_get(choices, key);
+    for (const struct way *way = ways; known && done == 0 && way->name; way++)
+        if (strcmp(way->name, known) == 0)
+            done = way->act(&c, err);
+    if (done == 0) {
+        done = act_any(&c, &name, err);
+        if (done > 0 && (!known || strcmp(known, name) != 0))
+            glet_choice_cache_put(choices, key, name);
+    }
+    free(known);
+    return done < 0 ? -1 : 0;
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef GLET_FAKE_CUDNN_STATE_H
+#define GLET_FAKE_CUDNN_STATE_H
+
+/* A graph as the fake cuDNN computes it. */
+
+#include "tests/doubles/cuda/fake_libraries_state.h"
+
+#include <cudnn.h>
+
+struct fake_tensor {
+    int64_t id, align, dims[5], strides[5];
+    int rank;
+    bool half, is_virtual, by_value;
+};
+struct fake_operation {
+    int kind, mode, x, b, y; /* tensors; -1 = none */
+    int64_t pads[2], strides[2], dilations[2];
+    int parameter_name;
+    double parameter;
+};
+struct fake_program {
+    struct fake_program *next;
+    int number, tensor_count, operation_count;
+    struct fake_tensor tensors[40];
+    struct fake_operation operations[16];
+};
+struct fake_run {
+    const struct fake_program *program;
+    void *pointers[40];
+};
+
+void fake_cudnn_run(void *run);
+
+#endif
