@@ -67,46 +67,64 @@ static int sort_stages(struct glet_problem_app *app, const struct glet_workload_
     return result;
 }
 
-/* Longest path through each stage, the stage itself excluded, with fastest[] per model. */
-static void tighten(struct glet_problem *problem, const struct glet_problem_app *app,
-                    const double *fastest_ms, double *before_ms, double *behind_ms)
+/* Longest path through each stage, the stage itself excluded, with floor_ms[] per model. */
+static void tighten(const struct glet_problem_app *app, const double *floor_ms, double *before_ms,
+                    double *behind_ms, double *limit_ms)
 {
     for (int s = 0; s < app->stage_count; s++) {
         const struct glet_problem_stage *stage = &app->stages[s];
         before_ms[s] = behind_ms[s] = 0;
         for (int i = 0; i < stage->after_count; i++) {
             int a = stage->after[i];
-            before_ms[s] = fmax(before_ms[s], before_ms[a] + fastest_ms[app->stages[a].model]);
+            before_ms[s] = fmax(before_ms[s], before_ms[a] + floor_ms[app->stages[a].model]);
         }
     }
     for (int s = app->stage_count - 1; s >= 0; s--) {
         const struct glet_problem_stage *stage = &app->stages[s];
-        struct glet_problem_model *model = &problem->models[stage->model];
-        double here_ms = behind_ms[s] + fastest_ms[stage->model];
+        double here_ms = behind_ms[s] + floor_ms[stage->model];
         for (int i = 0; i < stage->after_count; i++)
             behind_ms[stage->after[i]] = fmax(behind_ms[stage->after[i]], here_ms);
-        model->in_app = true;
-        model->limit_ms = fmin(model->limit_ms, app->slo_ms - before_ms[s] - behind_ms[s]);
+        limit_ms[stage->model] =
+            fmin(limit_ms[stage->model], app->slo_ms - before_ms[s] - behind_ms[s]);
     }
+}
+
+int glet_problem_tighten(const struct glet_problem *problem, const double *floor_ms,
+                         double *limit_ms)
+{
+    size_t most = 1;
+    for (int a = 0; a < problem->app_count; a++)
+        if ((size_t)problem->apps[a].stage_count > most)
+            most = (size_t)problem->apps[a].stage_count;
+    double *path_ms = calloc(2 * most, sizeof *path_ms);
+    if (!path_ms)
+        return -1;
+    for (int a = 0; a < problem->app_count; a++)
+        tighten(&problem->apps[a], floor_ms, path_ms, path_ms + most, limit_ms);
+    free(path_ms);
+    return 0;
 }
 
 static int tighten_all(struct glet_problem *problem, struct glet_error *err)
 {
-    size_t most = (size_t)problem->model_count + 1;
-    for (int a = 0; a < problem->app_count; a++)
-        if ((size_t)problem->apps[a].stage_count > most)
-            most = (size_t)problem->apps[a].stage_count;
-    double *fastest_ms = calloc(3 * most, sizeof *fastest_ms);
-    if (!fastest_ms)
-        return out_of_memory(err);
-    for (int m = 0; m < problem->model_count; m++) {
-        struct glet_choice best = glet_latency_best(problem, m);
+    size_t models = (size_t)problem->model_count;
+    double *fastest_ms = calloc(2 * models + 1, sizeof *fastest_ms);
+    double *limit_ms = fastest_ms ? fastest_ms + models : NULL;
+    int status = fastest_ms ? 0 : -1;
+    for (size_t m = 0; status == 0 && m < models; m++) {
+        struct glet_choice best = glet_latency_best(problem, (int)m);
         fastest_ms[m] = problem->models[m].demand_rps > 0 && best.type >= 0 ? best.bound_ms : 0;
+        limit_ms[m] = problem->models[m].limit_ms;
     }
     for (int a = 0; a < problem->app_count; a++)
-        tighten(problem, &problem->apps[a], fastest_ms, fastest_ms + most, fastest_ms + 2 * most);
+        for (int s = 0; s < problem->apps[a].stage_count; s++)
+            problem->models[problem->apps[a].stages[s].model].in_app = true;
+    if (status == 0)
+        status = glet_problem_tighten(problem, fastest_ms, limit_ms);
+    for (size_t m = 0; status == 0 && m < models; m++)
+        problem->models[m].limit_ms = limit_ms[m];
     free(fastest_ms);
-    return 0;
+    return status < 0 ? out_of_memory(err) : 0;
 }
 
 int glet_problem_fill_apps(struct glet_problem *problem, struct glet_error *err)

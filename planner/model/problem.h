@@ -154,6 +154,14 @@ int glet_problem_new(const struct glet_workload *workload, const struct glet_pro
  */
 struct glet_problem *glet_problem_view(const struct glet_problem *base);
 
+/*
+ * Lowers limit_ms[model] to what the apps leave when every other stage takes at least
+ * floor_ms[model] along the longest path. Returns -1 when memory has run out.
+ */
+GLET_MUST_CHECK
+int glet_problem_tighten(const struct glet_problem *problem, const double *floor_ms,
+                         double *limit_ms);
+
 /* NULL is accepted; frees views and whole problems. */
 void glet_problem_free(struct glet_problem *problem);
 

@@ -6,8 +6,8 @@
  */
 #include "planner/solve/outcome.h"
 
+#include "planner/solve/app_search.h"
 #include "planner/solve/scratch.h"
-#include "planner/solve/split.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -40,51 +40,6 @@ static void take_plan(struct glet_outcome *out, const struct glet_search *search
     glet_boxes_copy(&out->boxes, &search->best);
 }
 
-static bool apps_hold(const struct glet_problem *problem, const struct glet_boxes *boxes)
-{
-    struct glet_solution solution;
-    glet_solution_init(&solution);
-    bool good = glet_boxes_to_solution(problem, boxes, &solution) == 0 &&
-                glet_solution_apps_ok(problem, &solution);
-    glet_solution_fini(&solution);
-    return good;
-}
-
-/* The bound with every model at the loosest limit that can be of use holds for every split. */
-static void run_relaxed(const struct glet_task *task, struct glet_outcome *out)
-{
-    struct glet_space space;
-    struct glet_search search;
-    glet_space_init(&space, task->problem, LEVELS);
-    glet_search_init(&search, task->problem, &space, task->effort, task->halt);
-    glet_search_run(&search);
-    out->bound = search.bound;
-    if (isfinite(search.best_cost) && apps_hold(task->problem, &search.best))
-        take_plan(out, &search);
-    glet_search_fini(&search);
-    glet_space_fini(&space);
-}
-
-static void run_split(const struct glet_task *task, int variant, struct glet_outcome *out)
-{
-    struct glet_problem *view = glet_problem_view(task->problem);
-    struct glet_space space;
-    struct glet_search search;
-    if (!view || !glet_apps_split(task->problem, view, variant)) {
-        glet_problem_free(view);
-        return;
-    }
-    glet_space_init(&space, view, LEVELS);
-    glet_search_init(&search, view, &space, task->effort, task->halt);
-    search.enough = fmax(task->enough, out->bound);
-    glet_search_run(&search);
-    if (isfinite(search.best_cost) && apps_hold(task->problem, &search.best))
-        take_plan(out, &search);
-    glet_search_fini(&search);
-    glet_space_fini(&space);
-    glet_problem_free(view);
-}
-
 void glet_outcome_cheapest(const struct glet_task *task, struct glet_outcome *out)
 {
     const struct glet_problem *problem = task->problem;
@@ -101,15 +56,7 @@ void glet_outcome_cheapest(const struct glet_task *task, struct glet_outcome *ou
         glet_search_fini(&search);
         glet_space_fini(&space);
     } else {
-        int variants = task->effort == GLET_EFFORT_FAST ? 2 : GLET_SPLIT_VARIANTS;
-        run_relaxed(task, out);
-        for (int v = 0; v < variants && isfinite(out->bound); v++) {
-            if (out->found && (out->cost <= out->bound * (1 + 1e-12) || out->cost <= task->enough))
-                break;
-            if (v > 0 && glet_halted(task->halt))
-                break;
-            run_split(task, v, out);
-        }
+        glet_app_search(task, out);
     }
     out->impossible =
         !out->found && out->bound > glet_stock_cost(problem) * (1 + GLET_TOLERANCE_RATIO);

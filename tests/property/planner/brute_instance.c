@@ -127,16 +127,33 @@ static void draw_stock(struct draw *d, int types)
         note(d, "limited");
 }
 
-static void draw_app(struct draw *d)
+/* Two stages in a chain or side by side; sometimes more, the same model twice, or a second app. */
+static void draw_app(struct draw *d, struct draw *more)
 {
     struct fixture *f = &d->out->fixture;
     note(d, "app");
-    double slo_ms = 2 * (d->fastest_ms[0] + d->fastest_ms[1]) * uniform(d, 0.95, 3);
-    int app = fixture_app(f, "app", d->best_rps[0] * uniform(d, 0.02, 0.3), slo_ms);
+    double path_ms = 2 * (d->fastest_ms[0] + d->fastest_ms[1]), room = uniform(d, 0.95, 3);
+    double rate_rps = d->best_rps[0] * uniform(d, 0.02, 0.3);
+    int third = chance(more, 0.5) ? below(more, d->models) : -1;
+    if (third >= 0)
+        path_ms += 2 * d->fastest_ms[third];
+    int app = fixture_app(f, "app", rate_rps, path_ms * room);
     fixture_stage(f, app, 0, -1, 1);
     fixture_stage(f, app, 1, chance(d, 0.8) ? 0 : -1, uniform(d, 0.5, 2));
+    if (third >= 0) {
+        note(d, "third-stage");
+        fixture_stage(f, app, third, below(more, 2), uniform(more, 0.2, 1));
+    }
     if (chance(d, 0.5))
         f->workload->models[0].slo_ms = 0;
+    if (!chance(more, 0.2))
+        return;
+    note(d, "second-app");
+    int last = d->models - 1;
+    app = fixture_app(f, "other", d->best_rps[last] * uniform(more, 0.02, 0.2),
+                      2 * (d->fastest_ms[0] + d->fastest_ms[last]) * uniform(more, 0.95, 3));
+    fixture_stage(f, app, last, -1, 1);
+    fixture_stage(f, app, 0, 0, 1);
 }
 
 struct brute_instance brute_instance_new(uint64_t seed)
@@ -168,8 +185,9 @@ struct brute_instance brute_instance_new(uint64_t seed)
         model->rate_rps = draw_rate(&d, m);
     }
     draw_stock(&d, types);
+    struct draw more = {.random = glet_random_seeded(seed ^ 0x5bd1e995u)};
     if (d.models >= 2 && chance(&d, 0.15))
-        draw_app(&d);
+        draw_app(&d, &more);
     if (chance(&d, 0.1))
         out.fixture.workload->options.interference = false;
     fixture_done(&out.fixture);

@@ -14,6 +14,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#define RATE_SLACK 1e-4 /* relative: how closely max-rate narrows the factor down */
+
 struct tally {
     long instances, found, infeasible, more, too_large, proven, failures, rate_short;
 };
@@ -86,13 +88,17 @@ static bool compare_found(const struct brute_instance *instance, const struct gl
         if (value > truth->value + slack)
             return fail(tally, seed, instance, "scale above the optimum", value, truth->value);
         tally->rate_short += value < truth->value - slack;
+        if (value < truth->value * (1 - RATE_SLACK))
+            return fail(tally, seed, instance, "scale below the optimum", value, truth->value);
         return true;
     }
     if (bound > truth->value + slack)
         return fail(tally, seed, instance, "bound above the optimum", bound, truth->value);
     if (fabs(value - truth->value) > slack)
         return fail(tally, seed, instance, "not the optimum", value, truth->value);
-    tally->proven += bound >= truth->value - slack;
+    if (bound < truth->value - slack)
+        return fail(tally, seed, instance, "not proven", bound, truth->value);
+    tally->proven++;
     return true;
 }
 
