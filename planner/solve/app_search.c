@@ -238,14 +238,30 @@ static void search_region(struct app_search *s, struct region *region)
     search_view(s, region);
 }
 
-static int most_regions(const struct app_search *s)
+/* Estimates of the cheapest split, and more room where the best plan did not need its own. */
+static void search_estimates(struct app_search *s, int variants)
 {
-    int demanded = 0, by_effort = s->task->effort == GLET_EFFORT_MAX ? 4 : 1;
-    for (int m = 0; m < s->problem->model_count; m++)
-        demanded += s->problem->models[m].demand_rps > 0;
-    if (demanded <= SMALL_MODELS)
-        return 2000 * by_effort;
-    return (demanded <= MENU_MODELS ? 60 : 12) * by_effort;
+    for (int v = 0; v < variants && !has_enough(s) && !glet_halted(s->task->halt); v++)
+        if (glet_apps_split(s->problem, s->view, v))
+            search_view(s, NULL);
+    double before = INFINITY;
+    while (s->out->found && s->out->cost < before && !has_enough(s) &&
+           !glet_halted(s->task->halt) && rate_plan(s, &s->out->boxes)) {
+        before = s->out->cost;
+        for (int m = 0; m < s->problem->model_count; m++)
+            s->view->models[m].limit_ms =
+                s->problem->models[m].in_app ? s->worst_ms[m] : s->problem->models[m].limit_ms;
+        glet_apps_grow(s->problem, s->view);
+        search_view(s, NULL);
+    }
+}
+
+static int demanded(const struct glet_problem *problem)
+{
+    int count = 0;
+    for (int m = 0; m < problem->model_count; m++)
+        count += problem->models[m].demand_rps > 0;
+    return count;
 }
 
 static void branch(struct app_search *s)
@@ -254,17 +270,19 @@ static void branch(struct app_search *s)
     for (int m = 0; m < s->problem->model_count; m++)
         root.limit_ms[m] = s->problem->models[m].limit_ms;
     push(s, &root);
-    int most = most_regions(s);
-    for (int i = 0; i < most && s->open_count > 0 && !has_enough(s); i++) {
+    int models = demanded(s->problem), by_effort = s->task->effort == GLET_EFFORT_MAX ? 4 : 1;
+    int most = models <= SMALL_MODELS ? 2000 : models <= MENU_MODELS ? 16 : 4;
+    for (int i = 0; i < most * by_effort && s->open_count > 0 && !has_enough(s); i++) {
         if (i > 0 && glet_halted(s->task->halt))
             break;
         struct region region = pop(s);
         if (!is_beaten(s, region.bound))
             search_region(s, &region);
         region_free(&region);
-        /* An estimate of the cheapest split gives a plan to beat early on. */
-        if (i == 0 && s->open_count > 0 && glet_apps_split(s->problem, s->view, 0))
-            search_view(s, NULL);
+        if (i == 0 && s->open_count > 0) /* a plan to beat early on */
+            search_estimates(s, models <= SMALL_MODELS                ? 1
+                                : s->task->effort == GLET_EFFORT_FAST ? 2
+                                                                      : GLET_SPLIT_VARIANTS);
     }
     s->out->bound = s->undecided;
     for (int i = 0; i < s->open_count; i++) {

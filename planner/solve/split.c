@@ -190,6 +190,24 @@ static void use_rest(struct split *s)
     }
 }
 
+void glet_apps_grow(const struct glet_problem *base, struct glet_problem *view)
+{
+    struct split s = {.base = base};
+    size_t stages = 1;
+    for (int a = 0; a < base->app_count; a++)
+        stages += (size_t)base->apps[a].stage_count;
+    s.limit_ms = glet_must_alloc(sizeof *s.limit_ms, (size_t)base->model_count);
+    s.path_ms = glet_must_alloc(sizeof *s.path_ms, stages);
+    for (int m = 0; m < base->model_count; m++)
+        s.limit_ms[m] = view->models[m].limit_ms;
+    fill_paths(&s);
+    use_rest(&s);
+    for (int m = 0; m < base->model_count; m++)
+        view->models[m].limit_ms = s.limit_ms[m];
+    free(s.limit_ms);
+    free(s.path_ms);
+}
+
 bool glet_apps_split(const struct glet_problem *base, struct glet_problem *view, int variant)
 {
     /* Room added on top of every stage's smallest latency, as a multiple: neighbours and time

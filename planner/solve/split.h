@@ -20,4 +20,7 @@
 #define GLET_SPLIT_VARIANTS 8
 bool glet_apps_split(const struct glet_problem *base, struct glet_problem *view, int variant);
 
+/* Raises the view's limits, which must keep every path, until no path has room left. */
+void glet_apps_grow(const struct glet_problem *base, struct glet_problem *view);
+
 #endif
