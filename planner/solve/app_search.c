@@ -22,7 +22,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define LEVELS       8 /* interference levels (space.h) */
 #define SMALL_MODELS 4 /* with demand: a search takes about a millisecond */
 #define MENU_MODELS  8 /* a search takes up to a second */
 
@@ -93,22 +92,23 @@ static struct region pop(struct app_search *s)
 }
 
 /* Largest latency bound of every model in the plan; whether the apps' paths keep their SLOs. */
-static bool rate_plan(struct app_search *s, const struct glet_boxes *boxes)
+static bool rate_plan(const struct glet_problem *problem, const struct glet_boxes *boxes,
+                      double *worst_ms)
 {
     struct glet_solution solution;
     glet_solution_init(&solution);
-    bool good = glet_boxes_to_solution(s->problem, boxes, &solution) == 0;
-    for (int m = 0; m < s->problem->model_count; m++)
-        s->worst_ms[m] = 0;
+    bool good = glet_boxes_to_solution(problem, boxes, &solution) == 0;
+    for (int m = 0; m < problem->model_count; m++)
+        worst_ms[m] = 0;
     for (int g = 0; good && g < solution.gpu_count; g++)
         for (int i = 0; i < solution.gpus[g].let_count; i++) {
             const struct glet_let *let = &solution.gpus[g].lets[i];
             for (int k = 0; k < let->slot_count; k++) {
-                double *worst_ms = &s->worst_ms[let->slots[k].model];
-                *worst_ms = fmax(*worst_ms, let->duty_cycle_ms + let->slots[k].exec_ms);
+                double *worst = &worst_ms[let->slots[k].model];
+                *worst = fmax(*worst, let->duty_cycle_ms + let->slots[k].exec_ms);
             }
         }
-    good = good && glet_solution_apps_ok(s->problem, &solution);
+    good = good && glet_solution_apps_ok(problem, &solution);
     glet_solution_fini(&solution);
     return good;
 }
@@ -184,13 +184,13 @@ static void cut(struct app_search *s, const struct region *region, double *value
     push(s, &fast);
 }
 
-static void take_plan(struct app_search *s, const struct glet_search *search)
+static void take_plan(struct app_search *s, const struct glet_outcome *at)
 {
-    if (s->out->found && search->best_cost >= s->out->cost)
+    if (s->out->found && at->cost >= s->out->cost)
         return;
     s->out->found = true;
-    s->out->cost = search->best_cost;
-    glet_boxes_copy(&s->out->boxes, &search->best);
+    s->out->cost = at->cost;
+    glet_boxes_copy(&s->out->boxes, &at->boxes);
 }
 
 static bool is_beaten(const struct app_search *s, double bound)
@@ -207,28 +207,26 @@ static bool has_enough(const struct app_search *s)
 /* Searches at the view's limits; region is NULL for limits that keep every path themselves. */
 static void search_view(struct app_search *s, struct region *region)
 {
-    struct glet_space space;
-    struct glet_search search;
-    glet_space_init(&space, s->view, LEVELS);
-    glet_search_init(&search, s->view, &space, s->task->effort, s->task->halt);
-    search.enough = s->task->enough;
-    glet_search_run(&search);
-    bool planned = isfinite(search.best_cost), good = planned && rate_plan(s, &search.best);
+    struct glet_task task = *s->task;
+    struct glet_outcome at;
+    task.problem = s->view;
+    glet_outcome_at_limits(&task, &at);
+    bool good = at.found && rate_plan(s->problem, &at.boxes, s->worst_ms);
     if (good)
-        take_plan(s, &search);
+        take_plan(s, &at);
     if (region) {
-        region->bound = fmax(region->bound, search.bound);
-        bool decided = good && search.best_cost <= search.bound * (1 + 1e-12);
-        if (good && !decided && !is_beaten(s, region->bound))
-            s->undecided = fmin(s->undecided, region->bound);
-        else if (!good && !is_beaten(s, region->bound))
-            cut(s, region,
-                planned ? s->worst_ms
-                        : memcpy(s->worst_ms, region->limit_ms,
-                                 sizeof *s->worst_ms * (size_t)s->problem->model_count));
+        region->bound = fmax(region->bound, at.bound);
+        if (!at.found)
+            memcpy(s->worst_ms, region->limit_ms,
+                   sizeof *s->worst_ms * (size_t)s->problem->model_count);
+        if (!is_beaten(s, region->bound)) {
+            if (good)
+                s->undecided = fmin(s->undecided, region->bound);
+            else
+                cut(s, region, s->worst_ms);
+        }
     }
-    glet_search_fini(&search);
-    glet_space_fini(&space);
+    glet_outcome_fini(&at);
 }
 
 static void search_region(struct app_search *s, struct region *region)
@@ -236,6 +234,16 @@ static void search_region(struct app_search *s, struct region *region)
     for (int m = 0; m < s->problem->model_count; m++)
         s->view->models[m].limit_ms = region->limit_ms[m];
     search_view(s, region);
+}
+
+/* The models' limits around a plan that keeps the paths. */
+static void set_limits(const struct glet_problem *problem, const double *worst_ms,
+                       struct glet_problem *view)
+{
+    for (int m = 0; m < problem->model_count; m++)
+        view->models[m].limit_ms =
+            problem->models[m].in_app ? worst_ms[m] : problem->models[m].limit_ms;
+    glet_apps_grow(problem, view);
 }
 
 /* Estimates of the cheapest split, and more room where the best plan did not need its own. */
@@ -246,12 +254,9 @@ static void search_estimates(struct app_search *s, int variants)
             search_view(s, NULL);
     double before = INFINITY;
     while (s->out->found && s->out->cost < before && !has_enough(s) &&
-           !glet_halted(s->task->halt) && rate_plan(s, &s->out->boxes)) {
+           !glet_halted(s->task->halt) && rate_plan(s->problem, &s->out->boxes, s->worst_ms)) {
         before = s->out->cost;
-        for (int m = 0; m < s->problem->model_count; m++)
-            s->view->models[m].limit_ms =
-                s->problem->models[m].in_app ? s->worst_ms[m] : s->problem->models[m].limit_ms;
-        glet_apps_grow(s->problem, s->view);
+        set_limits(s->problem, s->worst_ms, s->view);
         search_view(s, NULL);
     }
 }
@@ -296,6 +301,7 @@ static void branch(struct app_search *s)
 
 void glet_app_search(const struct glet_task *task, struct glet_outcome *out)
 {
+    *out = (struct glet_outcome){.cost = INFINITY};
     struct app_search s = {
         .task = task, .problem = task->problem, .out = out, .undecided = INFINITY};
     size_t models = (size_t)task->problem->model_count;
@@ -309,4 +315,19 @@ void glet_app_search(const struct glet_task *task, struct glet_outcome *out)
     free(s.worst_ms);
     free(s.on_path);
     glet_problem_free(s.view);
+}
+
+struct glet_problem *glet_app_view(const struct glet_problem *problem,
+                                   const struct glet_boxes *boxes)
+{
+    struct glet_problem *view = glet_problem_view(problem);
+    double *worst_ms = glet_must_alloc(sizeof *worst_ms, (size_t)problem->model_count);
+    if (view && rate_plan(problem, boxes, worst_ms)) {
+        set_limits(problem, worst_ms, view);
+    } else {
+        glet_problem_free(view);
+        view = NULL;
+    }
+    free(worst_ms);
+    return view;
 }

@@ -12,4 +12,12 @@
  */
 void glet_app_search(const struct glet_task *task, struct glet_outcome *out);
 
+/*
+ * A view whose limits keep every app's paths by themselves, so that the apps can be forgotten: the
+ * latency bounds of this plan, which keeps them, and what room is left. NULL when the plan does not
+ * keep the paths, or memory has run out.
+ */
+struct glet_problem *glet_app_view(const struct glet_problem *problem,
+                                   const struct glet_boxes *boxes);
+
 #endif

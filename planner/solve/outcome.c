@@ -8,6 +8,7 @@
 
 #include "planner/solve/app_search.h"
 #include "planner/solve/scratch.h"
+#include "planner/solve/survive.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -40,26 +41,31 @@ static void take_plan(struct glet_outcome *out, const struct glet_search *search
     glet_boxes_copy(&out->boxes, &search->best);
 }
 
+void glet_outcome_at_limits(const struct glet_task *task, struct glet_outcome *out)
+{
+    struct glet_space space;
+    struct glet_search search;
+    *out = (struct glet_outcome){.cost = INFINITY};
+    glet_space_init(&space, task->problem, LEVELS);
+    glet_search_init(&search, task->problem, &space, task->effort, task->halt);
+    search.enough = task->enough;
+    glet_search_run(&search);
+    out->bound = search.bound;
+    take_plan(out, &search);
+    glet_search_fini(&search);
+    glet_space_fini(&space);
+    if (task->survive)
+        glet_survive(task, out);
+}
+
 void glet_outcome_cheapest(const struct glet_task *task, struct glet_outcome *out)
 {
-    const struct glet_problem *problem = task->problem;
-    *out = (struct glet_outcome){.cost = INFINITY};
-    if (problem->app_count == 0) {
-        struct glet_space space;
-        struct glet_search search;
-        glet_space_init(&space, problem, LEVELS);
-        glet_search_init(&search, problem, &space, task->effort, task->halt);
-        search.enough = task->enough;
-        glet_search_run(&search);
-        out->bound = search.bound;
-        take_plan(out, &search);
-        glet_search_fini(&search);
-        glet_space_fini(&space);
-    } else {
+    if (task->problem->app_count)
         glet_app_search(task, out);
-    }
+    else
+        glet_outcome_at_limits(task, out);
     out->impossible =
-        !out->found && out->bound > glet_stock_cost(problem) * (1 + GLET_TOLERANCE_RATIO);
+        !out->found && out->bound > glet_stock_cost(task->problem) * (1 + GLET_TOLERANCE_RATIO);
 }
 
 /* How far the plan's rates reach beyond the demands. */

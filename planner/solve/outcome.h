@@ -14,6 +14,8 @@ struct glet_task {
     enum glet_effort effort;
     const struct glet_halt *halt;
     double enough; /* any plan of at most this cost will do; 0 = only the cheapest */
+    bool survive;  /* the plan must serve everything when any one of its GPUs is gone */
+    bool keep;     /* survive only by adding to the plan at hand */
 };
 
 struct glet_outcome {
@@ -25,6 +27,10 @@ struct glet_outcome {
     double scale, scale_bound; /* max-rate only */
 };
 
+/* Without the apps: every model's limit_ms is all that binds its latency. */
+void glet_outcome_at_limits(const struct glet_task *task, struct glet_outcome *out);
+
+/* With apps (app_search.h) where there are some. */
 void glet_outcome_cheapest(const struct glet_task *task, struct glet_outcome *out);
 void glet_outcome_largest(const struct glet_task *task, struct glet_outcome *out);
 void glet_outcome_fini(struct glet_outcome *outcome);

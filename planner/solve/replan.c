@@ -4,9 +4,6 @@
  * Dissolving changes gpu-lets, so it goes one GPU at a time and the last state within the budget of
  * moves is kept. Unchanged demand leaves nothing to serve; GPUs are then only emptied when the
  * fresh search found that fewer suffice.
- *
- * Surviving: a plan survives the loss of GPU i when the others serve every demand. Every round
- * finds the model and GPU with the largest hole and serves that model's demand plus the hole.
  */
 #include "planner/solve/replan.h"
 
@@ -135,63 +132,4 @@ void glet_replan(const struct glet_task *task, const struct glet_boxes *old, int
     glet_boxes_free(&boxes);
     glet_search_fini(&search);
     glet_space_fini(&space);
-}
-
-/* The largest shortfall of any model when one GPU is gone, relative to its demand. */
-static double worst_hole(const struct glet_problem *problem, const struct glet_boxes *boxes,
-                         double *rate_rps, double *hole_rps)
-{
-    double worst = 0;
-    struct glet_boxes one = {.count = 1};
-    double *gone_rps = glet_must_alloc(sizeof *gone_rps, (size_t)problem->model_count);
-    glet_boxes_rates(problem, boxes, rate_rps);
-    memset(hole_rps, 0, sizeof *hole_rps * (size_t)problem->model_count);
-    for (int i = 0; i < boxes->count; i++) {
-        one.list = &boxes->list[i];
-        glet_boxes_rates(problem, &one, gone_rps);
-        for (int m = 0; m < problem->model_count; m++) {
-            double demand_rps = problem->models[m].demand_rps;
-            double missing = demand_rps - (rate_rps[m] - gone_rps[m]);
-            if (demand_rps <= 0 || missing <= demand_rps * GLET_TOLERANCE_RATIO / 4)
-                continue;
-            hole_rps[m] = fmax(hole_rps[m], missing);
-            worst = fmax(worst, missing / demand_rps);
-        }
-    }
-    free(gone_rps);
-    return worst;
-}
-
-bool glet_replan_survive(const struct glet_task *task, struct glet_boxes *boxes)
-{
-    const struct glet_problem *problem = task->problem;
-    struct glet_space space;
-    size_t models = (size_t)problem->model_count;
-    double *rate_rps = glet_must_alloc(sizeof *rate_rps, models);
-    double *hole_rps = glet_must_alloc(sizeof *hole_rps, models);
-    glet_space_init(&space, problem, LEVELS);
-    bool good = true;
-    int before = boxes->count;
-    /* Each round adds spare rate on GPUs of their own, so that it is never lost together. */
-    while (good && worst_hole(problem, boxes, rate_rps, hole_rps) > 0) {
-        struct glet_boxes spare = {0};
-        int *left = glet_must_alloc(sizeof *left, (size_t)problem->type_count);
-        good = glet_repair_cover(&space, hole_rps, &spare) && spare.count > 0;
-        for (int g = 0; g < problem->type_count; g++)
-            left[g] = problem->types[g].count < 0 ? 1 << 30 : problem->types[g].count;
-        for (int i = 0; i < boxes->count; i++)
-            left[boxes->list[i].type]--;
-        for (int i = 0; i < spare.count && good; i++) {
-            good = left[spare.list[i].type]-- > 0;
-            if (good)
-                glet_boxes_add(boxes, &spare.list[i]);
-        }
-        good = good && boxes->count < 4 * before + 64;
-        glet_boxes_free(&spare);
-        free(left);
-    }
-    glet_space_fini(&space);
-    free(rate_rps);
-    free(hole_rps);
-    return good;
 }

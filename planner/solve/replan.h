@@ -3,7 +3,7 @@
 #define GLET_PLANNER_REPLAN_H
 
 /*
- * Planning from an older plan, and planning for a GPU that may fail.
+ * Planning from an older plan.
  */
 
 #include "planner/solve/outcome.h"
@@ -19,11 +19,5 @@ void glet_replan(const struct glet_task *task, const struct glet_boxes *old, int
 
 /* Gpu-lets of now (type, size, models and batches) that old does not have. */
 int glet_replan_moves(const struct glet_boxes *old, const struct glet_boxes *now);
-
-/*
- * Adds GPUs until every demand is still served when any one GPU is gone. Returns false when the
- * stock does not suffice.
- */
-bool glet_replan_survive(const struct glet_task *task, struct glet_boxes *boxes);
 
 #endif

@@ -2,9 +2,11 @@
 #include "planner/solve/solve.h"
 
 #include "common/clock.h"
+#include "planner/solve/app_search.h"
 #include "planner/solve/lp_glpk.h"
 #include "planner/solve/replan.h"
 #include "planner/solve/scratch.h"
+#include "planner/solve/survive.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -36,17 +38,41 @@ static void set_bound(const struct glet_problem *problem, double bound, struct g
     }
 }
 
-/* Stays close to the older plan, where there is one. */
+/* Adds to the plan that stays close to the older one what makes it survive, within max_moves. */
+static void make_surviving(struct job *job, const struct glet_task *task,
+                           const struct glet_boxes *old, struct glet_outcome *outcome)
+{
+    struct glet_task at = *task;
+    int most = job->options->max_moves;
+    at.keep = true;
+    glet_survive(&at, outcome);
+    if (outcome->found && most >= 0 && glet_replan_moves(old, &outcome->boxes) > most)
+        outcome->found = false;
+}
+
+/* Stays close to the older plan; apps keep its split of their SLOs where it still holds. */
 static int stay_close(struct job *job, const struct glet_task *task, struct glet_outcome *outcome)
 {
     struct glet_solution old;
     struct glet_boxes boxes = {0};
+    struct glet_problem *view = NULL;
     glet_solution_init(&old);
     int status = glet_solution_from_plan(job->problem, job->options->from, &old, job->err);
     if (status == 0) {
+        struct glet_task at = *task;
         glet_boxes_from_solution(job->problem, &old, &boxes);
-        glet_replan(task, &boxes, job->options->max_moves, outcome);
+        if (job->problem->app_count)
+            view = glet_app_view(job->problem, &boxes);
+        if (job->problem->app_count && !view && outcome->found)
+            view = glet_app_view(job->problem, &outcome->boxes);
+        if (view)
+            at.problem = view;
+        if (view || !job->problem->app_count)
+            glet_replan(&at, &boxes, job->options->max_moves, outcome);
+        if (outcome->found && job->options->survive)
+            make_surviving(job, &at, &boxes, outcome);
     }
+    glet_problem_free(view);
     glet_boxes_free(&boxes);
     glet_solution_fini(&old);
     return status;
@@ -59,14 +85,12 @@ static int check_options(const struct job *job)
     if (job->options->survive > 1)
         return glet_error_set(job->err, GLET_ERR_UNSUPPORTED,
                               "only the failure of one GPU can be planned for");
-    if (job->options->survive && (largest || problem->app_count))
+    if (job->options->survive && largest)
         return glet_error_set(job->err, GLET_ERR_UNSUPPORTED,
-                              "surviving a failure cannot be combined with %s",
-                              largest ? "the max-rate objective" : "apps");
-    if (job->options->from && (largest || problem->app_count))
+                              "surviving a failure cannot be combined with the max-rate objective");
+    if (job->options->from && largest)
         return glet_error_set(job->err, GLET_ERR_UNSUPPORTED,
-                              "an older plan cannot be kept with %s",
-                              largest ? "the max-rate objective" : "apps");
+                              "an older plan cannot be kept with the max-rate objective");
     return 0;
 }
 
@@ -76,7 +100,8 @@ static int run(void *context)
     struct glet_task task = {.problem = job->problem,
                              .effort = job->options->effort,
                              .halt = &job->halt,
-                             .enough = job->options->fit_only ? INFINITY : 0};
+                             .enough = job->options->fit_only ? INFINITY : 0,
+                             .survive = job->options->survive && !job->options->from};
     struct glet_solve_result *out = job->out;
     struct glet_outcome outcome;
     if (check_options(job) < 0)
@@ -87,8 +112,6 @@ static int run(void *context)
     else
         glet_outcome_cheapest(&task, &outcome);
     int status = job->options->from ? stay_close(job, &task, &outcome) : 0;
-    if (outcome.found && job->options->survive)
-        outcome.found = glet_replan_survive(&task, &outcome.boxes);
     set_bound(job->problem, largest ? 0 : outcome.bound, &out->bound);
     out->bound.scale = largest ? outcome.scale_bound : INFINITY;
     out->infeasible = largest ? outcome.scale_bound <= 0 : outcome.impossible;

@@ -26,6 +26,8 @@ struct atom { /* a gpu-let: batch of each model, 0 = absent */
 struct config {
     int type; /* index into workload->gpus */
     double capacity_rps[BRUTE_MODELS], worst_ms[BRUTE_MODELS];
+    int moves[BRUTE_GPUS +
+              1]; /* new gpu-lets when it takes the place of old GPU i; last: of none */
 };
 
 struct brute {
@@ -41,6 +43,8 @@ struct brute {
     struct config *configs;
     long config_count;
     bool too_large;
+    const struct brute_let *old; /* NULL unless replanning */
+    int old_count;
 };
 
 static bool at_most(double a, double b)
@@ -183,7 +187,30 @@ static bool dominates(const struct brute *b, const struct config *x, const struc
         if (x->capacity_rps[m] < y->capacity_rps[m] ||
             (b->workload->app_count && x->worst_ms[m] > y->worst_ms[m]))
             return false;
+    for (int i = 0; b->old && i <= BRUTE_GPUS; i++)
+        if (x->moves[i] > y->moves[i])
+            return false;
     return true;
+}
+
+/* New gpu-lets of a GPU in the place of each old one. */
+static void count_moves(const struct brute *b, int type, const struct atom *lets, int count,
+                        struct config *out)
+{
+    for (int g = 0; g <= BRUTE_GPUS; g++) {
+        bool used[BRUTE_GPUS * LETS_MAX] = {false};
+        out->moves[g] = count;
+        for (int i = 0; i < count && g < BRUTE_GPUS; i++)
+            for (int o = 0; o < b->old_count; o++) {
+                if (used[o] || b->old[o].gpu != g || b->old[o].type != type ||
+                    b->old[o].units != lets[i].units ||
+                    memcmp(b->old[o].batch, lets[i].batch, sizeof lets[i].batch) != 0)
+                    continue;
+                used[o] = true;
+                out->moves[g]--;
+                break;
+            }
+    }
 }
 
 static void keep(struct brute *b, const struct config *config)
@@ -210,6 +237,8 @@ static void fill(struct brute *b, int type, int device, struct atom *lets, int c
         /* A gpu-let that breaks its SLO here breaks it with more neighbours as well. */
         if (!evaluate(b, type, device, lets, count, &config))
             return;
+        if (b->old)
+            count_moves(b, type, lets, count, &config);
         if (sizes_fit(&b->profile->devices[device], lets, count))
             keep(b, &config);
     }
@@ -267,7 +296,10 @@ struct search {
     const struct brute *b;
     const struct config *chosen[BRUTE_GPUS];
     int size; /* GPUs to take */
+    bool survive;
+    int max_moves; /* -1 = any */
     double best;
+    int best_moves;
     bool found;
 };
 
@@ -284,11 +316,42 @@ static double scale_of(const struct brute *b, const struct config *const *chosen
     return scale;
 }
 
+/* The smallest scale that is left when any one GPU is gone. */
+static double surviving_scale(const struct brute *b, const struct config *const *chosen, int count)
+{
+    double scale = INFINITY;
+    for (int gone = 0; gone < count; gone++) {
+        const struct config *rest[BRUTE_GPUS];
+        int left = 0;
+        for (int i = 0; i < count; i++)
+            if (i != gone)
+                rest[left++] = chosen[i];
+        scale = fmin(scale, scale_of(b, rest, left));
+    }
+    return scale;
+}
+
+/* The fewest moves over all ways to put the chosen GPUs in the places of old ones. */
+static int fewest_moves(const struct search *s, int depth, int taken)
+{
+    if (depth == s->size)
+        return 0;
+    int best = s->chosen[depth]->moves[BRUTE_GPUS] + fewest_moves(s, depth + 1, taken);
+    for (int g = 0; g < BRUTE_GPUS; g++) {
+        if (taken >> g & 1)
+            continue;
+        int moves = s->chosen[depth]->moves[g] + fewest_moves(s, depth + 1, taken | 1 << g);
+        best = moves < best ? moves : best;
+    }
+    return best;
+}
+
 static void judge(struct search *s)
 {
     const struct brute *b = s->b;
     int used[2] = {0, 0};
-    double cost = 0, scale = scale_of(b, s->chosen, s->size);
+    double cost = 0, scale = s->survive ? surviving_scale(b, s->chosen, s->size)
+                                        : scale_of(b, s->chosen, s->size);
     for (int i = 0; i < s->size; i++) {
         const struct glet_workload_gpu *gpu = &b->workload->gpus[s->chosen[i]->type];
         cost += gpu->cost_per_hour;
@@ -298,12 +361,17 @@ static void judge(struct search *s)
     bool rate = b->objective == GLET_MAX_RATE;
     double value = rate ? scale : b->objective == GLET_MIN_COST ? cost : s->size;
     if ((rate ? scale <= 0 : !at_most(1, scale)) ||
-        (s->found && (rate ? value <= s->best : value >= s->best)))
+        (s->found && (rate ? value < s->best : value > s->best)))
+        return;
+    int moves = b->old ? fewest_moves(s, 0, 0) : 0;
+    if ((s->max_moves >= 0 && moves > s->max_moves) ||
+        (s->found && value == s->best && moves >= s->best_moves))
         return;
     if (!apps_ok(b, s->chosen, s->size))
         return;
     s->found = true;
     s->best = value;
+    s->best_moves = moves;
 }
 
 static void take(struct search *s, int depth, long first)
@@ -315,7 +383,7 @@ static void take(struct search *s, int depth, long first)
     for (long i = first; i < s->b->config_count; i++) {
         s->chosen[depth] = &s->b->configs[i];
         take(s, depth + 1, i);
-        if (s->found && s->b->objective == GLET_MIN_GPUS)
+        if (s->found && s->b->objective == GLET_MIN_GPUS && s->best_moves == 0)
             return;
     }
 }
@@ -336,7 +404,7 @@ static bool any_demand(const struct brute *b)
     return false;
 }
 
-struct brute_answer brute_solve(const struct brute_instance *instance)
+static struct brute brute_new(const struct brute_instance *instance)
 {
     struct brute b = {.workload = instance->fixture.workload,
                       .profile = instance->fixture.profile,
@@ -344,31 +412,68 @@ struct brute_answer brute_solve(const struct brute_instance *instance)
                       .models = (int)instance->fixture.workload->model_count,
                       .clip = instance->objective != GLET_MAX_RATE,
                       .configs = calloc(CONFIGS_MAX, sizeof(struct config))};
-    struct brute_answer out = {BRUTE_INFEASIBLE, 0, 0};
-    bool limited = true;
     for (int m = 0; m < b.models; m++)
         b.demand_rps[m] = glet_workload_demand_rps(b.workload, (size_t)m);
     index_rows(&b);
-    for (int t = 0; t < (int)b.workload->gpu_count; t++) {
-        int device = glet_profile_find_device(b.profile, b.workload->gpus[t].type);
+    return b;
+}
+
+/* Lists the configurations and tries all of them together; fills s. */
+static enum brute_status try_all(struct brute *b, struct search *s)
+{
+    bool limited = true;
+    for (int t = 0; t < (int)b->workload->gpu_count; t++) {
+        int device = glet_profile_find_device(b->profile, b->workload->gpus[t].type);
         struct atom lets[LETS_MAX];
-        limited = limited && b.workload->gpus[t].count >= 0;
-        list_atoms(&b, device);
-        fill(&b, t, device, lets, 0, 0);
+        limited = limited && b->workload->gpus[t].count >= 0;
+        list_atoms(b, device);
+        fill(b, t, device, lets, 0, 0);
     }
-    out.configurations = b.config_count;
-    double most = pow((double)b.config_count, BRUTE_GPUS) / 6;
-    struct search s = {.b = &b};
-    if (b.too_large || most > 3e7) {
-        out.status = BRUTE_TOO_LARGE;
-    } else if (!any_demand(&b)) {
-        out = (struct brute_answer){BRUTE_FOUND, b.objective == GLET_MAX_RATE ? 1 : 0, 0};
-    } else {
-        for (s.size = 1; s.size <= BRUTE_GPUS && !(s.found && b.objective == GLET_MIN_GPUS);
-             s.size++)
-            take(&s, 0, 0);
+    if (b->too_large || pow((double)b->config_count, BRUTE_GPUS) / 6 > 3e7)
+        return BRUTE_TOO_LARGE;
+    s->b = b;
+    for (s->size = 1; s->size <= BRUTE_GPUS && !(s->found && b->objective == GLET_MIN_GPUS);
+         s->size++)
+        take(s, 0, 0);
+    return s->found ? BRUTE_FOUND : limited ? BRUTE_INFEASIBLE : BRUTE_MORE;
+}
+
+static struct brute_answer answer(const struct brute_instance *instance, bool survive)
+{
+    struct brute b = brute_new(instance);
+    struct search s = {.survive = survive, .max_moves = -1};
+    struct brute_answer out = {BRUTE_FOUND, b.objective == GLET_MAX_RATE ? 1 : 0, 0};
+    if (any_demand(&b)) {
+        out.status = try_all(&b, &s);
         out.value = s.best;
-        out.status = s.found ? BRUTE_FOUND : limited ? BRUTE_INFEASIBLE : BRUTE_MORE;
+        out.configurations = b.config_count;
+    }
+    free(b.configs);
+    return out;
+}
+
+struct brute_answer brute_solve(const struct brute_instance *instance)
+{
+    return answer(instance, false);
+}
+
+struct brute_answer brute_survive(const struct brute_instance *instance)
+{
+    return answer(instance, true);
+}
+
+struct brute_replan brute_replan(const struct brute_instance *instance, const struct brute_let *old,
+                                 int old_count, int max_moves)
+{
+    struct brute b = brute_new(instance);
+    struct search s = {.max_moves = max_moves};
+    b.old = old;
+    b.old_count = old_count;
+    struct brute_replan out = {BRUTE_FOUND, 0, 0};
+    if (any_demand(&b)) {
+        out.status = try_all(&b, &s);
+        out.value = s.best;
+        out.moves = s.best_moves;
     }
     free(b.configs);
     return out;

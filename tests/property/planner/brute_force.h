@@ -38,4 +38,26 @@ struct brute_answer {
 
 struct brute_answer brute_solve(const struct brute_instance *instance);
 
+/* The same among the plans that still serve everything when any one of their GPUs is gone. */
+struct brute_answer brute_survive(const struct brute_instance *instance);
+
+/* One gpu-let of an older plan on GPU number gpu: batch of each model, 0 = absent. */
+struct brute_let {
+    int gpu, type; /* type: index into the workload's gpus */
+    int units, batch[BRUTE_MODELS];
+};
+
+struct brute_replan {
+    enum brute_status status;
+    double value; /* of the objective, the smallest within max_moves */
+    int moves;    /* the fewest at that value */
+};
+
+/*
+ * The best change of an older plan with at most max_moves new gpu-lets (-1 = any number). A gpu-let
+ * stays when it is on the same GPU as before; every old GPU becomes at most one new one.
+ */
+struct brute_replan brute_replan(const struct brute_instance *instance, const struct brute_let *old,
+                                 int old_count, int max_moves);
+
 #endif

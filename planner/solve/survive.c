@@ -1,0 +1,418 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * A plan survives the loss of any one GPU when, for every model, the GPUs together serve the demand
+ * plus the most that one of them serves.
+ *
+ * Heuristic: serve that much, in free room of the plan and on GPUs of their own, until no hole is
+ * left; then drop GPUs that turned out not to be needed. The better of three starts wins.
+ *
+ * Bound: N GPUs that survive serve at least N / (N - 1) times the demand, because the largest part
+ * is at least the average; and without its dearest GPU the plan is still a plan.
+ *
+ * Exact, for small menus: depth-first search over all configurations of a GPU. A configuration that
+ * covers at least as much for no more may replace another one wherever it stands, so the dominated
+ * ones are left out, and more than the whole demand of a model on one GPU is never of use.
+ */
+#include "planner/solve/survive.h"
+
+#include "planner/solve/columns.h"
+#include "planner/solve/lp_glpk.h"
+#include "planner/solve/repair.h"
+#include "planner/solve/scratch.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LEVELS       8      /* interference levels (space.h) */
+#define ROUNDS       40     /* of covering holes */
+#define MENU_ENTRIES 3000   /* gpu-lets: more are no small menu */
+#define LEAVES       300000 /* configurations evaluated for the list */
+#define NODES        2000000
+#define SAFE         1e-8 /* relative; errs towards searching on */
+
+struct survive {
+    const struct glet_task *task;
+    const struct glet_problem *problem;
+    struct glet_space space;
+    struct glet_outcome *out;
+    double *rate_rps, *gone_rps, *largest_rps, *wanted_rps; /* [model] scratch */
+    struct glet_boxes best;
+    double best_cost;
+};
+
+/* ---- what a plan lacks ---- */
+
+/* Fills wanted_rps with the demand plus the largest part of one GPU; whether all of it is served.
+ */
+static bool survives(struct survive *s, const struct glet_boxes *boxes)
+{
+    const struct glet_problem *problem = s->problem;
+    size_t models = (size_t)problem->model_count;
+    struct glet_boxes one = {.count = 1};
+    bool good = true;
+    memset(s->largest_rps, 0, models * sizeof *s->largest_rps);
+    for (int i = 0; i < boxes->count; i++) {
+        one.list = &boxes->list[i];
+        glet_boxes_rates(problem, &one, s->gone_rps);
+        for (size_t m = 0; m < models; m++)
+            s->largest_rps[m] =
+                fmax(s->largest_rps[m], fmin(s->gone_rps[m], problem->models[m].demand_rps));
+    }
+    /* More than the whole demand on one GPU is worth no more than the demand. */
+    memset(s->rate_rps, 0, models * sizeof *s->rate_rps);
+    for (int i = 0; i < boxes->count; i++) {
+        one.list = &boxes->list[i];
+        glet_boxes_rates(problem, &one, s->gone_rps);
+        for (size_t m = 0; m < models; m++)
+            s->rate_rps[m] += fmin(s->gone_rps[m], problem->models[m].demand_rps);
+    }
+    for (size_t m = 0; m < models; m++) {
+        s->wanted_rps[m] = problem->models[m].demand_rps + s->largest_rps[m];
+        good &= glet_within(s->wanted_rps[m] * (1 - GLET_TOLERANCE_RATIO / 2), s->rate_rps[m]);
+    }
+    return good;
+}
+
+static bool within_stock(const struct glet_problem *problem, const struct glet_boxes *boxes)
+{
+    for (int g = 0; g < problem->type_count; g++) {
+        int used = 0;
+        for (int i = 0; i < boxes->count; i++)
+            used += boxes->list[i].type == g;
+        if (problem->types[g].count >= 0 && used > problem->types[g].count)
+            return false;
+    }
+    return true;
+}
+
+/* Drops every GPU that is not needed. */
+static void drop_spare(struct survive *s, struct glet_boxes *boxes)
+{
+    struct glet_box box;
+    for (int i = boxes->count - 1; i >= 0 && !glet_halted(s->task->halt); i--) {
+        glet_box_copy(&box, &boxes->list[i]);
+        glet_box_copy(&boxes->list[i], &boxes->list[boxes->count - 1]);
+        boxes->count--;
+        if (survives(s, boxes))
+            continue;
+        glet_box_copy(&boxes->list[boxes->count++], &boxes->list[i]);
+        glet_box_copy(&boxes->list[i], &box);
+    }
+}
+
+static void offer(struct survive *s, struct glet_boxes *boxes)
+{
+    if (!survives(s, boxes))
+        return;
+    drop_spare(s, boxes);
+    double cost = glet_boxes_cost(s->problem, boxes);
+    if (!within_stock(s->problem, boxes) || cost >= s->best_cost * (1 - 1e-12))
+        return;
+    s->best_cost = cost;
+    glet_boxes_copy(&s->best, boxes);
+}
+
+/* ---- heuristic ---- */
+
+/* Spare rate on GPUs of its own: what is missing is never lost together with what it replaces. */
+static bool add_spare_gpus(struct survive *s, struct glet_boxes *boxes)
+{
+    struct glet_boxes spare = {0};
+    size_t models = (size_t)s->problem->model_count;
+    for (size_t m = 0; m < models; m++)
+        s->wanted_rps[m] = fmax(0, s->wanted_rps[m] - s->rate_rps[m]);
+    bool good = glet_repair_cover(&s->space, s->wanted_rps, &spare) && spare.count > 0;
+    for (int i = 0; i < spare.count && good; i++)
+        glet_boxes_add(boxes, &spare.list[i]);
+    glet_boxes_free(&spare);
+    return good && within_stock(s->problem, boxes);
+}
+
+static void fill_holes(struct survive *s, const struct glet_boxes *start, bool apart)
+{
+    struct glet_boxes boxes = {0};
+    glet_boxes_copy(&boxes, start);
+    bool good = true;
+    for (int i = 0; i < ROUNDS && good && !glet_halted(s->task->halt) && !survives(s, &boxes); i++)
+        good =
+            apart ? add_spare_gpus(s, &boxes) : glet_repair_cover(&s->space, s->wanted_rps, &boxes);
+    offer(s, &boxes);
+    glet_boxes_free(&boxes);
+}
+
+/* A plan for the demand that the survivors of as many GPUs would serve together. */
+static void plan_for_more(struct survive *s, int gpus)
+{
+    struct glet_problem *view = glet_problem_view(s->problem);
+    if (!view || gpus < 2) {
+        glet_problem_free(view);
+        return;
+    }
+    for (int m = 0; m < view->model_count; m++)
+        view->models[m].demand_rps *= gpus / (gpus - 1.0);
+    struct glet_space space;
+    struct glet_search search;
+    glet_space_init(&space, view, LEVELS);
+    glet_search_init(&search, view, &space, GLET_EFFORT_FAST, s->task->halt);
+    glet_search_run(&search);
+    if (isfinite(search.best_cost)) {
+        fill_holes(s, &search.best, false);
+        fill_holes(s, &search.best, true);
+    }
+    glet_search_fini(&search);
+    glet_space_fini(&space);
+    glet_problem_free(view);
+}
+
+/* ---- bound ---- */
+
+static double prove(struct survive *s)
+{
+    const struct glet_problem *problem = s->problem;
+    double cheapest = INFINITY, bound = s->out->bound;
+    bool whole = true;
+    for (int g = 0; g < problem->type_count; g++) {
+        cheapest = fmin(cheapest, glet_type_cost(problem, g));
+        whole &= glet_type_cost(problem, g) == 1;
+    }
+    if (!isfinite(bound) || bound <= 0)
+        return bound;
+    bound += cheapest;
+
+    struct glet_problem *view = glet_problem_view(problem);
+    double *cost = glet_must_alloc(sizeof *cost, (size_t)problem->type_count);
+    for (int g = 0; g < problem->type_count; g++)
+        cost[g] = 1;
+    for (bool raised = whole && view; raised && !glet_halted(s->task->halt);) {
+        int gpus = (int)ceil(bound * (1 - 1e-12));
+        for (int m = 0; m < problem->model_count; m++)
+            view->models[m].demand_rps = problem->models[m].demand_rps * gpus / (gpus - 1.0);
+        s->space.problem = view;
+        struct glet_bound_options options = {.rounds = 60, .halt = s->task->halt};
+        double least = glet_bound_find(&s->space, cost, &options, NULL);
+        raised = least > gpus * (1 + 1e-12);
+        if (raised)
+            bound = isfinite(least) ? gpus + 1.0 : INFINITY;
+        raised = raised && isfinite(bound);
+    }
+    s->space.problem = problem;
+    free(cost);
+    glet_problem_free(view);
+    return bound;
+}
+
+/* ---- exact ---- */
+
+struct descent {
+    const struct survive *survive;
+    const struct glet_columns *columns;
+    int models;
+    double price[GLET_MENU_MODELS]; /* no column is worth more than its cost */
+    double most[GLET_MENU_MODELS];  /* largest cover per cost of any column */
+    int stock_left[GLET_MENU_LETS];
+    int *banned; /* [column] depth at which it was tried; 0 = free */
+    long nodes;
+    int chosen[64], depth;
+};
+
+static bool enough_budget(const struct descent *d, const double *need, double budget)
+{
+    double sum = 0;
+    for (int m = 0; m < d->models; m++) {
+        if (need[m] > budget * d->most[m] * (1 + SAFE) + SAFE)
+            return false;
+        sum += d->price[m] * fmax(0, need[m]);
+    }
+    return sum <= budget * (1 + SAFE) + SAFE;
+}
+
+/* total, largest: per model, what the chosen columns cover together and at most. */
+static bool descend(struct descent *d, const double *total, const double *largest, double budget)
+{
+    double need[GLET_MENU_MODELS];
+    int hardest = -1;
+    if (--d->nodes < 0 || d->depth == 64)
+        return false;
+    for (int m = 0; m < d->models; m++) {
+        need[m] = 1 + largest[m] - total[m];
+        if (need[m] > SAFE &&
+            (hardest < 0 || need[m] * d->most[hardest] > need[hardest] * d->most[m]))
+            hardest = m;
+    }
+    if (hardest < 0)
+        return true;
+    if (!enough_budget(d, need, budget))
+        return false;
+    const int mark = ++d->depth; /* columns tried here need not come again beside each other */
+    bool found = false;
+    for (int i = 0; i < d->columns->count && !found && d->nodes >= 0; i++) {
+        const struct glet_column *column = &d->columns->list[i];
+        if (d->banned[i] || column->cover[hardest] <= 0 || column->cost > budget * (1 + SAFE) ||
+            d->stock_left[column->type] == 0)
+            continue;
+        double sum[GLET_MENU_MODELS], most[GLET_MENU_MODELS];
+        for (int m = 0; m < d->models; m++) {
+            sum[m] = total[m] + column->cover[m];
+            most[m] = fmax(largest[m], column->cover[m]);
+        }
+        d->chosen[mark - 1] = i;
+        d->stock_left[column->type]--;
+        found = descend(d, sum, most, budget - column->cost);
+        d->stock_left[column->type]++;
+        d->banned[i] = mark;
+    }
+    for (int i = 0; i < d->columns->count; i++)
+        if (d->banned[i] == mark)
+            d->banned[i] = 0;
+    if (!found)
+        d->depth--;
+    return found;
+}
+
+/* Prices of the covering program, scaled so that no column is worth more than its cost. */
+static void find_prices(struct descent *d)
+{
+    struct glet_lp *lp = glet_lp_new();
+    double ratio = 1e-12;
+    glet_lp_add_rows(lp, d->models);
+    for (int m = 0; m < d->models; m++)
+        glet_lp_row_at_least(lp, m, 1);
+    for (int i = 0; i < d->columns->count; i++) {
+        const struct glet_column *column = &d->columns->list[i];
+        int rows[GLET_MENU_MODELS], n = 0;
+        double values[GLET_MENU_MODELS];
+        for (int m = 0; m < d->models; m++) {
+            d->most[m] = fmax(d->most[m], column->cover[m] / column->cost);
+            if (column->cover[m] > 0) {
+                rows[n] = m;
+                values[n++] = column->cover[m];
+            }
+        }
+        glet_lp_add_col(lp, column->cost, n, rows, values);
+    }
+    if (glet_lp_solve(lp) == 0)
+        for (int m = 0; m < d->models; m++)
+            d->price[m] = fmax(0, glet_lp_dual(lp, m));
+    glet_lp_free(lp);
+    for (int i = 0; i < d->columns->count; i++) {
+        double worth = 0;
+        for (int m = 0; m < d->models; m++)
+            worth += d->price[m] * d->columns->list[i].cover[m];
+        ratio = fmax(ratio, worth / d->columns->list[i].cost);
+    }
+    for (int m = 0; m < d->models; m++)
+        d->price[m] /= ratio;
+}
+
+static void take_chosen(struct survive *s, const struct glet_covering *covering,
+                        const struct descent *d)
+{
+    struct glet_boxes boxes = {0};
+    struct glet_box box;
+    for (int i = 0; i < d->depth; i++) {
+        glet_column_box(covering, &d->columns->list[d->chosen[i]], &box);
+        glet_boxes_add(&boxes, &box);
+    }
+    offer(s, &boxes);
+    glet_boxes_free(&boxes);
+}
+
+/* Looks for better plans until there is provably none; returns whether that was reached. */
+static bool search_columns(struct survive *s, const struct glet_covering *covering,
+                           const struct glet_columns *columns)
+{
+    struct descent d = {
+        .survive = s, .columns = columns, .models = covering->models, .nodes = NODES};
+    bool whole = true, proven = false;
+    double none[GLET_MENU_MODELS] = {0};
+    for (int g = 0; g < s->problem->type_count; g++) {
+        int count = s->problem->types[g].count;
+        d.stock_left[g] = count < 0 ? 1 << 30 : count;
+        whole &= glet_type_cost(s->problem, g) == 1;
+    }
+    d.banned = glet_must_alloc(sizeof *d.banned, (size_t)columns->count);
+    find_prices(&d);
+    while (!proven && s->best_cost > s->out->bound * (1 + 1e-12)) {
+        double budget = isfinite(s->best_cost)
+                            ? (whole ? s->best_cost - 1 : s->best_cost * (1 - 1e-6))
+                            : glet_stock_cost(s->problem);
+        double before = s->best_cost;
+        d.depth = 0;
+        if (!isfinite(budget))
+            break;
+        if (descend(&d, none, none, budget)) {
+            take_chosen(s, covering, &d);
+            if (s->best_cost >= before)
+                break;
+        } else {
+            proven = d.nodes >= 0;
+            break;
+        }
+    }
+    free(d.banned);
+    return proven;
+}
+
+static void run_exact(struct survive *s)
+{
+    if (s->problem->type_count > GLET_MENU_LETS)
+        return;
+    struct glet_menu *menu = glet_menu_new(s->problem, MENU_ENTRIES, s->task->halt);
+    if (!menu)
+        return;
+    size_t types = (size_t)s->problem->type_count;
+    double *cost = glet_must_alloc(sizeof *cost, types), none[GLET_MENU_MODELS] = {0}, ratio;
+    for (size_t g = 0; g < types; g++)
+        cost[g] = glet_type_cost(s->problem, (int)g);
+    struct glet_covering covering;
+    struct glet_columns columns = {0};
+    glet_covering_init(&covering, menu, cost);
+    if (covering.models > 0 &&
+        glet_columns_price(&covering, none, INFINITY, 0, LEAVES, s->task->halt, &columns, &ratio) &&
+        search_columns(s, &covering, &columns))
+        s->out->bound = fmax(s->out->bound, s->best_cost);
+    glet_columns_free(&columns);
+    glet_covering_fini(&covering);
+    free(cost);
+    glet_menu_free(menu);
+}
+
+/* Proven, good enough, or an older plan is to be kept. */
+static bool is_done(const struct survive *s)
+{
+    return s->task->keep || s->best_cost <= fmax(s->out->bound * (1 + 1e-12), s->task->enough);
+}
+
+void glet_survive(const struct glet_task *task, struct glet_outcome *out)
+{
+    struct survive s = {.task = task, .problem = task->problem, .out = out, .best_cost = INFINITY};
+    size_t models = (size_t)task->problem->model_count;
+    double stock = glet_stock_cost(task->problem);
+    if (out->found && out->boxes.count == 0) /* nothing to serve, nothing to lose */
+        return;
+    s.rate_rps = glet_must_alloc(sizeof(double), models);
+    s.gone_rps = glet_must_alloc(sizeof(double), models);
+    s.largest_rps = glet_must_alloc(sizeof(double), models);
+    s.wanted_rps = glet_must_alloc(sizeof(double), models);
+    glet_space_init(&s.space, task->problem, LEVELS);
+    out->bound = prove(&s);
+    if (out->found && out->bound <= stock * (1 + GLET_TOLERANCE_RATIO)) {
+        fill_holes(&s, &out->boxes, true);
+        fill_holes(&s, &out->boxes, false);
+        if (!is_done(&s))
+            plan_for_more(&s, out->boxes.count + 1);
+        if (!is_done(&s) && !glet_halted(task->halt))
+            run_exact(&s);
+    }
+    out->found = isfinite(s.best_cost);
+    out->cost = s.best_cost;
+    glet_boxes_copy(&out->boxes, &s.best);
+    out->impossible = !out->found && out->bound > stock * (1 + GLET_TOLERANCE_RATIO);
+    glet_boxes_free(&s.best);
+    glet_space_fini(&s.space);
+    free(s.rate_rps);
+    free(s.gone_rps);
+    free(s.largest_rps);
+    free(s.wanted_rps);
+}
