@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Replanning is repair with the old plan as the start: unserved demand first, then dissolving.
- * Dissolving changes gpu-lets, so it goes one GPU at a time and the last state within the budget of
- * moves is kept. Unchanged demand leaves nothing to serve; GPUs are then only emptied when the
- * fresh search found that fewer suffice.
+ * Replanning is repair with the old plan as the start: unserved demand first, then dissolving, one
+ * GPU at a time, as long as the fresh search found that fewer suffice. Every state on the way is a
+ * candidate, the fresh plan is another one, and on small problems the exact method (moves.h) has
+ * the last word: cheaper first, then fewer moves.
  */
 #include "planner/solve/replan.h"
 
+#include "planner/solve/moves.h"
 #include "planner/solve/repair.h"
 #include "planner/solve/scratch.h"
 
@@ -14,42 +15,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define LEVELS 8 /* interference levels (space.h) */
-
-static bool same_atom(const struct glet_atom *a, const struct glet_atom *b)
-{
-    if (a->size != b->size || a->count != b->count)
-        return false;
-    for (int k = 0; k < a->count; k++) {
-        int at = 0;
-        while (at < b->count && b->model[at] != a->model[k])
-            at++;
-        if (at == b->count || b->batch[at] != a->batch[k])
-            return false;
-    }
-    return true;
-}
-
-int glet_replan_moves(const struct glet_boxes *old, const struct glet_boxes *now)
-{
-    bool *taken = glet_must_alloc(sizeof *taken, (size_t)old->count * GLET_BOX_ATOMS);
-    int moves = 0;
-    for (int i = 0; i < now->count; i++)
-        for (int a = 0; a < now->list[i].count; a++) {
-            bool found = false;
-            for (int j = 0; j < old->count && !found; j++)
-                for (int b = 0; b < old->list[j].count && !found; b++) {
-                    bool *used = &taken[j * GLET_BOX_ATOMS + b];
-                    if (*used || old->list[j].type != now->list[i].type ||
-                        !same_atom(&old->list[j].atoms[b], &now->list[i].atoms[a]))
-                        continue;
-                    found = *used = true;
-                }
-            moves += !found;
-        }
-    free(taken);
-    return moves;
-}
+#define LEVELS    8  /* interference levels (space.h) */
+#define MOVES_MAX 16 /* that the exact method looks for */
 
 /* What is still possible of the old plan: no models without demand, no GPU that breaks a rule. */
 static void keep_possible(const struct glet_problem *problem, const struct glet_boxes *old,
@@ -87,49 +54,101 @@ static bool serves_all(const struct glet_problem *problem, const struct glet_box
     return good;
 }
 
-static void dissolve_within(const struct glet_search *search, const struct glet_boxes *old,
-                            int max_moves, struct glet_boxes *boxes)
+struct replan {
+    const struct glet_task *task;
+    const struct glet_boxes *old;
+    int max_moves; /* -1 = any */
+    struct glet_space space;
+    struct glet_search search;
+    bool found;
+    struct glet_boxes best;
+    double cost;
+    int moves;
+};
+
+/* Cheaper first, then fewer moves. moves < 0: not counted yet. */
+static void consider(struct replan *r, const struct glet_boxes *boxes, int moves)
 {
-    struct glet_boxes trial = {0};
-    double floor_cost = search->best_cost; /* of the fresh plan: no more is worth trying */
-    while (glet_boxes_cost(search->problem, boxes) > floor_cost * (1 + 1e-9) &&
-           !glet_halted(search->halt)) {
-        glet_boxes_copy(&trial, boxes);
-        if (!glet_repair_dissolve(search->space, search->demand_rps, &trial, 40, search->halt) ||
-            (max_moves >= 0 && glet_replan_moves(old, &trial) > max_moves))
-            break;
-        glet_boxes_copy(boxes, &trial);
+    double cost = glet_boxes_cost(r->task->problem, boxes);
+    if (moves < 0)
+        moves = glet_moves_count(r->old, boxes);
+    if (!glet_search_offer(&r->search, boxes) || (r->max_moves >= 0 && moves > r->max_moves))
+        return;
+    bool cheaper = cost<r->cost *(1 - 1e-9), dearer = cost> r->cost * (1 + 1e-9);
+    if (r->found && !cheaper && (dearer || moves >= r->moves))
+        return;
+    r->found = true;
+    r->cost = cost;
+    r->moves = moves;
+    glet_boxes_copy(&r->best, boxes);
+}
+
+/* Serves what is missing, then empties GPUs one at a time down to the cost of the fresh plan. */
+static void repair_old(struct replan *r, double floor_cost)
+{
+    const struct glet_problem *problem = r->task->problem;
+    struct glet_boxes boxes = {0};
+    keep_possible(problem, r->old, &boxes);
+    bool good =
+        serves_all(problem, &boxes) || glet_repair_cover(&r->space, r->search.demand_rps, &boxes);
+    if (good)
+        consider(r, &boxes, -1);
+    while (good && glet_boxes_cost(problem, &boxes) > floor_cost * (1 + 1e-9) &&
+           !glet_halted(r->task->halt)) {
+        good = glet_repair_dissolve(&r->space, r->search.demand_rps, &boxes, 40, r->task->halt) > 0;
+        if (good)
+            consider(r, &boxes, -1);
     }
-    glet_boxes_free(&trial);
+    glet_boxes_free(&boxes);
+}
+
+static void take_exact(struct replan *r, struct glet_moves_answer *answer)
+{
+    if (answer->found)
+        consider(r, &answer->boxes, answer->moves);
+    glet_moves_answer_fini(answer);
+}
+
+/* Small problems: whether fewer moves do at the lowest cost, and which cost the moves allow. */
+static void improve_exactly(struct replan *r, double lowest_cost, bool *complete)
+{
+    struct glet_moves_answer answer;
+    bool cheapest = r->found && r->cost <= lowest_cost * (1 + 1e-9);
+    int most = cheapest ? r->moves : r->max_moves < 0 ? MOVES_MAX : r->max_moves + 1;
+    *complete = cheapest && r->moves == 0;
+    if (*complete)
+        return;
+    glet_moves_fewest(r->task, r->old, lowest_cost, most, &answer);
+    *complete = answer.complete;
+    take_exact(r, &answer);
+    if ((r->found && r->cost <= lowest_cost * (1 + 1e-9)) || r->max_moves < 0 || !*complete)
+        return;
+    glet_moves_cheapest(r->task, r->old, r->max_moves, &answer);
+    *complete = answer.complete;
+    take_exact(r, &answer);
+    if (!r->found || r->moves == 0)
+        return;
+    glet_moves_fewest(r->task, r->old, r->cost, r->moves, &answer);
+    take_exact(r, &answer);
 }
 
 void glet_replan(const struct glet_task *task, const struct glet_boxes *old, int max_moves,
                  struct glet_outcome *out)
 {
-    const struct glet_problem *problem = task->problem;
-    struct glet_space space;
-    struct glet_search search;
-    struct glet_boxes boxes = {0};
-    glet_space_init(&space, problem, LEVELS);
-    glet_search_init(&search, problem, &space, task->effort, task->halt);
-    search.best_cost = out->found ? out->cost : INFINITY;
-    keep_possible(problem, old, &boxes);
-    bool good = serves_all(problem, &boxes) || glet_repair_cover(&space, search.demand_rps, &boxes);
-    if (good)
-        dissolve_within(&search, old, max_moves, &boxes);
-    bool fresh_fits =
-        out->found && (max_moves < 0 || glet_replan_moves(old, &out->boxes) <= max_moves);
-    double cost = glet_boxes_cost(problem, &boxes);
-    search.best_cost = INFINITY;
-    if (good && glet_search_offer(&search, &boxes) &&
-        (!fresh_fits || cost <= out->cost * (1 + 1e-9))) {
-        glet_boxes_copy(&out->boxes, &boxes);
-        out->cost = cost;
-        out->found = true;
-    } else if (!fresh_fits) {
-        out->found = false;
+    struct replan r = {.task = task, .old = old, .max_moves = max_moves, .cost = INFINITY};
+    bool complete = false;
+    glet_space_init(&r.space, task->problem, LEVELS);
+    glet_search_init(&r.search, task->problem, &r.space, task->effort, task->halt);
+    repair_old(&r, out->found ? out->cost : INFINITY);
+    if (out->found) {
+        consider(&r, &out->boxes, -1);
+        improve_exactly(&r, out->cost, &complete);
     }
-    glet_boxes_free(&boxes);
-    glet_search_fini(&search);
-    glet_space_fini(&space);
+    out->found = r.found;
+    out->cost = r.cost;
+    out->impossible |= !r.found && complete;
+    glet_boxes_copy(&out->boxes, &r.best);
+    glet_boxes_free(&r.best);
+    glet_search_fini(&r.search);
+    glet_space_fini(&r.space);
 }

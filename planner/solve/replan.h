@@ -9,15 +9,11 @@
 #include "planner/solve/outcome.h"
 
 /*
- * Keeps what the old plan has where it still fits, serves what is missing by local moves, and
- * empties GPUs while that costs at most max_moves changed gpu-lets (-1 = any number). The fresh
- * plan in out, if there is one, wins only when it is cheaper and its changes are within max_moves.
- * Appends nothing to out when the old plan cannot be repaired.
+ * Replaces the fresh plan in out by the best change of the old one: lowest cost first, then fewest
+ * new gpu-lets, which are at most max_moves (-1 = any number). Not found when none is; then
+ * impossible says whether that is proven.
  */
 void glet_replan(const struct glet_task *task, const struct glet_boxes *old, int max_moves,
                  struct glet_outcome *out);
-
-/* Gpu-lets of now (type, size, models and batches) that old does not have. */
-int glet_replan_moves(const struct glet_boxes *old, const struct glet_boxes *now);
 
 #endif

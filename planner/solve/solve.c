@@ -4,6 +4,7 @@
 #include "common/clock.h"
 #include "planner/solve/app_search.h"
 #include "planner/solve/lp_glpk.h"
+#include "planner/solve/moves.h"
 #include "planner/solve/replan.h"
 #include "planner/solve/scratch.h"
 #include "planner/solve/survive.h"
@@ -46,33 +47,69 @@ static void make_surviving(struct job *job, const struct glet_task *task,
     int most = job->options->max_moves;
     at.keep = true;
     glet_survive(&at, outcome);
-    if (outcome->found && most >= 0 && glet_replan_moves(old, &outcome->boxes) > most)
+    if (outcome->found && most >= 0 && glet_moves_count(old, &outcome->boxes) > most)
         outcome->found = false;
 }
 
-/* Stays close to the older plan; apps keep its split of their SLOs where it still holds. */
+static void replan_at(struct job *job, const struct glet_task *task, const struct glet_boxes *old,
+                      struct glet_outcome *outcome)
+{
+    glet_replan(task, old, job->options->max_moves, outcome);
+    if (outcome->found && job->options->survive)
+        make_surviving(job, task, old, outcome);
+}
+
+/* Apps: once with the older plan's split of their SLOs and once with the fresh plan's. */
+static void replan_apps(struct job *job, const struct glet_task *task, const struct glet_boxes *old,
+                        struct glet_outcome *fresh)
+{
+    struct glet_outcome best = {.cost = INFINITY, .bound = fresh->bound};
+    int best_moves = 0;
+    for (int fresh_split = 0; fresh_split < 2; fresh_split++) {
+        struct glet_problem *view = glet_app_view(task->problem, fresh_split ? &fresh->boxes : old);
+        struct glet_outcome one = {.found = fresh_split,
+                                   .cost = fresh_split ? fresh->cost : INFINITY};
+        struct glet_task at = *task;
+        at.problem = view;
+        if (!view || (fresh_split && !fresh->found)) {
+            glet_problem_free(view);
+            continue;
+        }
+        if (fresh_split)
+            glet_boxes_copy(&one.boxes, &fresh->boxes);
+        else
+            glet_outcome_at_limits(&at, &one);
+        replan_at(job, &at, old, &one);
+        int moves = one.found ? glet_moves_count(old, &one.boxes) : 0;
+        bool cheaper = one.cost<best.cost *(1 - 1e-9), dearer = one.cost> best.cost * (1 + 1e-9);
+        if (one.found && (!best.found || cheaper || (!dearer && moves < best_moves))) {
+            best.found = true;
+            best.cost = one.cost;
+            best_moves = moves;
+            glet_boxes_copy(&best.boxes, &one.boxes);
+        }
+        glet_outcome_fini(&one);
+        glet_problem_free(view);
+    }
+    best.impossible = fresh->impossible;
+    glet_outcome_fini(fresh);
+    *fresh = best;
+}
+
+/* Stays close to the older plan. */
 static int stay_close(struct job *job, const struct glet_task *task, struct glet_outcome *outcome)
 {
     struct glet_solution old;
     struct glet_boxes boxes = {0};
-    struct glet_problem *view = NULL;
     glet_solution_init(&old);
     int status = glet_solution_from_plan(job->problem, job->options->from, &old, job->err);
     if (status == 0) {
-        struct glet_task at = *task;
         glet_boxes_from_solution(job->problem, &old, &boxes);
         if (job->problem->app_count)
-            view = glet_app_view(job->problem, &boxes);
-        if (job->problem->app_count && !view && outcome->found)
-            view = glet_app_view(job->problem, &outcome->boxes);
-        if (view)
-            at.problem = view;
-        if (view || !job->problem->app_count)
-            glet_replan(&at, &boxes, job->options->max_moves, outcome);
-        if (outcome->found && job->options->survive)
-            make_surviving(job, &at, &boxes, outcome);
+            replan_apps(job, task, &boxes, outcome);
+        else
+            replan_at(job, task, &boxes, outcome);
     }
-    glet_problem_free(view);
     glet_boxes_free(&boxes);
     glet_solution_fini(&old);
     return status;

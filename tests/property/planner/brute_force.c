@@ -478,3 +478,46 @@ struct brute_replan brute_replan(const struct brute_instance *instance, const st
     free(b.configs);
     return out;
 }
+
+static int kept_at(const struct brute_let *old, int old_count, int place,
+                   const struct brute_let *now, int now_count, int gpu)
+{
+    bool used[64] = {false};
+    int kept = 0;
+    for (int i = 0; i < now_count; i++)
+        for (int o = 0; o < old_count && now[i].gpu == gpu; o++) {
+            if (used[o] || old[o].gpu != place || old[o].type != now[i].type ||
+                old[o].units != now[i].units ||
+                memcmp(old[o].batch, now[i].batch, sizeof now[i].batch) != 0)
+                continue;
+            used[o] = true;
+            kept++;
+            break;
+        }
+    return kept;
+}
+
+static int most_kept(const struct brute_let *old, int old_count, const struct brute_let *now,
+                     int now_count, int gpu, int gpus, int taken)
+{
+    if (gpu == gpus)
+        return 0;
+    int best = most_kept(old, old_count, now, now_count, gpu + 1, gpus, taken);
+    for (int place = 0; place < BRUTE_GPUS; place++) {
+        if (taken >> place & 1)
+            continue;
+        int kept = kept_at(old, old_count, place, now, now_count, gpu) +
+                   most_kept(old, old_count, now, now_count, gpu + 1, gpus, taken | 1 << place);
+        best = kept > best ? kept : best;
+    }
+    return best;
+}
+
+int brute_moves(const struct brute_let *old, int old_count, const struct brute_let *now,
+                int now_count)
+{
+    int gpus = 0;
+    for (int i = 0; i < now_count; i++)
+        gpus = now[i].gpu >= gpus ? now[i].gpu + 1 : gpus;
+    return now_count - most_kept(old, old_count, now, now_count, 0, gpus, 0);
+}

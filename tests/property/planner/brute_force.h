@@ -60,4 +60,8 @@ struct brute_replan {
 struct brute_replan brute_replan(const struct brute_instance *instance, const struct brute_let *old,
                                  int old_count, int max_moves);
 
+/* New gpu-lets of one plan after another, with the GPUs put in each other's places at best. */
+int brute_moves(const struct brute_let *old, int old_count, const struct brute_let *now,
+                int now_count);
+
 #endif

@@ -47,7 +47,7 @@ static const char *relax(struct brute_instance *instance, struct glet_random *ra
 {
     struct glet_workload *workload = instance->fixture.workload;
     size_t m = (size_t)glet_random_below(random, workload->model_count);
-    switch (glet_random_below(random, 4)) {
+    switch (glet_random_below(random, 5)) {
     case 0:
         workload->models[m].rate_rps = 0;
         return "without a model";
@@ -57,6 +57,12 @@ static const char *relax(struct brute_instance *instance, struct glet_random *ra
     case 2:
         workload->models[m].slo_ms *= 1 + glet_random_uniform(random);
         return "looser SLO";
+    case 3:
+        for (size_t a = 0; a < workload->app_count; a++) {
+            workload->apps[a].slo_ms *= 1 + glet_random_uniform(random);
+            workload->apps[a].rate_rps *= glet_random_uniform(random);
+        }
+        return "easier apps";
     default:
         if (workload->gpus[0].count >= 0)
             workload->gpus[0].count++;

@@ -122,9 +122,10 @@ int main(int argc, char **argv)
     struct tally tally = {0};
     for (long i = 0; i < count && tally.failures < 20; i++)
         check(first + (uint64_t)i, &tally);
-    printf("%ld instances from seed %llu: %ld survive, %ld infeasible, %ld need more, %ld too large "
-           "for the reference, %ld failures\n",
-           count, (unsigned long long)first, tally.found, tally.infeasible, tally.more,
-           tally.too_large, tally.failures);
+    printf(
+        "%ld instances from seed %llu: %ld survive, %ld infeasible, %ld need more, %ld too large "
+        "for the reference, %ld failures\n",
+        count, (unsigned long long)first, tally.found, tally.infeasible, tally.more,
+        tally.too_large, tally.failures);
     return tally.failures ? 1 : 0;
 }
