@@ -148,3 +148,61 @@ char *glet_path_beside(const char *mentioned_in, const char *path, struct glet_e
         return glet_strdup(path, err);
     return glet_format(err, "%.*s/%s", (int)(slash - mentioned_in), mentioned_in, path);
 }
+
+/* The path without links where it exists, made absolute where it does not; NULL = failed. */
+static char *absolute(const char *path)
+{
+    char *real = realpath(path, NULL), *here = NULL, *out = NULL;
+    if (real)
+        return real;
+    if (path[0] == '/')
+        return strdup(path);
+    while (strncmp(path, "./", 2) == 0)
+        path += 2;
+    here = realpath(".", NULL);
+    if (!here || asprintf(&out, "%s/%s", here, path) < 0)
+        out = NULL;
+    free(here);
+    return out;
+}
+
+char *glet_path_from(const char *mentioned_in, const char *path, struct glet_error *err)
+{
+    if (path[0] == '/' || !mentioned_in || strcmp(mentioned_in, "-") == 0) {
+        char *same = strdup(path);
+        if (!same)
+            glet_error_set(err, GLET_ERR_NOMEM, "out of memory");
+        return same;
+    }
+    const char *slash = strrchr(mentioned_in, '/');
+    char *folder = slash ? strndup(mentioned_in, (size_t)(slash - mentioned_in) + 1) : strdup(".");
+    char *from = folder ? absolute(folder) : NULL, *to = absolute(path), *out = NULL;
+    if (!from || !to) {
+        glet_error_set(err, GLET_ERR_IO, "%s: the current folder cannot be found", path);
+    } else {
+        size_t common = 0, ups = 0; /* common: up to and with the last slash both share */
+        if (strcmp(from, "/") == 0)
+            from[0] = '\0';
+        size_t i = 0;
+        for (; from[i] && from[i] == to[i]; i++)
+            common = from[i] == '/' ? i : common;
+        if ((!from[i] || from[i] == '/') && (!to[i] || to[i] == '/'))
+            common = i;
+        for (size_t at = common; from[at]; at++)
+            ups += from[at] == '/';
+        const char *rest = to[common] == '/' ? to + common + 1 : to + common;
+        out = malloc(3 * ups + strlen(rest) + 2);
+        if (out) {
+            out[0] = '\0';
+            for (size_t up = 0; up < ups; up++)
+                strcat(out, "../");
+            strcat(out, *rest ? rest : ups ? "" : ".");
+        } else {
+            glet_error_set(err, GLET_ERR_NOMEM, "out of memory");
+        }
+    }
+    free(folder);
+    free(from);
+    free(to);
+    return out;
+}

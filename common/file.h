@@ -53,4 +53,12 @@ int glet_file_write(const char *path, const void *data, size_t length_bytes,
 GLET_MUST_CHECK
 char *glet_path_beside(const char *mentioned_in, const char *path, struct glet_error *err);
 
+/*
+ * The other way: what a file at `mentioned_in` must say to mean `path`, which is relative to the
+ * current folder. An absolute path stays as it is. GLET_ERR_IO when the current folder is unknown.
+ * The caller frees it.
+ */
+GLET_MUST_CHECK
+char *glet_path_from(const char *mentioned_in, const char *path, struct glet_error *err);
+
 #endif

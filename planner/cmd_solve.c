@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* plan --slo workload.yaml: the plan itself. */
 #include "common/file.h"
+#include "common/memory.h"
 #include "planner/bursts.h"
 #include "planner/commands.h"
 #include "planner/report/answer.h"
@@ -37,7 +38,8 @@ static const struct glet_option options[] = {
      .kind = GLET_OPTION_TEXT,
      .value = "DIR",
      .offset = offsetof(struct values, model_dir),
-     .help = "Name DIR/MODEL.onnx as each model's file in the plan."},
+     .help = "Name DIR/MODEL.onnx as each model's file in the plan; a relative DIR is found from "
+             "where the plan is written."},
     {.group = "Percentiles",
      .name = "bursts",
      .kind = GLET_OPTION_FLAG,
@@ -72,12 +74,19 @@ static const struct glet_option options[] = {
      .help = "Any N GPUs may fail, and the rest still serves everything."},
 };
 
-/* DIR/NAME.onnx for each model. */
-static int name_files(struct glet_plan *plan, const char *folder, struct glet_error *err)
+/* DIR/NAME.onnx for each model, as a plan at `output` must say it. */
+static int name_files(struct glet_plan *plan, const char *folder, const char *output,
+                      struct glet_error *err)
 {
+    GLET_CLEANUP(glet_cleanup_free)
+    char *from_plan = folder ? glet_path_from(output, folder, err) : NULL;
+    if (folder && !from_plan)
+        return -1;
     for (size_t m = 0; folder && m < plan->model_count; m++) {
+        size_t length = strlen(from_plan);
         free(plan->models[m].file);
-        if (asprintf(&plan->models[m].file, "%s/%s.onnx", folder, plan->models[m].name) < 0) {
+        if (asprintf(&plan->models[m].file, "%s%s%s.onnx", from_plan,
+                     length && from_plan[length - 1] == '/' ? "" : "/", plan->models[m].name) < 0) {
             plan->models[m].file = NULL;
             return glet_error_set(err, GLET_ERR_NOMEM, "out of memory");
         }
@@ -104,7 +113,7 @@ static int report(const struct values *v, const struct glet_session *session,
             result = glet_report_no_plan_json(session, answer, stdout, err);
         return result < 0 ? -1 : glet_answer_error(session, answer, err);
     }
-    if (name_files(answer->plan, v->model_dir, err) < 0 ||
+    if (name_files(answer->plan, v->model_dir, v->output, err) < 0 ||
         glet_answer_notes(session, answer, err) < 0 ||
         (v->output && write_plan(answer->plan, v->output, err) < 0))
         return -1;

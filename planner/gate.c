@@ -229,8 +229,8 @@ static int judge_plan(struct builder *b, const struct glet_gate_limits *limits,
     gate->gpus = plan->certificate.gpus;
     gate->cost_per_hour = total_cost(b);
     add(b, GLET_CHECK_PASS, "stock", "stock", stock_mark(b),
-        "the stock suffices\n%d GPUs are used, no plan uses fewer than %d", gate->gpus,
-        gate->lower_bound);
+        "the stock suffices\n%d GPU%s used, no plan uses fewer than %d", gate->gpus,
+        gate->gpus == 1 ? " is" : "s are", gate->lower_bound);
     for (size_t m = 0; m < plan->model_count; m++)
         check_model(b, m, limits);
     for (int a = 0; a < b->session->problem->app_count; a++)
@@ -249,7 +249,7 @@ static void judge_no_plan(struct builder *b)
     char text[700];
     if (b->answer->outcome != GLET_PLAN_UNSERVEABLE) {
         glet_answer_stock_text(b->answer, text, sizeof text);
-        add(b, b->answer->outcome == GLET_PLAN_TOO_SMALL ? GLET_CHECK_FAIL : GLET_CHECK_UNDECIDED,
+        add(b, b->answer->outcome == GLET_PLAN_NONE_FOUND ? GLET_CHECK_UNDECIDED : GLET_CHECK_FAIL,
             "stock", "stock", stock_mark(b), "the stock suffices\n%s", text);
         b->gate->scale = b->answer->scale;
         return;

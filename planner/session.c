@@ -7,7 +7,6 @@
  */
 #include "planner/session.h"
 
-#include "planner/solve/bound.h"
 #include "planner/verify.h"
 
 #include <math.h>
@@ -17,9 +16,6 @@
 
 const char *const glet_objective_names[] = {"min-gpus", "min-cost", "max-rate", NULL};
 const char *const glet_effort_names[] = {"fast", "default", "max", NULL};
-
-#define BOUND_ROUNDS 60  /* of column generation: as the solver's own bound */
-#define GPUS_MAX     1e9 /* a bound above this is no number of GPUs */
 
 static volatile sig_atomic_t stop_requested;
 
@@ -169,30 +165,35 @@ int glet_session_scale(const struct glet_session *session, double *scale, struct
 }
 
 /*
- * How many GPUs are needed at least if the stock had no limits. The solver's own bound is about
- * this stock, and says nothing in numbers once it has shown that the stock does not suffice.
+ * How many GPUs it would take if the stock had no limits: at least and at most. The solver's own
+ * bound is about this stock, and says nothing in numbers once it has shown that the stock does not
+ * suffice.
  */
-static int needed_gpus(const struct glet_problem *problem)
+static int solve_without_limits(const struct glet_session *session,
+                                const struct glet_wishes *wishes, struct glet_answer *answer,
+                                struct glet_error *err)
 {
-    struct glet_problem open = *problem;
-    double *cost = malloc(((size_t)problem->type_count + 1) * sizeof *cost);
-    open.types = malloc(((size_t)problem->type_count + 1) * sizeof *open.types);
-    double bound = 0;
-    if (cost && open.types) {
-        struct glet_bound_options options = {.rounds = BOUND_ROUNDS};
-        struct glet_space space;
-        for (int t = 0; t < problem->type_count; t++) {
-            open.types[t] = problem->types[t];
-            open.types[t].count = problem->types[t].count == 0 ? 0 : GLET_COUNT_UNLIMITED;
-            cost[t] = 1;
-        }
-        glet_space_init(&space, &open, 1);
-        bound = glet_bound_find(&space, cost, &options, NULL);
-        glet_space_fini(&space);
+    struct glet_problem open = *session->problem;
+    struct glet_solve_options options = options_of(session, NULL);
+    struct glet_solve_result result;
+    open.types = malloc(((size_t)open.type_count + 1) * sizeof *open.types);
+    if (!open.types)
+        return glet_error_set(err, GLET_ERR_NOMEM, "out of memory");
+    for (int t = 0; t < open.type_count; t++) {
+        open.types[t] = session->problem->types[t];
+        if (open.types[t].count != 0)
+            open.types[t].count = GLET_COUNT_UNLIMITED;
+    }
+    options.effort = GLET_EFFORT_FAST;
+    options.survive = wishes ? wishes->survive : 0;
+    int status = glet_solve(&open, &options, &result, err);
+    if (status == 0) {
+        answer->gpus_enough = result.found ? result.solution.gpu_count : 0;
+        answer->bound.gpus = result.infeasible ? 0 : result.bound.gpus;
+        glet_solve_result_fini(&result);
     }
     free(open.types);
-    free(cost);
-    return bound > 0 && bound < GPUS_MAX ? (int)ceil(bound * (1 - GLET_TOLERANCE_RATIO)) : 0;
+    return status;
 }
 
 /* GPUs that the workload has, of types that can be used; -1 = no limit. */
@@ -207,12 +208,30 @@ static long stock_of(const struct glet_problem *problem)
     return sum;
 }
 
+/* By how much the workload does not fit. */
+static int explain_stock(const struct glet_session *session, const struct glet_wishes *wishes,
+                         struct glet_answer *answer, struct glet_error *err)
+{
+    int status = solve_without_limits(session, wishes, answer, err);
+    if (status == 0 && !(wishes && wishes->survive))
+        status = find_scale(session, GLET_EFFORT_FAST, &answer->scale, &answer->scale_bound, err);
+    if (status == 0 && answer->scale_bound > 0 && answer->scale_bound < 1 &&
+        !glet_within(1, answer->scale_bound))
+        answer->outcome = GLET_PLAN_TOO_SMALL;
+    /* With one type, what does not fit the stock needs at least one GPU more. */
+    if (answer->outcome == GLET_PLAN_TOO_SMALL && session->problem->type_count == 1 &&
+        answer->bound.gpus <= answer->stock)
+        answer->bound.gpus = (int)answer->stock + 1;
+    return status;
+}
+
 static int solve(const struct glet_session *session, const struct glet_wishes *wishes,
                  struct glet_answer *answer, struct glet_error *err)
 {
     const struct glet_problem *problem = session->problem;
     struct glet_solve_options options = options_of(session, wishes);
     struct glet_solve_result result;
+    answer->max_moves = -1;
     if (glet_solve(problem, &options, &result, err) < 0)
         return -1;
     answer->bound = result.bound;
@@ -226,15 +245,18 @@ static int solve(const struct glet_session *session, const struct glet_wishes *w
             status = glet_session_verify(session, answer->plan, err);
     } else {
         long stock = stock_of(problem);
+        bool rate = problem->objective == GLET_MAX_RATE;
+        bool kept = wishes && wishes->from && wishes->max_moves >= 0;
         bool too_small = result.infeasible || (stock >= 0 && result.bound.gpus > stock);
         answer->outcome = too_small ? GLET_PLAN_TOO_SMALL : GLET_PLAN_NONE_FOUND;
-        answer->bound.gpus = problem->objective == GLET_MAX_RATE ? 0 : needed_gpus(problem);
-        if (!result.limit_hit && problem->objective != GLET_MAX_RATE)
-            status =
-                find_scale(session, GLET_EFFORT_FAST, &answer->scale, &answer->scale_bound, err);
-        if (status == 0 && answer->scale_bound > 0 && answer->scale_bound < 1 &&
-            !glet_within(1, answer->scale_bound))
-            answer->outcome = GLET_PLAN_TOO_SMALL;
+        answer->stock = stock;
+        answer->bound.gpus = 0;
+        if (kept && !(stock >= 0 && result.bound.gpus > stock)) {
+            answer->max_moves = wishes->max_moves;
+            answer->outcome = result.infeasible ? GLET_PLAN_TOO_FEW_MOVES : GLET_PLAN_NONE_FOUND;
+        } else if (!result.limit_hit && !rate) {
+            status = explain_stock(session, wishes, answer, err);
+        }
     }
     glet_solve_result_fini(&result);
     return status;

@@ -68,17 +68,23 @@ struct glet_wishes {
 };
 
 enum glet_outcome {
-    GLET_PLAN_FOUND,       /* plan is there, and verified */
-    GLET_PLAN_UNSERVEABLE, /* some model cannot be served by any number of GPUs: unserveable[] */
-    GLET_PLAN_TOO_SMALL,   /* proven: the stock does not suffice */
-    GLET_PLAN_NONE_FOUND,  /* neither a plan nor a proof that there is none */
+    GLET_PLAN_FOUND,         /* plan is there, and verified */
+    GLET_PLAN_UNSERVEABLE,   /* some model cannot be served by any number of GPUs: unserveable[] */
+    GLET_PLAN_TOO_SMALL,     /* proven: the stock does not suffice */
+    GLET_PLAN_NONE_FOUND,    /* neither a plan nor a proof that there is none */
+    GLET_PLAN_TOO_FEW_MOVES, /* proven: no plan is so close to the older one */
 };
 
 struct glet_answer {
     enum glet_outcome outcome;
-    struct glet_plan *plan;  /* GLET_PLAN_FOUND */
-    struct glet_bound bound; /* without a plan, gpus is what is needed if the stock had no limits */
-    bool limit_hit;          /* stopped by a limit or a signal */
+    struct glet_plan *plan; /* GLET_PLAN_FOUND */
+    /* Without a plan, bound.gpus is what is needed at least if the stock had no limits; 0 = open.
+     */
+    struct glet_bound bound;
+    long stock;      /* without a plan: GPUs that the workload has; -1 = no limit */
+    int gpus_enough; /* without a plan: so many would do if the stock had no limits; 0 = open */
+    int max_moves;   /* without a plan: the limit that was in the way; -1 = none */
+    bool limit_hit;  /* stopped by a limit or a signal */
     struct glet_unserveable *unserveable; /* GLET_PLAN_UNSERVEABLE */
     int unserveable_count;
     double scale; /* GLET_PLAN_TOO_SMALL: the largest factor on all rates found to fit; or 0 */

@@ -149,4 +149,12 @@ GLET_MUST_CHECK
 int glet_solution_from_plan(const struct glet_problem *problem, const struct glet_plan *plan,
                             struct glet_solution *out, struct glet_error *err);
 
+/*
+ * What is left of a plan that was made for another workload: GPUs of types and gpu-lets of sizes
+ * and models that the problem does not have are left out. Fails with GLET_ERR_NOMEM only.
+ */
+GLET_MUST_CHECK
+int glet_solution_from_older_plan(const struct glet_problem *problem, const struct glet_plan *plan,
+                                  struct glet_solution *out, struct glet_error *err);
+
 #endif

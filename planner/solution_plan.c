@@ -323,6 +323,37 @@ static int read_let(const struct glet_problem *problem, const struct glet_plan *
     return 0;
 }
 
+/* Whether every model and the size exist in the problem. */
+static bool is_known(const struct glet_problem *problem, int type, const struct glet_plan *plan,
+                     const struct glet_plan_let *let)
+{
+    bool known = glet_problem_find_size(&problem->types[type], let->units) >= 0;
+    for (size_t k = 0; k < let->model_count && known; k++)
+        known = find_model(problem, plan->models[let->models[k].model].name) >= 0;
+    return known;
+}
+
+int glet_solution_from_older_plan(const struct glet_problem *problem, const struct glet_plan *plan,
+                                  struct glet_solution *out, struct glet_error *err)
+{
+    glet_solution_init(out);
+    for (size_t g = 0; g < plan->gpu_count; g++) {
+        int type = find_type(problem, &plan->gpus[g]);
+        if (type < 0)
+            continue;
+        struct glet_gpu *gpu = glet_solution_add_gpu(out, type);
+        int result = gpu ? 0 : out_of_memory(err);
+        for (size_t i = 0; result == 0 && i < plan->gpus[g].let_count; i++)
+            if (is_known(problem, type, plan, &plan->gpus[g].lets[i]))
+                result = read_let(problem, plan, gpu, &plan->gpus[g].lets[i], err);
+        if (result < 0) {
+            glet_solution_fini(out);
+            return -1;
+        }
+    }
+    return 0;
+}
+
 int glet_solution_from_plan(const struct glet_problem *problem, const struct glet_plan *plan,
                             struct glet_solution *out, struct glet_error *err)
 {

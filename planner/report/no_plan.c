@@ -5,20 +5,48 @@
 
 #include <math.h>
 
+static const char *plural(long count)
+{
+    return count == 1 ? "" : "s";
+}
+
+/* "2 GPUs would do", "at least 2 GPUs are needed", or nothing. */
+static int needed_text(const struct glet_answer *answer, char *text, size_t size)
+{
+    int least = answer->bound.gpus, most = answer->gpus_enough;
+    if (most > 0 && most == least)
+        return snprintf(text, size, ": %d GPU%s would do, no fewer", most, plural(most));
+    if (most > 0 && least > 0)
+        return snprintf(text, size, ": %d GPUs would do, at least %d %s needed", most, least,
+                        least == 1 ? "is" : "are");
+    if (least > 0)
+        return snprintf(text, size, ": at least %d GPU%s needed", least,
+                        least == 1 ? " is" : "s are");
+    return 0;
+}
+
 void glet_answer_stock_text(const struct glet_answer *answer, char *text, size_t size)
 {
     int used;
-    if (answer->outcome == GLET_PLAN_TOO_SMALL)
+    if (answer->outcome == GLET_PLAN_TOO_FEW_MOVES)
+        used = snprintf(text, size, "no plan starts at most %d new gpu-let%s", answer->max_moves,
+                        plural(answer->max_moves));
+    else if (answer->outcome == GLET_PLAN_TOO_SMALL && answer->stock >= 0)
+        used = snprintf(text, size, "the stock does not suffice (%ld GPU%s)", answer->stock,
+                        plural(answer->stock));
+    else if (answer->outcome == GLET_PLAN_TOO_SMALL)
         used = snprintf(text, size, "the stock does not suffice");
+    else if (answer->limit_hit)
+        used = snprintf(text, size, "the search was stopped before it found a plan");
     else
-        used = snprintf(text, size, "no plan was found within the stock, and none was excluded");
-    if (answer->bound.gpus > 0 && (size_t)used < size)
-        used += snprintf(text + used, size - (size_t)used, ": at least %d GPU%s needed",
-                         answer->bound.gpus, answer->bound.gpus == 1 ? " is" : "s are");
+        used = snprintf(text, size, "no plan was found within the %s, and none was excluded",
+                        answer->max_moves >= 0 ? "moves" : "stock");
+    if (used >= 0 && (size_t)used < size)
+        used += needed_text(answer, text + used, size - (size_t)used);
     if (answer->scale > 0 && (size_t)used < size)
         snprintf(text + used, size - (size_t)used,
-                 "; the largest scale that fits is %.6g x every rate (none above %.6g x does)",
-                 answer->scale, answer->scale_bound);
+                 "; the stock serves %.4g x every rate, at most %.4g x", answer->scale,
+                 answer->scale_bound);
 }
 
 static void reason(const struct glet_session *session, const struct glet_answer *answer, int i,
@@ -71,13 +99,14 @@ static void unserveable_json(struct glet_json *json, const struct glet_session *
 int glet_report_no_plan_json(const struct glet_session *session, const struct glet_answer *answer,
                              FILE *out, struct glet_error *err)
 {
-    static const char *const outcomes[] = {"found", "unserveable", "stock", "undecided"};
+    static const char *const outcomes[] = {"found", "unserveable", "stock", "undecided", "moves"};
     struct glet_json json = glet_json_begin(out, GLET_JSON_INDENTED);
     glet_json_object(&json, NULL);
     glet_json_string(&json, "schema", "gpulet-no-plan/1");
     glet_json_string(&json, "outcome", outcomes[answer->outcome]);
     if (answer->outcome != GLET_PLAN_UNSERVEABLE) {
         glet_json_int(&json, "lower_bound", answer->bound.gpus);
+        glet_json_int(&json, "gpus_enough", answer->gpus_enough);
         glet_json_double(&json, "scale", answer->scale);
         glet_json_double(&json, "scale_upper_bound", answer->scale_bound);
     }

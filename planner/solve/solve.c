@@ -102,7 +102,7 @@ static int stay_close(struct job *job, const struct glet_task *task, struct glet
     struct glet_solution old;
     struct glet_boxes boxes = {0};
     glet_solution_init(&old);
-    int status = glet_solution_from_plan(job->problem, job->options->from, &old, job->err);
+    int status = glet_solution_from_older_plan(job->problem, job->options->from, &old, job->err);
     if (status == 0) {
         glet_boxes_from_solution(job->problem, &old, &boxes);
         if (job->problem->app_count)

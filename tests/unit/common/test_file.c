@@ -8,6 +8,7 @@
 #include <dirent.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static char folder[] = "/tmp/test_file.XXXXXX";
@@ -98,6 +99,31 @@ static void paths_are_relative_to_the_mentioning_file(void **state)
     }
 }
 
+static void paths_are_written_relative_to_the_mentioning_file(void **state)
+{
+    (void)state;
+    static const char *const cases[][3] = {
+        {"p.yaml", "models", "models"},
+        {"./p.yaml", "./models", "models"},
+        {"sub/p.yaml", "models", "../models"},
+        {"sub/p.yaml", "sub/models", "models"},
+        {"sub/p.yaml", "sub", "."},
+        {"sub/p.yaml", "subway/m", "../subway/m"},
+        {"sub/p.yaml", ".", "../"},
+        {"sub/p.yaml", "/abs/m", "/abs/m"},
+        {NULL, "models", "models"},
+        {"-", "./models", "./models"},
+    };
+    struct glet_error err;
+    assert_int_equal(mkdir("sub", 0700), 0);
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        char *path = glet_path_from(cases[i][0], cases[i][1], &err);
+        assert_string_equal(path, cases[i][2]);
+        free(path);
+    }
+    assert_int_equal(rmdir("sub"), 0);
+}
+
 /* The two short messages of FIPS 180-4's examples. */
 static void known_digests(void **state)
 {
@@ -132,6 +158,7 @@ int main(void)
         cmocka_unit_test(discarded_output_leaves_the_old_file),
         cmocka_unit_test(full_disk_is_reported),
         cmocka_unit_test(paths_are_relative_to_the_mentioning_file),
+        cmocka_unit_test(paths_are_written_relative_to_the_mentioning_file),
         cmocka_unit_test(known_digests),
         cmocka_unit_test(arrays_grow),
     };
