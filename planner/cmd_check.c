@@ -13,9 +13,11 @@ struct values {
     const char *baseline, *output, *model_dir;
     int64_t max_gpus, survive;
     double max_cost_per_hour, min_scale, min_headroom_percent;
-    bool require_measured;
+    bool require_measured, detailed_exitcode;
     int format;
 };
+
+#define EXIT_DIFFERENT 10 /* with --detailed-exitcode */
 
 static const struct glet_option options[] = {
     GLET_INPUT_OPTIONS(values),
@@ -38,6 +40,10 @@ static const struct glet_option options[] = {
      .value = "PLAN.yaml",
      .offset = offsetof(struct values, baseline),
      .help = "Show what changes from this plan."},
+    {.name = "detailed-exitcode",
+     .kind = GLET_OPTION_FLAG,
+     .offset = offsetof(struct values, detailed_exitcode),
+     .help = "With --baseline: exit with 10 instead of 0 when gpu-lets or GPUs change."},
     {.name = "max-gpus",
      .kind = GLET_OPTION_INT,
      .value = "N",
@@ -114,6 +120,10 @@ static int show(const struct values *v, const struct glet_gate *gate, struct gle
     if (glet_export(gate, (enum glet_export_format)v->format, stdout, err) < 0 ||
         (v->format == GLET_EXPORT_GITHUB && append_summary(gate, err) < 0))
         return -1;
+    bool changes = gate->has_baseline && gate->has_plan &&
+                   (gate->diff.change_count > 0 || gate->diff.gpus_before != gate->diff.gpus_after);
+    if (v->detailed_exitcode && codes[gate->status] == GLET_OK && changes)
+        return EXIT_DIFFERENT;
     return glet_error_exit_status(codes[gate->status]);
 }
 
