@@ -19,6 +19,8 @@ bool glet_baseline_run(const struct glet_problem *problem, enum glet_baseline wh
     struct glet_boxes boxes = {0};
     glet_place_init(&place, problem, which != GLET_BASELINE_GPULET, &boxes);
     place.most_gpus = most_gpus;
+    if (which != GLET_BASELINE_GSLICE && place.max_gpulets > 2)
+        place.max_gpulets = 2; /* the paper splits a GPU once */
     bool good = false;
     switch (which) {
     case GLET_BASELINE_SBP:
@@ -29,8 +31,6 @@ bool glet_baseline_run(const struct glet_problem *problem, enum glet_baseline wh
         break;
     case GLET_BASELINE_GPULET:
     case GLET_BASELINE_GPULET_INTERFERENCE:
-        if (place.max_gpulets > 2)
-            place.max_gpulets = 2;
         good = glet_baseline_gpulet(&place, halt);
         break;
     case GLET_BASELINE_IDEAL:

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The paper's "ideal": exhaustive over the partitionings of up to 4 GPUs. For every number of GPUs
- * and every multiset of size patterns, the models are assigned greedily, the one with the largest
- * need first, each to the smallest gpu-let that serves its remainder, else to the largest left;
- * remainders share in time.
+ * The paper's "ideal": exhaustive over the partitionings of up to 4 GPUs into at most two gpu-lets
+ * each (256 for its six sizes and 4 GPUs). For every number of GPUs and every multiset of layouts,
+ * the models are assigned greedily, the one with the largest need first, each to the smallest
+ * gpu-let that serves its remainder, else to the largest left; remainders share in time.
  */
 #include "planner/baseline/place.h"
 #include "planner/solve/pattern.h"
@@ -113,8 +113,10 @@ static bool next_multiset(int *chosen, int gpus, int patterns)
 bool glet_baseline_ideal(struct glet_place *place, const struct glet_halt *halt)
 {
     const struct glet_problem_type *t = &place->problem->types[place->type];
+    struct glet_problem_type halved = *t; /* the paper's layouts: a GPU is split at most once */
     struct glet_patterns patterns;
-    glet_patterns_init(&patterns, t, PATTERNS_MAX);
+    halved.max_gpulets = place->max_gpulets;
+    glet_patterns_init(&patterns, &halved, PATTERNS_MAX);
     int most = t->count >= 0 && t->count < GPUS_MAX ? t->count : GPUS_MAX;
     bool found = false;
     for (int gpus = 1; gpus <= most && !found && patterns.complete && patterns.count; gpus++) {

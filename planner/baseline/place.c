@@ -139,6 +139,16 @@ static void put_box(struct glet_place *place, int i, const struct glet_box *box)
     count_box(place, box, 1);
 }
 
+bool glet_place_put(struct glet_place *place, int i, const struct glet_box *box)
+{
+    struct glet_box trial;
+    glet_box_copy(&trial, box);
+    if (!fits(place, &trial))
+        return false;
+    put_box(place, i, &trial);
+    return true;
+}
+
 double glet_place_add(struct glet_place *place, int i, int m, int size)
 {
     const struct glet_problem_type *t = &place->problem->types[place->type];
