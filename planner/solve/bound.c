@@ -58,9 +58,10 @@ static void add_pieces(struct bound_lp *b, int m, const struct glet_payment *pay
             continue;
         }
         b->use[b->size_row[g] + piece->size] -= piece->share;
-        b->use[b->memory_row + g] -=
-            (piece->memory_mib + piece->share * problem->types[g].context_mib) /
-            problem->types[g].memory_mib;
+        if (problem->types[g].memory_mib > 0) /* 0: nothing in it needs any */
+            b->use[b->memory_row + g] -=
+                (piece->memory_mib + piece->share * problem->types[g].context_mib) /
+                problem->types[g].memory_mib;
     }
     b->use[b->model_row[m]] = 1;
     for (int i = 0; i < width; i++)
