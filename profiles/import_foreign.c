@@ -3,8 +3,9 @@
  * Every format is read into the same list of points; from there on there is one way. Column names:
  * perf_analyzer writes them in report_writer.cc
  * (https://github.com/triton-inference-server/client), Model Analyzer in model_analyzer/result
- * (https://github.com/triton-inference-server/ model_analyzer), ParvaGPU's are those of its
- * artifact's profiles flattened to one table.
+ * (https://github.com/triton-inference-server/model_analyzer), ParvaGPU has them in prof_data/ of
+ * its artifact (https://github.com/MunQ-Lee/ParvaGPU_SC24), where src/data_load.c tells their
+ * units: the throughput is that of each process.
  */
 #include "profiles/import_foreign.h"
 
@@ -67,36 +68,81 @@ static int add(struct points *points, const char *model, struct point point, str
     return 0;
 }
 
-static int read_parvagpu(struct glet_csv *csv, struct points *points, struct glet_error *err)
+struct parva_columns { /* GLET_CSV_NONE: the file has no such column */
+    size_t model, size, batch, processes;
+    size_t rate, rate_each; /* of all processes together, or of each */
+    size_t failed;
+};
+
+/* The artifact has one file per model, named after it; the flattened table names the model. */
+static int find_parva_columns(struct glet_csv *csv, struct parva_columns *out,
+                              struct glet_error *err)
 {
-    size_t model, size, batch, processes, rate;
-    size_t failed = glet_csv_find_column(csv, "infeasible_oom");
-    int more;
-    if (glet_csv_column(csv, "model", &model, err) < 0 ||
-        glet_csv_column(csv, "mig_gpcs", &size, err) < 0 ||
-        glet_csv_column(csv, "batch", &batch, err) < 0 ||
-        glet_csv_column(csv, "mps_procs", &processes, err) < 0 ||
-        glet_csv_column(csv, "throughput_segment_rps", &rate, err) < 0)
+    *out = (struct parva_columns){.model = GLET_CSV_NONE,
+                                  .rate = GLET_CSV_NONE,
+                                  .rate_each = GLET_CSV_NONE,
+                                  .failed = glet_csv_find_column(csv, "infeasible_oom")};
+    if (glet_csv_find_column(csv, "Mig instance") != GLET_CSV_NONE)
+        return glet_csv_column(csv, "Mig instance", &out->size, err) < 0 ||
+                       glet_csv_column(csv, "Batch size", &out->batch, err) < 0 ||
+                       glet_csv_column(csv, "Workload Number", &out->processes, err) < 0 ||
+                       glet_csv_column(csv, "Throughput", &out->rate_each, err) < 0
+                   ? -1
+                   : 0;
+    return glet_csv_column(csv, "model", &out->model, err) < 0 ||
+                   glet_csv_column(csv, "mig_gpcs", &out->size, err) < 0 ||
+                   glet_csv_column(csv, "batch", &out->batch, err) < 0 ||
+                   glet_csv_column(csv, "mps_procs", &out->processes, err) < 0 ||
+                   glet_csv_column(csv, "throughput_segment_rps", &out->rate, err) < 0
+               ? -1
+               : 0;
+}
+
+/* "prof_data/bert.csv": bert. The caller frees it. */
+static char *stem(const char *path, struct glet_error *err)
+{
+    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+    const char *dot = strrchr(name, '.');
+    return glet_format(err, "%.*s", dot ? (int)(dot - name) : (int)strlen(name), name);
+}
+
+/* Throughput 0 means that it ran out of memory. */
+static int read_parva_row(struct glet_csv *csv, const struct parva_columns *at, const char *model,
+                          struct points *points, struct glet_error *err)
+{
+    int64_t units, rows, count;
+    double rps;
+    if (at->failed != GLET_CSV_NONE && strcmp(glet_csv_text(csv, at->failed), "1") == 0)
+        return 0;
+    if (glet_csv_int(csv, at->size, 1, MIG_UNITS, &units, err) < 0 ||
+        glet_csv_int(csv, at->batch, 1, 100000, &rows, err) < 0 ||
+        glet_csv_int(csv, at->processes, 1, 1000, &count, err) < 0 ||
+        glet_csv_double(csv, at->rate == GLET_CSV_NONE ? at->rate_each : at->rate, 0, MAX_RATE_RPS,
+                        &rps, err) < 0)
         return -1;
-    while ((more = glet_csv_next(csv, err)) > 0) {
-        int64_t units, rows, count;
-        double rps;
-        if (failed != GLET_CSV_NONE && strcmp(glet_csv_text(csv, failed), "1") == 0)
-            continue; /* it ran out of memory */
-        if (glet_csv_int(csv, size, 1, MIG_UNITS, &units, err) < 0 ||
-            glet_csv_int(csv, batch, 1, 100000, &rows, err) < 0 ||
-            glet_csv_int(csv, processes, 1, 1000, &count, err) < 0 ||
-            glet_csv_double(csv, rate, 0, MAX_RATE_RPS, &rps, err) < 0)
+    if (at->rate == GLET_CSV_NONE)
+        rps *= (double)count;
+    if (rps == 0)
+        return 0;
+    struct point point = {.batch = (int)(rows * count),
+                          .units = (int)units,
+                          .p50_ms = 1000.0 * (double)(rows * count) / rps,
+                          .p99_ms = NAN};
+    return add(points, at->model == GLET_CSV_NONE ? model : glet_csv_text(csv, at->model), point,
+               err);
+}
+
+static int read_parvagpu(struct glet_csv *csv, const char *path,
+                         const struct glet_foreign_options *options, struct points *points,
+                         struct glet_error *err)
+{
+    struct parva_columns at;
+    GLET_CLEANUP(glet_cleanup_free)
+    char *model = options->model ? glet_strdup(options->model, err) : stem(path, err);
+    int more = model && find_parva_columns(csv, &at, err) == 0 ? 1 : -1;
+    while (more > 0 && (more = glet_csv_next(csv, err)) > 0)
+        if (read_parva_row(csv, &at, model, points, err) < 0)
             return -1;
-        if (rps == 0)
-            continue;
-        struct point point = {.batch = (int)(rows * count),
-                              .units = (int)units,
-                              .p50_ms = 1000.0 * (double)(rows * count) / rps,
-                              .p99_ms = NAN};
-        if (add(points, glet_csv_text(csv, model), point, err) < 0)
-            return -1;
-    }
     return more;
 }
 
@@ -272,7 +318,8 @@ int glet_foreign_detect(const char *path, enum glet_foreign_kind *kind_out, stru
     if (glet_csv_open(path, &csv, err) < 0)
         return -1;
     *kind_out = GLET_FOREIGN_NONE;
-    if (glet_csv_find_column(csv, "mig_gpcs") != GLET_CSV_NONE)
+    if (glet_csv_find_column(csv, "mig_gpcs") != GLET_CSV_NONE ||
+        glet_csv_find_column(csv, "Mig instance") != GLET_CSV_NONE)
         *kind_out = GLET_FOREIGN_PARVAGPU;
     else if (glet_csv_find_column(csv, "p99 Latency (ms)") != GLET_CSV_NONE)
         *kind_out = GLET_FOREIGN_MODEL_ANALYZER;
@@ -296,7 +343,7 @@ int glet_foreign_load(const char *path, enum glet_foreign_kind kind,
     int units = options->units ? options->units : gpu_units;
     if (glet_csv_open(path, &csv, err) < 0)
         return -1;
-    int rc = kind == GLET_FOREIGN_PARVAGPU ? read_parvagpu(csv, &points, err)
+    int rc = kind == GLET_FOREIGN_PARVAGPU ? read_parvagpu(csv, path, options, &points, err)
              : kind == GLET_FOREIGN_MODEL_ANALYZER
                  ? read_model_analyzer(csv, options, units, &points, err)
                  : read_perf_analyzer(csv, options, units, &points, err);
@@ -304,6 +351,9 @@ int glet_foreign_load(const char *path, enum glet_foreign_kind kind,
         return -1;
     if (points.count == 0)
         return glet_error_set(err, GLET_ERR_UNDECIDED,
-                              "%s: no row with one request at a time (Concurrency 1)", path);
+                              kind == GLET_FOREIGN_PARVAGPU
+                                  ? "%s: no row has a throughput"
+                                  : "%s: no row with one request at a time (Concurrency 1)",
+                              path);
     return build(path, kind, options, gpu_units, &points, out, err);
 }

@@ -5,9 +5,11 @@
 /*
  * Profiles that other tools have measured, from their CSV files, with trust "imported".
  *
- *   parvagpu        points of ParvaGPU (SC'24): model, mig_gpcs, batch, mps_procs,
- *                   throughput_segment_rps, ... n processes of batch b on a slice become one point
- *                   of batch n x b, whose latency follows from the throughput of all n together
+ *   parvagpu        prof_data/MODEL.csv of ParvaGPU (SC'24): Mig instance, Batch size, Workload
+ *                   Number, Throughput (of each process), Latency; or all models in one table:
+ *                   model, mig_gpcs, batch, mps_procs, throughput_segment_rps, ... n processes of
+ *                   batch b on a slice become one point of batch n x b, whose latency follows from
+ *                   the throughput of all n together
  *   model-analyzer  Triton Model Analyzer's metrics-model-inference.csv: Model, Batch, Concurrency,
  *                   Throughput (infer/sec), p99 Latency (ms), ...
  *   perf-analyzer   perf_analyzer -f: Concurrency, Inferences/Second, ..., p50 latency, p99 latency
@@ -30,7 +32,7 @@ enum glet_foreign_kind {
 
 struct glet_foreign_options {
     const char *gpu;       /* name of the device, not NULL */
-    const char *model;     /* perf-analyzer: needed; NULL elsewhere: names of the file */
+    const char *model;     /* perf-analyzer: needed; NULL elsewhere: as in the file or its name */
     int batch;             /* perf-analyzer: needed, > 0 */
     int units;             /* size measured at; 0 = the whole device. Not for parvagpu */
     int gpu_units;         /* of the whole device; 0 = as `device`, else `units`, else 1 */

@@ -66,6 +66,28 @@ static void test_parvagpu(void **state)
     glet_profile_free(p);
 }
 
+/* The artifact's own files: named after the model, throughput per process. */
+static void test_parvagpu_artifact(void **state)
+{
+    (void)state;
+    static const char text[] = "Mig instance,Batch size,Workload Number,Throughput,Latency\n"
+                               "2,4,1,200,0.02\n"
+                               "2,2,2,125,0.016\n" /* together 250/s: faster for batch 4 */
+                               "7,8,3,0,0\n"       /* out of memory */
+                               "1,1,1,50,0.02\n";
+    struct glet_foreign_options options = {.gpu = "a100"};
+    struct glet_profile *p = load(text, GLET_FOREIGN_PARVAGPU, &options);
+    assert_string_equal(p->models[0].model, "x"); /* of x.csv */
+    assert_int_equal(p->latency_count, 2);
+    assert_int_equal(p->latency[1].batch, 4);
+    CHECK_NEAR(p->latency[1].p50_ms, 16, 1e-12);
+    glet_profile_free(p);
+    options.model = "bert";
+    p = load(text, GLET_FOREIGN_PARVAGPU, &options);
+    assert_string_equal(p->models[0].model, "bert");
+    glet_profile_free(p);
+}
+
 static void test_model_analyzer(void **state)
 {
     (void)state;
@@ -149,6 +171,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_parvagpu, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_parvagpu_artifact, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_model_analyzer, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_perf_analyzer, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_refused, set_up, tear_down),
