@@ -34,6 +34,7 @@ struct gpu_ids { /* a GPU as the ascending ids of its gpu-lets */
     bool *kept; /* [let_count], in the order of ids */
     size_t *let;
     bool matched;
+    size_t partner; /* when matched: the GPU of the other plan */
 };
 
 struct matcher {
@@ -170,6 +171,8 @@ static int match_at_least(struct matcher *m, int least, int *next)
             int count = x->matched ? 0 : overlap(x, y, false);
             if (count >= least) {
                 x->matched = y->matched = true;
+                x->partner = to;
+                y->partner = from;
                 kept += overlap(x, y, true);
             } else if (count > *next) {
                 *next = count;
@@ -240,6 +243,19 @@ static int compare_lets(struct glet_diff *out, const struct glet_plan *before,
         list_changes(after, m.gpus[1], GLET_CHANGE_START, out);
         list_changes(before, m.gpus[0], GLET_CHANGE_STOP, out);
     }
+    release(&m);
+    return ok ? 0 : out_of_memory(err);
+}
+
+int glet_diff_partners(const struct glet_plan *before, const struct glet_plan *after,
+                       size_t *partner, struct glet_error *err)
+{
+    struct matcher m = {0};
+    bool ok = prepare(&m, before, after, (size_t)(count_lets(before) + count_lets(after)));
+    if (ok)
+        match(&m);
+    for (size_t g = 0; ok && g < after->gpu_count; g++)
+        partner[g] = m.gpus[1][g].matched ? m.gpus[1][g].partner : GLET_DIFF_NONE;
     release(&m);
     return ok ? 0 : out_of_memory(err);
 }

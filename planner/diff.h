@@ -52,6 +52,16 @@ GLET_MUST_CHECK
 int glet_diff(const struct glet_plan *before, const struct glet_plan *after,
               const struct glet_workload *workload, struct glet_diff *out, struct glet_error *err);
 
+#define GLET_DIFF_NONE ((size_t)-1)
+
+/*
+ * By GPU of after: the GPU of before in whose place it is, the one with most gpu-lets in common, or
+ * GLET_DIFF_NONE. partner[after->gpu_count]. Fails with GLET_ERR_NOMEM.
+ */
+GLET_MUST_CHECK
+int glet_diff_partners(const struct glet_plan *before, const struct glet_plan *after,
+                       size_t *partner, struct glet_error *err);
+
 void glet_diff_fini(struct glet_diff *diff);
 
 /* "4 of 10 units: resnet50 x16 + bert x4" */

@@ -7,6 +7,7 @@
  */
 #include "planner/session.h"
 
+#include "planner/places.h"
 #include "planner/verify.h"
 
 #include <math.h>
@@ -241,6 +242,8 @@ static int solve(const struct glet_session *session, const struct glet_wishes *w
         answer->outcome = GLET_PLAN_FOUND;
         status =
             glet_solution_to_plan(problem, &result.solution, &result.bound, &answer->plan, err);
+        if (status == 0 && wishes && wishes->from)
+            status = glet_places_keep(wishes->from, answer->plan, err);
         if (status == 0)
             status = glet_session_verify(session, answer->plan, err);
     } else {

@@ -161,6 +161,26 @@ class Solve(Case):
                                          "json").stdout)
         self.assertLessEqual(sum(c["change"] == "start" for c in moves["changes"]), 2)
 
+    def test_what_stays_is_found_where_it_was(self):
+        self.edit("workload.yaml", ("count: 4, ", "count: 2, node: n1, "),
+                  ("cost_per_hour: 1.25}", "cost_per_hour: 1.25}\n"
+                   "  - {type: ten, count: 4, node: n2, cost_per_hour: 1.25}"))
+        self.edit("workload.yaml", ("rate_rps: 900", "rate_rps: 9000"))
+        old = json.loads(self.plan("-o", "old.yaml", "--format", "json").stdout)
+        self.assertGreater(len(old["gpus"]), 2)
+        self.edit("workload.yaml", ("rate_rps: 250", "rate_rps: 0"))
+        new = json.loads(self.plan("--from", "old.yaml", "--format", "json").stdout)
+        before = {gpu["id"]: gpu for gpu in old["gpus"]}
+        order = [gpu["id"] for gpu in old["gpus"]]
+        kept = [gpu["id"] for gpu in new["gpus"] if gpu["id"] in before]
+        self.assertEqual(kept, sorted(kept, key=order.index))
+        for gpu in new["gpus"]:
+            self.assertEqual(gpu["node"], before[gpu["id"]]["node"])
+            lets = [[(m["name"], m["batch"]) for m in let["models"]] for let in gpu["gpulets"]]
+            was = [[(m["name"], m["batch"]) for m in let["models"]]
+                   for let in before[gpu["id"]]["gpulets"]]
+            self.assertTrue(any(let in was for let in lets), (gpu, before[gpu["id"]]))
+
     def test_an_older_plan_may_know_more(self):
         self.plan("-o", "old.yaml", "-q")
         self.edit("workload.yaml", ("  - {name: beta, rate_rps: 250, slo_ms: 60}\n", ""))
