@@ -5,6 +5,7 @@
 #include "common/memory.h"
 #include "planner/diff.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -55,6 +56,54 @@ static void exchange_nodes(const struct glet_plan *old, struct place *places, si
     }
 }
 
+/* Stock of a type on a node; its cost, or NAN when there is none or prices differ. */
+static double stock_on(const struct glet_workload *workload, const char *type, const char *node,
+                       double *cost_per_hour)
+{
+    double stock = 0;
+    *cost_per_hour = NAN;
+    for (size_t i = 0; i < workload->gpu_count; i++) {
+        const struct glet_workload_gpu *gpu = &workload->gpus[i];
+        if (strcmp(gpu->type, type) != 0 || !same_text(gpu->node, node))
+            continue;
+        *cost_per_hour =
+            stock == 0 || *cost_per_hour == gpu->cost_per_hour ? gpu->cost_per_hour : NAN;
+        stock += gpu->count < 0 ? INFINITY : (double)gpu->count;
+    }
+    return stock;
+}
+
+static size_t used_on(const struct place *places, size_t count, const char *type, const char *node)
+{
+    size_t used = 0;
+    for (size_t g = 0; g < count; g++)
+        used += strcmp(places[g].gpu.type, type) == 0 && same_text(places[g].gpu.node, node);
+    return used;
+}
+
+/* Moves GPUs to the nodes of their places where those have room at the same price. */
+static int use_spare_stock(const struct glet_plan *old, const struct glet_workload *workload,
+                           struct place *places, size_t count, struct glet_error *err)
+{
+    for (size_t g = 0; g < count; g++) {
+        struct glet_plan_gpu *gpu = &places[g].gpu;
+        if (places[g].partner == GLET_DIFF_NONE)
+            continue;
+        const char *wanted = old->gpus[places[g].partner].node;
+        double now, then, room = stock_on(workload, gpu->type, wanted, &then);
+        stock_on(workload, gpu->type, gpu->node, &now);
+        if (same_text(gpu->node, wanted) || !(now == then) ||
+            (double)used_on(places, count, gpu->type, wanted) + 1 > room)
+            continue;
+        char *node = wanted ? glet_strdup(wanted, err) : NULL;
+        if (wanted && !node)
+            return -1;
+        free(gpu->node);
+        gpu->node = node;
+    }
+    return 0;
+}
+
 static bool is_used(const struct glet_plan *old, const struct place *places, size_t count,
                     const char *id)
 {
@@ -102,7 +151,8 @@ static void sort(struct place *places, size_t count)
     }
 }
 
-int glet_places_keep(const struct glet_plan *old, struct glet_plan *plan, struct glet_error *err)
+int glet_places_keep(const struct glet_plan *old, const struct glet_workload *workload,
+                     struct glet_plan *plan, struct glet_error *err)
 {
     size_t count = plan->gpu_count;
     GLET_CLEANUP(glet_cleanup_free) struct place *places = calloc(count + 1, sizeof *places);
@@ -117,7 +167,9 @@ int glet_places_keep(const struct glet_plan *old, struct glet_plan *plan, struct
     fill_free_places(old, places, count, taken);
     exchange_nodes(old, places, count);
     sort(places, count);
-    int result = name(old, places, count, err);
+    int result = use_spare_stock(old, workload, places, count, err);
+    if (result == 0)
+        result = name(old, places, count, err);
     for (size_t g = 0; g < count; g++) /* owned by the plan again, also after a failure */
         plan->gpus[g] = places[g].gpu;
     return result;

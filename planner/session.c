@@ -243,7 +243,7 @@ static int solve(const struct glet_session *session, const struct glet_wishes *w
         status =
             glet_solution_to_plan(problem, &result.solution, &result.bound, &answer->plan, err);
         if (status == 0 && wishes && wishes->from)
-            status = glet_places_keep(wishes->from, answer->plan, err);
+            status = glet_places_keep(wishes->from, session->workload, answer->plan, err);
         if (status == 0)
             status = glet_session_verify(session, answer->plan, err);
     } else {
