@@ -76,8 +76,9 @@ static int print_text(const struct glet_session *session, const struct glet_answ
     if (glet_report_no_plan(session, answer, stdout, err) < 0)
         return -1;
     if (e->relaxation_count > 0)
-        puts(answer->outcome == GLET_PLAN_UNSERVEABLE ? "\nthese changes together make it possible:"
-                                                      : "\neach of these alone makes it fit:");
+        puts(answer->outcome == GLET_PLAN_UNSERVEABLE
+                 ? "\nthese changes together make it possible:"
+                 : "\neach of these alone makes it fit, the smallest change first:");
     for (size_t i = 0; i < e->relaxation_count; i++) {
         char text[400];
         glet_relaxation_text(session->problem, &e->relaxations[i], text, sizeof text);

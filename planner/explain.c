@@ -105,18 +105,13 @@ static int add(struct glet_explanation *out, struct glet_relaxation relax, struc
     return 0;
 }
 
-/* Plans the session's changed workload; *gpus_out = GPUs of the plan, or -1 when there is none. */
-static int try(struct glet_session *session, int *gpus_out, struct glet_error *err)
+/* Whether the session's changed workload fits. */
+static int try(struct glet_session *session, bool *fits, struct glet_error *err)
 {
-    struct glet_answer answer = {0};
-    *gpus_out = -1;
-    int result = glet_session_rebuild(session, err);
-    if (result == 0)
-        result = glet_session_solve(session, NULL, &answer, err);
-    if (result == 0 && answer.plan)
-        *gpus_out = answer.plan->certificate.gpus;
-    glet_answer_fini(&answer);
-    return result;
+    *fits = false;
+    if (glet_session_rebuild(session, err) < 0)
+        return -1;
+    return glet_session_fits(session, fits, err);
 }
 
 /* How many more GPUs of one workload entry make it fit, with the others as they are. */
@@ -124,77 +119,115 @@ static int relax_gpus(struct glet_session *session, size_t entry, struct glet_ex
                       struct glet_error *err)
 {
     struct glet_workload_gpu *gpu = &session->workload->gpus[entry];
-    int count = gpu->count, low = 0, high = 1, gpus = -1, result = 0;
+    int count = gpu->count, low = 0, high = 1, result = 0;
+    bool fits = false;
     if (count < 0)
         return 0;
     /* The solver may find a plan with one more GPU and miss it with two: every step is checked. */
-    for (; result == 0 && gpus < 0 && high <= 1 << 16; high *= 2) {
+    for (; result == 0 && !fits && high <= 1 << 16; high *= 2) {
         gpu->count = count + high;
-        result = try(session, &gpus, err);
-        low = gpus < 0 ? high : low;
+        result = try(session, &fits, err);
+        low = fits ? low : high;
     }
     high /= 2;
-    bool found = gpus >= 0;
+    bool found = fits;
     while (result == 0 && found && high - low > 1) {
         int middle = low + (high - low) / 2;
         gpu->count = count + middle;
-        result = try(session, &gpus, err);
-        if (gpus < 0)
-            low = middle;
-        else
+        result = try(session, &fits, err);
+        if (fits)
             high = middle;
+        else
+            low = middle;
     }
     gpu->count = count;
     if (result < 0 || !found)
         return result;
+    double change = (double)high / (count > 0 ? count : 1);
     for (int t = 0; t < session->problem->type_count; t++)
         for (int s = 0; s < session->problem->types[t].stock_count; s++)
             if (session->problem->types[t].stock[s].workload_gpu == entry)
-                return add(out, (struct glet_relaxation){GLET_RELAX_GPUS, -1, t, high}, err);
+                return add(out, (struct glet_relaxation){GLET_RELAX_GPUS, -1, t, high, change},
+                           err);
     return 0;
 }
 
-#define RATE_STEPS 7 /* halvings of the interval: 1 % of the rate */
+#define STEPS 7 /* halvings of an interval: 1 % of it */
 
-/* The largest rate of one model, the others as they are, that fits. */
-static int relax_rate(struct glet_session *session, size_t m, struct glet_explanation *out,
-                      struct glet_error *err)
+/* The value nearest to *value, between it and the far end, with which it fits; found: there is one.
+ */
+static int relax_value(struct glet_session *session, double *value, double far, double *out,
+                       bool *found, struct glet_error *err)
 {
-    double *rate_rps = &session->workload->models[m].rate_rps, was = *rate_rps;
-    double low = 0, high = was;
-    int gpus;
-    *rate_rps = 0;
-    int result = try(session, &gpus, err);
-    bool helps = result == 0 && gpus >= 0;
-    for (int step = 0; result == 0 && helps && step < RATE_STEPS; step++) {
-        *rate_rps = (low + high) / 2;
-        result = try(session, &gpus, err);
-        if (gpus >= 0)
-            low = *rate_rps;
+    double was = *value, good = far, bad = was;
+    bool fits;
+    *value = far;
+    int result = try(session, found, err);
+    for (int step = 0; result == 0 && *found && step < STEPS; step++) {
+        *value = (good + bad) / 2;
+        result = try(session, &fits, err);
+        if (fits)
+            good = *value;
         else
-            high = *rate_rps;
+            bad = *value;
     }
-    *rate_rps = was;
-    if (result < 0 || !helps)
-        return result;
-    return add(out, (struct glet_relaxation){GLET_RELAX_RATE, (int)m, -1, low}, err);
+    *value = was;
+    *out = good;
+    return result;
 }
 
-#define RATE_MODELS_MAX 12 /* models tried one by one; above that only the stock and the scale */
+#define SLO_FAR 4 /* times the SLO: nobody asks for more */
+
+/* The largest rate and the tightest SLO of one model, the others as they are, that fit. */
+static int relax_model(struct glet_session *session, size_t m, struct glet_explanation *out,
+                       struct glet_error *err)
+{
+    struct glet_workload_model *model = &session->workload->models[m];
+    double amount;
+    bool found = false;
+    int result = 0;
+    if (model->rate_rps > 0)
+        result = relax_value(session, &model->rate_rps, 0, &amount, &found, err);
+    if (result == 0 && found)
+        result = add(out,
+                     (struct glet_relaxation){GLET_RELAX_RATE, (int)m, -1, amount,
+                                              1 - amount / model->rate_rps},
+                     err);
+    found = false;
+    if (result == 0 && model->slo_ms > 0)
+        result =
+            relax_value(session, &model->slo_ms, SLO_FAR * model->slo_ms, &amount, &found, err);
+    if (result == 0 && found)
+        result = add(out,
+                     (struct glet_relaxation){GLET_RELAX_SLO, (int)m, -1, amount,
+                                              amount / model->slo_ms - 1},
+                     err);
+    return result;
+}
+
+static int smallest_first(const void *a, const void *b)
+{
+    const struct glet_relaxation *x = a, *y = b;
+    if (x->change_ratio != y->change_ratio)
+        return x->change_ratio > y->change_ratio ? 1 : -1;
+    return x->kind != y->kind ? (int)x->kind - (int)y->kind : x->model - y->model;
+}
+
+#define MODELS_MAX 12 /* models tried one by one; above that only the stock and the scale */
 
 static int relax_stock(struct glet_session *session, const struct glet_answer *answer,
                        struct glet_explanation *out, struct glet_error *err)
 {
     const struct glet_workload *workload = session->workload;
-    int result = 0;
-    if (answer->scale > 0)
-        result = add(out, (struct glet_relaxation){GLET_RELAX_SCALE, -1, -1, answer->scale}, err);
+    struct glet_relaxation scale = {GLET_RELAX_SCALE, -1, -1, answer->scale, 1 - answer->scale};
+    int result = answer->scale > 0 ? add(out, scale, err) : 0;
     for (size_t g = 0; result == 0 && g < workload->gpu_count; g++)
         result = relax_gpus(session, g, out, err);
     for (size_t m = 0;
-         result == 0 && workload->model_count <= RATE_MODELS_MAX && m < workload->model_count; m++)
-        if (workload->models[m].rate_rps > 0)
-            result = relax_rate(session, m, out, err);
+         result == 0 && workload->model_count <= MODELS_MAX && m < workload->model_count; m++)
+        result = relax_model(session, m, out, err);
+    if (out->relaxation_count > 1)
+        qsort(out->relaxations, out->relaxation_count, sizeof *out->relaxations, smallest_first);
     return result < 0 ? -1 : glet_session_rebuild(session, err);
 }
 
@@ -208,7 +241,8 @@ int glet_explain(struct glet_session *session, const struct glet_answer *answer,
         return relax_stock(session, answer, out, err);
     for (int i = 0; i < answer->unserveable_count; i++) {
         const struct glet_unserveable *why = &answer->unserveable[i];
-        struct glet_relaxation relax = {GLET_RELAX_SLO, why->model, -1, why->best.bound_ms};
+        struct glet_relaxation relax = {GLET_RELAX_SLO, why->model, -1, why->best.bound_ms,
+                                        why->best.bound_ms / why->limit_ms - 1};
         bool by_latency =
             why->reason == GLET_UNSERVEABLE_LATENCY || why->reason == GLET_UNSERVEABLE_APP;
         if (by_latency && why->best.type >= 0 && add(out, relax, err) < 0)
@@ -233,9 +267,12 @@ void glet_relaxation_text(const struct glet_problem *problem, const struct glet_
                  relax->amount);
         break;
     case GLET_RELAX_RATE:
-        snprintf(text, size, "send %s at most %.6g requests/s (%.1f %% of its demand)",
-                 problem->models[relax->model].name, relax->amount,
-                 100 * relax->amount / problem->models[relax->model].demand_rps);
+        if (relax->amount <= 0)
+            snprintf(text, size, "do not serve %s", problem->models[relax->model].name);
+        else
+            snprintf(text, size, "send %s at most %.6g requests/s (%.1f %% of its demand)",
+                     problem->models[relax->model].name, relax->amount,
+                     100 * relax->amount / problem->models[relax->model].demand_rps);
         break;
     case GLET_RELAX_SCALE:
         snprintf(text, size, "send %.6g x every rate", relax->amount);

@@ -38,12 +38,13 @@ struct glet_relaxation {
     enum glet_relaxation_kind kind;
     int model, type; /* index of the problem; -1 when it does not apply */
     double amount;
+    double change_ratio; /* of what it changes: 0.1 = a tenth more or less than now */
 };
 
 struct glet_explanation {
     struct glet_model_explanation *models; /* [problem->model_count]; NULL without a plan */
     double bound;                          /* in GPUs (or cost), before rounding up */
-    struct glet_relaxation *relaxations;   /* each alone makes the workload fit */
+    struct glet_relaxation *relaxations;   /* smallest change first */
     size_t relaxation_count;
 };
 

@@ -278,6 +278,23 @@ int glet_session_solve(const struct glet_session *session, const struct glet_wis
     return solve(session, wishes, answer, err);
 }
 
+int glet_session_fits(const struct glet_session *session, bool *fits, struct glet_error *err)
+{
+    struct glet_unserveable why;
+    struct glet_solve_options options = options_of(session, NULL);
+    struct glet_solve_result result;
+    *fits = false;
+    for (int m = 0; m < session->problem->model_count; m++)
+        if (glet_unserveable(session->problem, m, &why))
+            return 0;
+    options.fit_only = true;
+    if (glet_solve(session->problem, &options, &result, err) < 0)
+        return -1;
+    *fits = result.found;
+    glet_solve_result_fini(&result);
+    return 0;
+}
+
 void glet_answer_fini(struct glet_answer *answer)
 {
     if (!answer)

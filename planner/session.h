@@ -123,6 +123,10 @@ int glet_session_verify(const struct glet_session *session, const struct glet_pl
 GLET_MUST_CHECK
 int glet_session_scale(const struct glet_session *session, double *scale, struct glet_error *err);
 
+/* Whether some plan is found within the stock; a fraction of the work of a full answer. */
+GLET_MUST_CHECK
+int glet_session_fits(const struct glet_session *session, bool *fits, struct glet_error *err);
+
 void glet_answer_fini(struct glet_answer *answer);
 
 /* Catches SIGINT and SIGTERM: the first one makes the search stop at its best plan so far. */
