@@ -26,15 +26,6 @@ static const struct glet_option options[] = {
      .help = "What to print on standard output."},
 };
 
-static const char *const binding_texts[] = {
-    "no demand",
-    "its SLO: a larger batch would be too slow",
-    "an app's SLO: a larger batch would be too slow",
-    "the profile: it runs at the largest batch measured",
-    "throughput: no larger batch is faster",
-    "its rate: too small for a gpu-let of its own",
-};
-
 static void print_models(const struct glet_session *session, const struct glet_explanation *e,
                          struct glet_table *table)
 {
@@ -56,7 +47,7 @@ static void print_models(const struct glet_session *session, const struct glet_e
         glet_table_cell(table, "%.3f", model->price.share);
         glet_table_cell(table, "%.6f", model->price.per_rps);
         glet_table_cell(table, "%.6f", model->price.per_ms);
-        glet_table_cell(table, "%s", binding_texts[model->binding]);
+        glet_table_cell(table, "%s", glet_binding_text(model->binding));
     }
 }
 

@@ -6,7 +6,7 @@
 
 #include "common/options.h"
 
-extern const struct glet_command glet_cmd_solve, glet_cmd_verify, glet_cmd_diff, glet_cmd_check,
-    glet_cmd_explain, glet_cmd_whatif, glet_cmd_compare, glet_cmd_simulate;
+extern const struct glet_command glet_cmd_solve, glet_cmd_report, glet_cmd_verify, glet_cmd_diff,
+    glet_cmd_check, glet_cmd_explain, glet_cmd_whatif, glet_cmd_compare, glet_cmd_simulate;
 
 #endif

@@ -19,6 +19,19 @@ const char *glet_binding_name(enum glet_binding binding)
     return binding_names[binding];
 }
 
+const char *glet_binding_text(enum glet_binding binding)
+{
+    static const char *const texts[] = {
+        "no demand",
+        "its SLO: a larger batch would be too slow",
+        "an app's SLO: a larger batch would be too slow",
+        "the profile: it runs at the largest batch measured",
+        "throughput: no larger batch is faster",
+        "its rate: too small for a gpu-let of its own",
+    };
+    return texts[binding];
+}
+
 static int out_of_memory(struct glet_error *err)
 {
     return glet_error_set(err, GLET_ERR_NOMEM, "out of memory");

@@ -60,6 +60,7 @@ int glet_explain(struct glet_session *session, const struct glet_answer *answer,
 void glet_explanation_fini(struct glet_explanation *explanation);
 
 const char *glet_binding_name(enum glet_binding binding);
+const char *glet_binding_text(enum glet_binding binding); /* for people */
 
 /* One line about a relaxation, at most size - 1 bytes. */
 void glet_relaxation_text(const struct glet_problem *problem, const struct glet_relaxation *relax,

@@ -10,9 +10,9 @@
 
 int main(int argc, char **argv)
 {
-    struct glet_command commands[] = {glet_cmd_solve,   glet_cmd_verify,  glet_cmd_check,
-                                      glet_cmd_diff,    glet_cmd_explain, glet_cmd_whatif,
-                                      glet_cmd_compare, glet_cmd_simulate};
+    struct glet_command commands[] = {glet_cmd_solve,   glet_cmd_verify,   glet_cmd_check,
+                                      glet_cmd_diff,    glet_cmd_explain,  glet_cmd_whatif,
+                                      glet_cmd_compare, glet_cmd_simulate, glet_cmd_report};
     const struct glet_program program = {"plan", "plans and certifies how models share GPUs",
                                          commands, sizeof commands / sizeof commands[0]};
     glet_session_catch_signals();

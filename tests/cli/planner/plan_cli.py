@@ -575,6 +575,64 @@ class ExplainAndWhatIf(Case):
         self.verb("what-if", "--rates", "lots", status=2)
 
 
+class Report(Case):
+    """One HTML file: well formed, complete in itself, the same bytes every time."""
+
+    GOLDEN = os.path.join(DATA, "report_drawings.html")
+
+    def page(self, *arguments, **more):
+        self.verb("report", *arguments, "-o", "page.html", **more)
+        return self.text("page.html")
+
+    def drawings(self, page):
+        """What depends on the plan alone: no bound, no price, no version."""
+        sections = re.findall(r'<section id="(?:gpus|curves)">.*?</section>\n', page, re.S)
+        self.assertEqual(len(sections), 2)
+        return "".join(sections)
+
+    def test_it_stands_alone(self):
+        page = self.page()
+        root = ElementTree.fromstring(page)
+        self.assertEqual(root.tag, "html")
+        for element in root.iter():
+            self.assertNotIn("src", element.attrib)
+            self.assertNotIn("href", element.attrib)
+        self.assertNotIn("@import", page)
+        self.assertNotIn("://", page)
+        sections = [section.get("id") for section in root.iter("section")]
+        self.assertEqual(sections, ["gpus", "models", "what-if", "curves", "evidence"])
+        self.assertEqual(page, self.verb("report").stdout)
+
+    def test_the_drawings(self):
+        shutil.copy(os.path.join(DATA, "plan.yaml"), self.path("served.yaml"))
+        found = self.drawings(self.page("served.yaml"))
+        if os.environ.get("UPDATE"):
+            with open(self.GOLDEN, "w") as file:
+                file.write(found)
+        with open(self.GOLDEN) as file:
+            self.assertEqual(found, file.read())
+
+    def test_names_are_escaped(self):
+        for name in ("workload.yaml", "small/latency.csv", "small/models.csv"):
+            self.write(name, self.text(name).replace("alpha", "a&b<c"))
+        self.edit("workload.yaml", ("name: a&b<c", "name: \"a&b<c\""))
+        page = self.page()
+        self.assertIn("a&b<c", "".join(ElementTree.fromstring(page).itertext()))
+
+    def test_when_it_does_not_fit(self):
+        self.edit("workload.yaml", ("count: 4", "count: 1"))
+        text = "".join(ElementTree.fromstring(self.page(status=1)).itertext())
+        self.assertIn("Does not fit.", text)
+        self.assertIn("add 1 GPU of type ten", text)
+        self.edit("workload.yaml", ("slo_ms: 60", "slo_ms: 10"))
+        text = "".join(ElementTree.fromstring(self.page(status=1)).itertext())
+        self.assertIn("allow beta at least 11.55 ms", text)
+
+    def test_a_wrong_plan_is_refused(self):
+        self.edit("workload.yaml", ("rate_rps: 900", "rate_rps: 1900"))
+        self.assertIn("requests per second", self.verb("report", "plan.yaml", status=1).stderr)
+
+
 class Checker(Case):
     """The verifier and the checker in another language agree, on good plans and broken ones."""
 
