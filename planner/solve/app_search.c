@@ -10,11 +10,15 @@
  * paths (glet_problem_tighten()). The cheapest region goes first, so that the number of searches is
  * what the proof needs.
  *
+ * Large problems take too many regions for a proof. Their plans come from splits that are cheapest
+ * at prices, and from estimates, and the prices prove a bound for all splits at once (app_bound.h).
+ *
  * Source of the problem: Nexus (SOSP'19) splits one tree by a dynamic program with one rate per
  * stage; here any DAG is allowed, models may serve several apps, and stages may share gpu-lets.
  */
 #include "planner/solve/app_search.h"
 
+#include "planner/solve/app_bound.h"
 #include "planner/solve/scratch.h"
 #include "planner/solve/split.h"
 
@@ -37,6 +41,7 @@ struct app_search {
     struct glet_outcome *out;
     struct region *open;
     int open_count, open_room;
+    double least;     /* no plan at all is cheaper */
     double undecided; /* lowest bound of the regions that were given up */
     double *worst_ms; /* [model] scratch: largest latency bound of a plan */
     int *on_path;     /* [model] scratch: stages of the path that is too long */
@@ -204,6 +209,22 @@ static bool has_enough(const struct app_search *s)
     return s->out->found && s->out->cost <= s->task->enough;
 }
 
+static bool is_done(const struct app_search *s)
+{
+    return has_enough(s) || glet_halted(s->task->halt) || is_beaten(s, s->least);
+}
+
+/* A bound for every split: with GPUs of cost 1 it rounds up. */
+static void raise_least(struct app_search *s, double bound)
+{
+    bool whole = true;
+    for (int g = 0; g < s->problem->type_count; g++)
+        whole &= glet_type_cost(s->problem, g) == 1;
+    s->least = fmax(s->least, whole ? ceil(bound * (1 - 1e-9)) : bound * (1 - 1e-9));
+    for (int i = 0; i < s->open_count; i++)
+        s->open[i].bound = fmax(s->open[i].bound, s->least);
+}
+
 /* Searches at the view's limits; region is NULL for limits that keep every path themselves. */
 static void search_view(struct app_search *s, struct region *region)
 {
@@ -215,7 +236,7 @@ static void search_view(struct app_search *s, struct region *region)
     if (good)
         take_plan(s, &at);
     if (region) {
-        region->bound = fmax(region->bound, at.bound);
+        region->bound = fmax(fmax(region->bound, s->least), at.bound);
         if (!at.found)
             memcpy(s->worst_ms, region->limit_ms,
                    sizeof *s->worst_ms * (size_t)s->problem->model_count);
@@ -246,15 +267,37 @@ static void set_limits(const struct glet_problem *problem, const double *worst_m
     glet_apps_grow(problem, view);
 }
 
+/* A global bound, and the splits that are cheapest at prices, from there on. */
+static void search_prices(struct app_search *s)
+{
+    static const double rooms[] = {1.05, 1.2};
+    double *cost = glet_must_alloc(sizeof *cost, (size_t)s->problem->type_count);
+    for (int g = 0; g < s->problem->type_count; g++)
+        cost[g] = glet_type_cost(s->problem, g);
+    if (!glet_apps_split(s->problem, s->view, 0)) {
+        free(cost);
+        return;
+    }
+    for (size_t i = 0; i < sizeof rooms / sizeof rooms[0] && !is_done(s); i++) {
+        double bound;
+        bool found = glet_app_bound(s->problem, s->view, cost, rooms[i], s->task->halt, &bound);
+        raise_least(s, bound);
+        if (!found)
+            break;
+        search_view(s, NULL);
+    }
+    free(cost);
+}
+
 /* Estimates of the cheapest split, and more room where the best plan did not need its own. */
 static void search_estimates(struct app_search *s, int variants)
 {
-    for (int v = 0; v < variants && !has_enough(s) && !glet_halted(s->task->halt); v++)
+    for (int v = 0; v < variants && !is_done(s); v++)
         if (glet_apps_split(s->problem, s->view, v))
             search_view(s, NULL);
     double before = INFINITY;
-    while (s->out->found && s->out->cost < before && !has_enough(s) &&
-           !glet_halted(s->task->halt) && rate_plan(s->problem, &s->out->boxes, s->worst_ms)) {
+    while (s->out->found && s->out->cost < before && !is_done(s) &&
+           rate_plan(s->problem, &s->out->boxes, s->worst_ms)) {
         before = s->out->cost;
         set_limits(s->problem, s->worst_ms, s->view);
         search_view(s, NULL);
@@ -275,6 +318,7 @@ static void branch(struct app_search *s)
     for (int m = 0; m < s->problem->model_count; m++)
         root.limit_ms[m] = s->problem->models[m].limit_ms;
     push(s, &root);
+    bool fast = s->task->effort == GLET_EFFORT_FAST;
     int models = demanded(s->problem), by_effort = s->task->effort == GLET_EFFORT_MAX ? 4 : 1;
     int most = models <= SMALL_MODELS ? 2000 : models <= MENU_MODELS ? 16 : 4;
     for (int i = 0; i < most * by_effort && s->open_count > 0 && !has_enough(s); i++) {
@@ -284,10 +328,10 @@ static void branch(struct app_search *s)
         if (!is_beaten(s, region.bound))
             search_region(s, &region);
         region_free(&region);
-        if (i == 0 && s->open_count > 0) /* a plan to beat early on */
-            search_estimates(s, models <= SMALL_MODELS                ? 1
-                                : s->task->effort == GLET_EFFORT_FAST ? 2
-                                                                      : GLET_SPLIT_VARIANTS);
+        if (i == 0 && s->open_count > 0) { /* a plan to beat early on, and a bound */
+            search_prices(s);
+            search_estimates(s, fast || models <= SMALL_MODELS ? 1 : GLET_SPLIT_VARIANTS);
+        }
     }
     s->out->bound = s->undecided;
     for (int i = 0; i < s->open_count; i++) {

@@ -212,7 +212,7 @@ bool glet_apps_split(const struct glet_problem *base, struct glet_problem *view,
 {
     /* Room added on top of every stage's smallest latency, as a multiple: neighbours and time
        sharing need some. Variants look at other places. */
-    static const double stretch_of[GLET_SPLIT_VARIANTS] = {1.15, 1, 1.05, 1.3, 1.5, 1.8, 2.2, 1.1};
+    static const double stretch_of[GLET_SPLIT_VARIANTS] = {1.15, 1, 1.05};
     struct split s = {.base = base};
     size_t models = (size_t)base->model_count, stages = 1;
     s.curves = glet_must_alloc(sizeof *s.curves, models);

@@ -17,7 +17,7 @@
  * estimate; higher ones (up to GLET_SPLIT_VARIANTS - 1) give some stages more room than that.
  * Returns false when no split meets every SLO.
  */
-#define GLET_SPLIT_VARIANTS 8
+#define GLET_SPLIT_VARIANTS 3
 bool glet_apps_split(const struct glet_problem *base, struct glet_problem *view, int variant);
 
 /* Raises the view's limits, which must keep every path, until no path has room left. */
