@@ -2,6 +2,7 @@
 #include "planner/bursts.h"
 
 #include "common/memory.h"
+#include "planner/places.h"
 #include "planner/simulate/simulate.h"
 #include "planner/spare.h"
 
@@ -105,8 +106,10 @@ static int solve_with_room(const struct glet_session *session, const struct glet
     int result = glet_session_solve(&inner, wishes, answer, err);
     if (result == 0 && answer->outcome == GLET_PLAN_FOUND)
         result = use_spare(inner.problem, answer, err);
+    if (result == 0 && answer->outcome == GLET_PLAN_FOUND && wishes && wishes->from)
+        result = glet_places_keep(wishes->from, session->workload, answer->plan, err);
     if (result == 0 && answer->outcome == GLET_PLAN_FOUND)
-        result = glet_session_verify(session, answer->plan, err);
+        result = glet_session_verify(session, answer->plan, wishes ? wishes->survive : 0, err);
     glet_problem_free(inner.problem);
     return result;
 }

@@ -9,6 +9,7 @@ static const char *const formats[] = {"table", "json", NULL};
 
 struct values {
     const char *slo, *profiles;
+    int64_t survive;
     int format;
     bool quiet;
 };
@@ -26,6 +27,14 @@ static const struct glet_option options[] = {
      .fallback = "profiles.db",
      .offset = offsetof(struct values, profiles),
      .help = "The profile store, or a folder of exported CSVs."},
+    {.name = "survive",
+     .kind = GLET_OPTION_INT,
+     .value = "N",
+     .fallback = "0",
+     .low = 0,
+     .high = 1,
+     .offset = offsetof(struct values, survive),
+     .help = "Also check that any N GPUs may fail, and the rest still serves everything."},
     {.group = "Output",
      .name = "format",
      .kind = GLET_OPTION_CHOICE,
@@ -58,6 +67,8 @@ static int judge(const struct values *v, const struct glet_plan *plan,
     if (!v->quiet)
         note_stale(plan, workload, profile);
     int result = glet_verify(workload, profile, plan, &verdict, err);
+    if (result == 0 && v->survive > 0)
+        result = glet_verify_survive(workload, plan, &verdict, err);
     if (result == 0)
         result = v->format == 0 ? glet_report_verdict(plan, &verdict, stdout, err)
                                 : glet_report_verdict_json(plan, &verdict, stdout, err);

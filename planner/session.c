@@ -102,10 +102,12 @@ static int find_unserveable(const struct glet_problem *problem, struct glet_answ
 }
 
 int glet_session_verify(const struct glet_session *session, const struct glet_plan *plan,
-                        struct glet_error *err)
+                        int survive, struct glet_error *err)
 {
     struct glet_verdict verdict;
     int result = glet_verify(session->workload, session->profile, plan, &verdict, err);
+    if (result == 0 && survive > 0)
+        result = glet_verify_survive(session->workload, plan, &verdict, err);
     if (result == 0 && verdict.count > 0) {
         const struct glet_violation *bad = &verdict.violations[0];
         result = glet_error_set(err, GLET_ERR_INTERNAL,
@@ -245,7 +247,7 @@ static int solve(const struct glet_session *session, const struct glet_wishes *w
         if (status == 0 && wishes && wishes->from)
             status = glet_places_keep(wishes->from, session->workload, answer->plan, err);
         if (status == 0)
-            status = glet_session_verify(session, answer->plan, err);
+            status = glet_session_verify(session, answer->plan, wishes ? wishes->survive : 0, err);
     } else {
         long stock = stock_of(problem);
         bool rate = problem->objective == GLET_MAX_RATE;

@@ -113,10 +113,13 @@ GLET_MUST_CHECK
 int glet_session_solve(const struct glet_session *session, const struct glet_wishes *wishes,
                        struct glet_answer *answer, struct glet_error *err);
 
-/* The verifier's word on a plan of ours: a violation is our bug, GLET_ERR_INTERNAL. */
+/*
+ * The verifier's word on a plan of ours, which any survive GPUs may leave: a violation is our bug,
+ * GLET_ERR_INTERNAL.
+ */
 GLET_MUST_CHECK
 int glet_session_verify(const struct glet_session *session, const struct glet_plan *plan,
-                        struct glet_error *err);
+                        int survive, struct glet_error *err);
 
 /* The largest factor on all rates that the session's stock is found to serve; 0 = none, or no end.
  */

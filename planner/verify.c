@@ -20,6 +20,7 @@ static const char *const rule_names[GLET_RULE_COUNT] = {
     [GLET_RULE_BATCH] = "batch",     [GLET_RULE_LATENCY] = "latency",
     [GLET_RULE_APP] = "app",         [GLET_RULE_MEMORY] = "memory",
     [GLET_RULE_DEMAND] = "demand",   [GLET_RULE_STOCK] = "stock",
+    [GLET_RULE_SURVIVE] = "survive",
 };
 
 const char *glet_rule_name(enum glet_rule rule)

@@ -28,6 +28,7 @@ enum glet_rule {
     GLET_RULE_MEMORY,  /* does not fit */
     GLET_RULE_DEMAND,  /* a model's rates sum to less than its demand */
     GLET_RULE_STOCK,   /* more GPUs than there are */
+    GLET_RULE_SURVIVE, /* one GPU's failure leaves a model short */
     GLET_RULE_COUNT
 };
 
@@ -54,6 +55,14 @@ const char *glet_rule_name(enum glet_rule rule);
 GLET_MUST_CHECK
 int glet_verify(const struct glet_workload *workload, const struct glet_profile *profile,
                 const struct glet_plan *plan, struct glet_verdict *out, struct glet_error *err);
+
+/*
+ * Adds a violation to out, which glet_verify() has filled, for every GPU and model that the other
+ * GPUs could not serve in full if that GPU failed. Returns -1 only when memory has run out.
+ */
+GLET_MUST_CHECK
+int glet_verify_survive(const struct glet_workload *workload, const struct glet_plan *plan,
+                        struct glet_verdict *out, struct glet_error *err);
 
 /* NULL is accepted. */
 void glet_verdict_fini(struct glet_verdict *verdict);

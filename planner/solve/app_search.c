@@ -278,7 +278,8 @@ static void search_prices(struct app_search *s)
         free(cost);
         return;
     }
-    for (size_t i = 0; i < sizeof rooms / sizeof rooms[0] && !is_done(s); i++) {
+    size_t count = s->task->effort == GLET_EFFORT_FAST ? 1 : sizeof rooms / sizeof rooms[0];
+    for (size_t i = 0; i < count && !is_done(s); i++) {
         double bound;
         bool found = glet_app_bound(s->problem, s->view, cost, rooms[i], s->task->halt, &bound);
         raise_least(s, bound);
@@ -320,7 +321,7 @@ static void branch(struct app_search *s)
     push(s, &root);
     bool fast = s->task->effort == GLET_EFFORT_FAST;
     int models = demanded(s->problem), by_effort = s->task->effort == GLET_EFFORT_MAX ? 4 : 1;
-    int most = models <= SMALL_MODELS ? 2000 : models <= MENU_MODELS ? 16 : 4;
+    int most = models <= SMALL_MODELS ? 2000 : fast ? 1 : models <= MENU_MODELS ? 16 : 4;
     for (int i = 0; i < most * by_effort && s->open_count > 0 && !has_enough(s); i++) {
         if (i > 0 && glet_halted(s->task->halt))
             break;

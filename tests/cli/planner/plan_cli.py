@@ -148,6 +148,12 @@ class Solve(Case):
                         left[slot["name"]] += 1000 * slot["batch"] / let["duty_cycle_ms"]
             for model in two["models"]:
                 self.assertGreaterEqual(left[model["name"]], model["rate_rps"] * (1 - 1e-9))
+        self.plan("-o", "two.yaml", "--survive", "1", "--bursts", "-q")
+        self.verb("verify", "two.yaml", "--survive", "1")
+        self.plan("-o", "one.yaml", "-q")
+        found = json.loads(self.verb("verify", "one.yaml", "--survive", "1", "--format", "json",
+                                     status=1).stdout)
+        self.assertEqual({v["rule"] for v in found["violations"]}, {"survive"})
         self.edit("workload.yaml", ("count: 4", "count: 2"))
         self.plan("--survive", "1", status=1)
 
