@@ -687,7 +687,7 @@ static void more_load_never_needs_less(void **state)
 {
     (void)state;
     int before = 0;
-    for (int percent = 50; percent <= 400; percent += 50) {
+    for (int percent = 50; percent <= 250; percent += 50) {
         struct fixture f = fleet();
         for (size_t m = 0; m < f.workload->model_count; m++)
             f.workload->models[m].rate_rps *= percent / 100.0;
