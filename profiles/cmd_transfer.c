@@ -85,6 +85,12 @@ static int run_import(const void *opaque, const struct glet_list *arguments, str
     int rc = glet_store_open(values->db, GLET_STORE_WRITE, &store, err);
     if (rc == 0 && foreign)
         rc = load_foreign(path, values, store, &profile, err);
+    for (size_t i = 0; rc == 0 && foreign && i < profile->device_count; i++)
+        if (profile->devices[i].memory_mib <= 0)
+            fprintf(stderr,
+                    "note: the memory of %s is unknown, models of a known size will not fit: give "
+                    "--gpu-memory-mib\n",
+                    profile->devices[i].gpu);
     if (rc == 0)
         rc = glet_store_merge(store, profile, err);
     if (rc == 0)
