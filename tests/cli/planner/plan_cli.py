@@ -82,6 +82,13 @@ class Solve(Case):
         self.plan("-o", "two.yaml", "-q")
         self.assertEqual(self.text("one.yaml"), self.text("two.yaml"))
         self.assertEqual(self.plan("--format", "yaml").stdout, self.text("one.yaml"))
+        self.edit("workload.yaml", ("gpus:", "apps:\n  - name: chain\n    rate_rps: 20\n    slo_ms: 90\n"
+                                    "    stages:\n      - {model: alpha}\n"
+                                    "      - {model: gamma, after: [alpha]}\ngpus:"))
+        for more in (("--survive", "1"), ("--objective", "min-cost"), ("--objective", "max-rate"),
+                     ("--from", "one.yaml"), ("--effort", "fast"), ("--bursts",)):
+            arguments = ("--format", "yaml", "-q", *more)
+            self.assertEqual(self.plan(*arguments).stdout, self.plan(*arguments).stdout, more)
 
     def test_json_has_the_plan_file_in_it(self):
         self.plan("-o", "out.yaml")
