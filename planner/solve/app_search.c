@@ -321,7 +321,10 @@ static void branch(struct app_search *s)
     push(s, &root);
     bool fast = s->task->effort == GLET_EFFORT_FAST;
     int models = demanded(s->problem), by_effort = s->task->effort == GLET_EFFORT_MAX ? 4 : 1;
-    int most = models <= SMALL_MODELS ? 2000 : fast ? 1 : models <= MENU_MODELS ? 16 : 4;
+    int most = models <= SMALL_MODELS  ? (isfinite(s->task->enough) ? 2000 : 200)
+               : fast                  ? 1
+               : models <= MENU_MODELS ? 16
+                                       : 4;
     for (int i = 0; i < most * by_effort && s->open_count > 0 && !has_enough(s); i++) {
         if (i > 0 && glet_halted(s->task->halt))
             break;
