@@ -77,7 +77,7 @@ static int run(const void *values, const struct glet_list *arguments, struct gle
         result = find_plan(&session, arguments->count ? arguments->items[0] : NULL, &answer, err);
     if (result == 0)
         result = glet_explain(&session, &answer, &explanation, err);
-    if (result == 0)
+    if (result == 0 && answer.plan) /* what does not fit has its relaxations */
         result = glet_whatif(&session, rates, sizeof rates / sizeof rates[0], slos,
                              sizeof slos / sizeof slos[0], true, &whatif, err);
     if (result == 0) {

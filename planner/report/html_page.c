@@ -306,7 +306,8 @@ int glet_html_page(const struct glet_page *page, FILE *out, struct glet_error *e
             fputs("</section>\n", out);
             write_models(&w);
         }
-        write_whatif(&w);
+        if (page->whatif->count > 0)
+            write_whatif(&w);
         write_curves(&w);
         result = write_evidence(&w, err);
         glet_html_end(out);
