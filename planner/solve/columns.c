@@ -18,7 +18,8 @@ struct pricing {
     const struct glet_problem *problem;
     const double *price;
     double per_rps[GLET_MENU_MODELS]; /* price per request per second */
-    double slack;
+    double slack, grain;
+    bool levels; /* the entries' worth[] is known */
     bool best_only;
     double blur; /* best_only: relative worth that is not looked for */
     long left;
@@ -67,20 +68,24 @@ void glet_columns_add(struct glet_columns *columns, const struct glet_column *co
     columns->list[columns->count++] = *column;
 }
 
-static bool beats(const struct glet_column *a, const struct glet_column *b)
+static bool beats(const struct glet_column *a, const struct glet_column *b, double grain)
 {
     if (a->cost > b->cost || a->type != b->type)
         return false;
     for (int m = 0; m < GLET_MENU_MODELS; m++)
-        if (a->cover[m] < b->cover[m])
+        if (a->cover[m] + (a->cover[m] > 0 ? grain : 0) < b->cover[m])
             return false;
     return true;
 }
 
-void glet_columns_add_best(struct glet_columns *columns, const struct glet_column *column)
+/*
+ * Adds unless another one covers as much, up to the grain, for at most its cost; drops those it
+ * beats outright, so that the grain does not add up.
+ */
+static void add_best(struct glet_columns *columns, const struct glet_column *column, double grain)
 {
     for (int i = 0; i < columns->count; i++)
-        if (beats(&columns->list[i], column)) {
+        if (beats(&columns->list[i], column, grain)) {
             /* What beat one column probably beats the next: move it forward. */
             struct glet_column swap = columns->list[i / 2];
             columns->list[i / 2] = columns->list[i];
@@ -89,8 +94,11 @@ void glet_columns_add_best(struct glet_columns *columns, const struct glet_colum
         }
     int kept = 0;
     for (int i = 0; i < columns->count; i++)
-        if (!beats(column, &columns->list[i]))
-            columns->list[kept++] = columns->list[i];
+        if (!beats(column, &columns->list[i], 0)) {
+            if (kept < i)
+                columns->list[kept] = columns->list[i];
+            kept++;
+        }
     columns->count = kept;
     glet_columns_add(columns, column);
 }
@@ -164,7 +172,11 @@ static bool evaluate(const struct pricing *p, struct glet_column *column)
     for (int i = 0; i < c->count; i++)
         column->entries[i] = p->chosen[i];
     struct glet_box box;
-    if (t->pair_count || t->memory_mib > 0) {
+    double memory_mib = 0;
+    for (int i = 0; i < c->count; i++)
+        memory_mib += p->chosen[i]->memory_mib;
+    /* Weights may be shared: what seems too much may fit. */
+    if (t->pair_count || memory_mib > t->memory_mib * (1 - GLET_TOLERANCE_RATIO)) {
         box = (struct glet_box){.type = c->type, .count = c->count};
         for (int i = 0; i < c->count; i++)
             box.atoms[i] = p->chosen[i]->atom;
@@ -190,10 +202,26 @@ static bool evaluate(const struct pricing *p, struct glet_column *column)
     return true;
 }
 
+/* An upper bound of the worth of what is chosen, next to the neighbours it really has. */
+static double quick_worth(const struct pricing *p)
+{
+    double sum = 0;
+    for (int i = 0; i < p->combination->count; i++) {
+        int level = 0;
+        for (int j = 0; j < p->combination->count; j++)
+            if (j != i && p->chosen[j]->level > level)
+                level = p->chosen[j]->level;
+        sum += p->chosen[i]->worth[level];
+    }
+    return sum;
+}
+
 static void leaf(struct pricing *p)
 {
     struct glet_column column;
     p->left--;
+    if (p->levels && p->combination->count > 1 && quick_worth(p) < p->need)
+        return;
     if (!evaluate(p, &column))
         return;
     double worth = 0;
@@ -203,7 +231,7 @@ static void leaf(struct pricing *p)
     if (worth < p->need)
         return;
     if (!p->best_only) {
-        glet_columns_add_best(p->out, &column);
+        add_best(p->out, &column, p->grain);
         return;
     }
     if (worth > p->best_worth) {
@@ -246,14 +274,34 @@ static struct glet_entries *entries_of(const struct glet_covering *covering,
     return &table[c->type][c->sizes[slot]];
 }
 
+/* Worth beside the mildest aggressor of a level; 0 when a limit is missed there. */
+static double worth_beside(const struct pricing *p, const struct glet_entry *entry,
+                           const struct glet_problem_type *type, int level)
+{
+    double range = type->aggressor_max_ratio - type->aggressor_min_ratio;
+    double aggressor = type->aggressor_min_ratio + range * level / GLET_MENU_LEVELS - 1e-9;
+    double exec_ms[GLET_MENU_MODELS], duty_ms = 0;
+    for (int k = 0; k < entry->atom.count; k++) {
+        exec_ms[k] = entry->latency_ms[k] * fmax(1, entry->victim[k] + aggressor);
+        duty_ms += exec_ms[k];
+    }
+    for (int k = 0; k < entry->atom.count; k++)
+        if (!glet_within(duty_ms + exec_ms[k], entry->limit_ms[k]))
+            return 0;
+    return worth_at(p, &entry->atom, duty_ms);
+}
+
 /* Optimistic worth of every entry of a list; returns the highest. */
-static double rate_list(const struct pricing *p, struct glet_entries *entries)
+static double rate_list(const struct pricing *p, struct glet_entries *entries,
+                        const struct glet_problem_type *type)
 {
     double best = 0;
     for (int i = 0; i < entries->count; i++) {
         struct glet_entry *entry = &entries->list[i];
         entry->optimistic = worth_at(p, &entry->atom, entry->atom.duty_ms);
         best = fmax(best, entry->optimistic);
+        for (int level = 0; p->levels && level < GLET_MENU_LEVELS; level++)
+            entry->worth[level] = worth_beside(p, entry, type, level);
     }
     return best;
 }
@@ -293,7 +341,7 @@ static void price_combination(struct pricing *p, double *const *list_best)
 }
 
 bool glet_columns_price(const struct glet_covering *covering, const double *price, double slack,
-                        double blur, long most, const struct glet_halt *halt,
+                        double grain, double blur, long most, const struct glet_halt *halt,
                         struct glet_columns *out, double *ratio_out)
 {
     const struct glet_problem *problem = covering->menu->problem;
@@ -301,6 +349,7 @@ bool glet_columns_price(const struct glet_covering *covering, const double *pric
                         .problem = problem,
                         .price = price,
                         .slack = slack,
+                        .grain = grain,
                         .best_only = blur > 0,
                         .blur = blur,
                         .left = most,
@@ -313,15 +362,19 @@ bool glet_columns_price(const struct glet_covering *covering, const double *pric
     for (int g = 0; g < problem->type_count; g++) {
         list_best[g] =
             glet_must_alloc(sizeof **list_best, 2 * (size_t)problem->types[g].size_count);
-        for (int s = 0; s < problem->types[g].size_count; s++) {
-            list_best[g][2 * s] = rate_list(&p, &covering->menu->shared[g][s]);
-            list_best[g][2 * s + 1] = rate_list(&p, &covering->menu->alone[g][s]);
+        const struct glet_problem_type *t = &problem->types[g];
+        p.levels = blur <= 0 && t->linear && t->pair_count == 0;
+        for (int s = 0; s < t->size_count; s++) {
+            list_best[g][2 * s] = rate_list(&p, &covering->menu->shared[g][s], t);
+            list_best[g][2 * s + 1] = rate_list(&p, &covering->menu->alone[g][s], t);
         }
     }
     for (int i = 0; i < covering->menu->combination_count && p.left > 0; i++) {
         if (glet_halted(halt))
             p.left = 0;
         p.combination = &covering->menu->combinations[i];
+        const struct glet_problem_type *t = &problem->types[p.combination->type];
+        p.levels = blur <= 0 && t->linear && t->pair_count == 0;
         price_combination(&p, list_best);
     }
     for (int g = 0; g < problem->type_count; g++)

@@ -36,19 +36,17 @@ void glet_covering_fini(struct glet_covering *covering);
 
 /*
  * With blur 0: all configurations worth at least cost - slack at the prices of a whole demand of
- * each model, without the dominated ones, appended to out. With blur > 0: of each combination of
- * sizes one configuration that is worth more than its cost and, up to the factor 1 + blur, the
- * most. At most `most` leaves are looked at. *ratio_out is an upper bound of the worth / cost of
- * any configuration (with slack >= 0). Returns false when a limit was hit: then nothing is
- * complete.
+ * each model, appended to out, without those that another one equals or exceeds once its positive
+ * covers are raised by grain. With blur > 0: of each combination of sizes one configuration that is
+ * worth more than its cost and, up to the factor 1 + blur, the most. At most `most` leaves are
+ * looked at. *ratio_out is an upper bound of the worth / cost of any configuration (with slack >=
+ * 0). Returns false when a limit was hit: then nothing is complete.
  */
 bool glet_columns_price(const struct glet_covering *covering, const double *price, double slack,
-                        double blur, long most, const struct glet_halt *halt,
+                        double grain, double blur, long most, const struct glet_halt *halt,
                         struct glet_columns *out, double *ratio_out);
 
 void glet_columns_add(struct glet_columns *columns, const struct glet_column *column);
-/* Adds unless another one covers at least as much for at most its cost; drops those it beats. */
-void glet_columns_add_best(struct glet_columns *columns, const struct glet_column *column);
 void glet_columns_free(struct glet_columns *columns);
 
 /* The column as a box; evaluated. */

@@ -6,13 +6,13 @@
  *    prove the configuration bound, and its columns usually contain a plan (integer program).
  * 2. A plan of cost at most T uses only configurations whose worth at those prices is at least
  *    their cost minus the gap between T and the bound: list them all, without the dominated ones.
- * 3. Depth-first search over the list: always cover the open model that the fewest columns cover,
- *    and cut where several price vectors show that the rest costs too much. Every comparison
- *    errs towards searching on, so "not found" is a proof.
+ * 3. Search the list exhaustively (cover.h): first a coarse one that stands for all, because what
+ *    no coarse configurations cover no configurations do, then finer ones. Every comparison errs
+ *    towards searching on, so "not found" is a proof.
  */
 #include "planner/solve/exact.h"
 
-#include "planner/solve/columns.h"
+#include "planner/solve/cover.h"
 #include "planner/solve/lp_glpk.h"
 #include "planner/solve/scratch.h"
 
@@ -23,27 +23,19 @@
 #define MENU_ENTRIES 120000  /* gpu-lets: 40 MB */
 #define ROUNDS       80      /* of column generation */
 #define PRICE_LEAVES 2000000 /* configurations evaluated per round */
-#define LIST_LEAVES  1000000 /* configurations evaluated for the list */
+#define LIST_LEAVES  8000000 /* configurations evaluated for the list */
 #define LIST_COLUMNS 20000
-#define ILP_COLUMNS  3000
-#define ILP_SMALL    600 /* columns: a longer search is affordable */
-#define SEARCH_NODES 1000000
+#define SEARCH_WORK  40000000L /* nodes x columns of one search */
+#define PROBE_NODES  200       /* of a look at the most valuable configurations only */
 #define ILP_NODES    500
-#define VECTORS_MAX  96   /* price vectors kept for cutting */
 #define SAFE         1e-7 /* relative; errs towards searching on */
-
-struct vector {
-    double price[GLET_MENU_MODELS];
-};
 
 struct exact {
     struct glet_search *search;
     struct glet_covering covering;
-    struct glet_columns columns; /* of column generation */
-    struct vector best;          /* proves the bound */
+    struct glet_columns columns;    /* of column generation */
+    double price[GLET_MENU_MODELS]; /* proves the bound */
     double bound;
-    struct vector vectors[VECTORS_MAX];
-    int vector_count;
     double target; /* looking for a plan of at most this cost */
 };
 
@@ -65,13 +57,6 @@ static struct glet_lp *covering_lp(const struct glet_covering *covering,
         glet_lp_add_col(lp, columns->list[i].cost, n, rows, values);
     }
     return lp;
-}
-
-static void keep_vector(struct exact *e, const double *price)
-{
-    if (e->vector_count == VECTORS_MAX)
-        return;
-    memcpy(e->vectors[e->vector_count++].price, price, sizeof e->vectors[0].price);
 }
 
 /* A first column for every model, so that the program is feasible. */
@@ -121,18 +106,17 @@ static bool generate(struct exact *e)
         glet_lp_free(lp);
         int before = e->columns.count;
         double blur = coarse ? 1e-3 : 1e-6;
-        if (!glet_columns_price(&e->covering, price, 0, blur, PRICE_LEAVES, e->search->halt,
+        if (!glet_columns_price(&e->covering, price, 0, 0, blur, PRICE_LEAVES, e->search->halt,
                                 &e->columns, &ratio))
             return e->bound > 0;
         for (int m = 0; m < e->covering.models; m++) {
             price[m] /= ratio;
             sum += price[m];
         }
-        keep_vector(e, price);
         sum *= 1 - 1e-9;
         if (sum > e->bound) {
             e->bound = sum;
-            memcpy(e->best.price, price, sizeof price);
+            memcpy(e->price, price, sizeof price);
         }
         if (e->columns.count == before && !coarse)
             return true;
@@ -186,105 +170,6 @@ static void try_integer(struct exact *e, const struct glet_columns *columns, int
     glet_lp_free(lp);
 }
 
-struct descent {
-    struct exact *exact;
-    const struct glet_columns *columns;
-    int covering_count[GLET_MENU_MODELS]; /* columns that cover each model */
-    int *by_model[GLET_MENU_MODELS];      /* their indices */
-    int stock_left[GLET_MENU_LETS];       /* [type]; few types in a menu */
-    double cheapest;
-    long nodes;
-    int chosen[256], depth;
-};
-
-/* What the rest costs at least, by the price vectors; vectors are valid for every column. */
-static bool too_dear(const struct descent *d, const double *rest, double budget)
-{
-    const struct exact *e = d->exact;
-    double limit = budget * (1 + SAFE);
-    for (int v = 0; v < e->vector_count; v++) {
-        double sum = 0;
-        for (int m = 0; m < e->covering.models; m++)
-            sum += e->vectors[v].price[m] * rest[m];
-        if (sum > limit)
-            return true;
-    }
-    return false;
-}
-
-static bool descend(struct descent *d, const double *rest, double budget, int model, int from)
-{
-    const int models = d->exact->covering.models;
-    if (--d->nodes < 0 || d->depth >= 255)
-        return false;
-    int hardest = -1;
-    for (int m = 0; m < models; m++)
-        if (rest[m] > SAFE && (hardest < 0 || d->covering_count[m] < d->covering_count[hardest]))
-            hardest = m;
-    if (hardest < 0)
-        return true;
-    if (budget < d->cheapest * (1 - SAFE) || too_dear(d, rest, budget))
-        return false;
-    bool last = budget < 2 * d->cheapest * (1 - SAFE);
-    for (int i = hardest == model ? from : 0; i < d->covering_count[hardest]; i++) {
-        const struct glet_column *column = &d->columns->list[d->by_model[hardest][i]];
-        if (column->cost > budget * (1 + SAFE) || d->stock_left[column->type] == 0)
-            continue;
-        double after[GLET_MENU_MODELS];
-        bool done = true;
-        for (int m = 0; m < models; m++) {
-            after[m] = fmax(0, rest[m] - column->cover[m]);
-            done &= after[m] <= SAFE;
-        }
-        if (last && !done)
-            continue;
-        d->chosen[d->depth++] = d->by_model[hardest][i];
-        d->stock_left[column->type]--;
-        if (done || descend(d, after, budget - column->cost, hardest, i))
-            return true;
-        d->stock_left[column->type]++;
-        d->depth--;
-        if (d->nodes < 0)
-            return false;
-    }
-    return false;
-}
-
-/* Returns 1 = found, 0 = proven that there is none, -1 = gave up. */
-static int search_list(struct exact *e, const struct glet_columns *columns)
-{
-    const struct glet_problem *problem = e->search->problem;
-    struct descent d = {
-        .exact = e, .columns = columns, .cheapest = INFINITY, .nodes = SEARCH_NODES};
-    double rest[GLET_MENU_MODELS] = {0};
-    for (int g = 0; g < problem->type_count; g++)
-        d.stock_left[g] = problem->types[g].count < 0 ? 1 << 30 : problem->types[g].count;
-    for (int m = 0; m < e->covering.models; m++) {
-        rest[m] = 1;
-        d.by_model[m] = glet_must_alloc(sizeof(int), (size_t)columns->count);
-        for (int i = 0; i < columns->count; i++)
-            if (columns->list[i].cover[m] > 0)
-                d.by_model[m][d.covering_count[m]++] = i;
-    }
-    for (int i = 0; i < columns->count; i++)
-        d.cheapest = fmin(d.cheapest, columns->list[i].cost);
-    int result = 0;
-    if (columns->count > 0 && descend(&d, rest, e->target, -1, 0)) {
-        double *copies = glet_must_alloc(sizeof *copies, (size_t)columns->count);
-        for (int i = 0; i < d.depth; i++)
-            copies[d.chosen[i]]++;
-        double before = e->search->best_cost;
-        offer_counts(e, columns, copies);
-        result = e->search->best_cost < before ? 1 : -1;
-        free(copies);
-    } else if (d.nodes < 0) {
-        result = -1;
-    }
-    for (int m = 0; m < e->covering.models; m++)
-        free(d.by_model[m]);
-    return result;
-}
-
 /* The highest cost that would be an improvement; 0 = none. */
 static double next_target(const struct exact *e)
 {
@@ -301,63 +186,42 @@ static double next_target(const struct exact *e)
     return all;
 }
 
-/*
- * Prices of covering only some of the models cut well deep in the tree, where the others are
- * served: one linear program per subset. Duals are scaled so that no listed column is worth more
- * than its cost.
- */
-static void add_subset_vectors(struct exact *e, const struct glet_columns *columns)
+/* Offers what the search over a list of columns finds; a refused offer counts as undecided. */
+static enum glet_cover_status search_list(struct exact *e, const struct glet_columns *list,
+                                          double grain, long nodes)
 {
-    struct glet_lp *lp = covering_lp(&e->covering, columns);
-    int models = e->covering.models;
-    for (int set = 1; set < 1 << models && e->vector_count < VECTORS_MAX; set++) {
-        for (int m = 0; m < models; m++) {
-            if (set >> m & 1)
-                glet_lp_row_at_least(lp, m, 1);
-            else
-                glet_lp_row_free(lp, m);
-        }
-        if (glet_lp_solve(lp))
-            continue;
-        double price[GLET_MENU_MODELS] = {0}, ratio = 1e-12;
-        for (int m = 0; m < models; m++)
-            price[m] = set >> m & 1 ? fmax(0, glet_lp_dual(lp, m)) : 0;
-        for (int i = 0; i < columns->count; i++) {
-            double worth = 0;
-            for (int m = 0; m < models; m++)
-                worth += price[m] * columns->list[i].cover[m];
-            ratio = fmax(ratio, worth / columns->list[i].cost);
-        }
-        for (int m = 0; m < models; m++)
-            price[m] /= ratio;
-        keep_vector(e, price);
-    }
-    glet_lp_free(lp);
+    struct glet_cover_options options = {
+        .budget = e->target, .grain = grain, .nodes = nodes, .halt = e->search->halt};
+    double *copies = glet_must_alloc(sizeof *copies, (size_t)list->count);
+    double before = e->search->best_cost;
+    enum glet_cover_status status = glet_cover_search(&e->covering, list, &options, copies);
+    if (status == GLET_COVER_FOUND)
+        offer_counts(e, list, copies);
+    free(copies);
+    if (e->search->best_cost < before)
+        return GLET_COVER_FOUND;
+    return status == GLET_COVER_FOUND ? GLET_COVER_COARSE : status;
 }
 
 /*
- * Lists the configurations within the slack and looks for a plan among them. Returns 1 = found a
- * better one, 0 = there is none in the list and the list is complete for the slack, -1 = unknown.
+ * Searches the configurations within the slack; nodes 0 = as many as the list affords. NONE only
+ * when the list is complete.
  */
-static int try_slack(struct exact *e, double slack, bool search)
+static enum glet_cover_status try_slack(struct exact *e, double slack, double grain, long nodes)
 {
     struct glet_columns list = {0};
-    double ratio, before = e->search->best_cost;
-    int result = -1;
-    bool complete = glet_columns_price(&e->covering, e->best.price, slack, 0, LIST_LEAVES,
+    double ratio;
+    enum glet_cover_status status = GLET_COVER_LIMIT;
+    bool complete = glet_columns_price(&e->covering, e->price, slack, grain, 0, LIST_LEAVES,
                                        e->search->halt, &list, &ratio);
-    if (list.count <= LIST_COLUMNS) {
-        if (list.count <= ILP_COLUMNS)
-            try_integer(e, &list, list.count < ILP_SMALL ? 8 * ILP_NODES : ILP_NODES);
-        if (e->search->best_cost < before)
-            result = 1;
-        else if (search && complete) {
-            add_subset_vectors(e, &list);
-            result = search_list(e, &list);
-        }
-    }
+    if (list.count > 0 && list.count <= LIST_COLUMNS)
+        status = search_list(e, &list, grain, nodes > 0 ? nodes : SEARCH_WORK / list.count);
+    else if (list.count == 0 && complete)
+        status = GLET_COVER_NONE;
+    if (status == GLET_COVER_NONE && !complete)
+        status = GLET_COVER_LIMIT;
     glet_columns_free(&list);
-    return result;
+    return status;
 }
 
 static void close_gap(struct exact *e)
@@ -372,14 +236,21 @@ static void close_gap(struct exact *e)
             glet_search_raise(e->search, none);
             return;
         }
-        int result = -1;
-        for (double slack = 0.01; slack < gap && result <= 0 && slack < 0.15; slack *= 1.6)
-            result = try_slack(e, slack, false);
-        if (result <= 0)
-            result = try_slack(e, gap, true);
-        if (result == 0)
-            glet_search_raise(e->search, none);
-        if (result <= 0)
+        enum glet_cover_status status = GLET_COVER_NONE;
+        for (double slack = 0.01; slack < gap && slack < 0.05; slack *= 1.6) {
+            status = try_slack(e, slack, 0, PROBE_NODES);
+            if (status == GLET_COVER_FOUND)
+                break;
+        }
+        static const double grains[] = {0.01, 0.0025, 0};
+        for (int i = 0; i < 3 && status != GLET_COVER_FOUND; i++) {
+            status = try_slack(e, gap, grains[i], 0);
+            if (status == GLET_COVER_NONE) {
+                glet_search_raise(e->search, none);
+                return;
+            }
+        }
+        if (status != GLET_COVER_FOUND)
             return;
     }
 }

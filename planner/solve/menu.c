@@ -83,6 +83,13 @@ static bool is_wasteful(const struct builder *b)
     return false;
 }
 
+static int level_of(const struct glet_problem_type *type, double aggressor)
+{
+    double range = type->aggressor_max_ratio - type->aggressor_min_ratio;
+    double at = range > 0 ? (aggressor - type->aggressor_min_ratio) / range * GLET_MENU_LEVELS : 0;
+    return (int)fmin(GLET_MENU_LEVELS - 1, fmax(0, floor(at)));
+}
+
 static void keep(struct builder *b)
 {
     if (is_wasteful(b))
@@ -96,6 +103,8 @@ static void keep(struct builder *b)
     struct glet_entry *entry = &b->out->list[b->out->count++];
     *entry = b->entry;
     entry->aggressor = glet_atom_aggressor(b->problem, b->type, &entry->atom);
+    entry->memory_mib = glet_atom_memory_mib(b->problem, b->type, &entry->atom);
+    entry->level = level_of(&b->problem->types[b->type], entry->aggressor);
 }
 
 /* mild_ms: duty cycle next to the mildest neighbours; longest exec decides what still fits. */

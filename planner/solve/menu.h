@@ -13,12 +13,15 @@
 
 #define GLET_MENU_MODELS 8 /* models with demand */
 #define GLET_MENU_LETS   8 /* gpu-lets on one GPU */
+#define GLET_MENU_LEVELS 8 /* of aggressors, evenly spaced over a type's range */
 
 struct glet_entry { /* a gpu-let with everything needed to rate it next to any neighbour */
     struct glet_atom atom;
-    double aggressor;
+    double aggressor, memory_mib; /* memory: weights and context included */
+    int level;                    /* of its aggressor */
     double latency_ms[GLET_MENU_MODELS], victim[GLET_MENU_MODELS], limit_ms[GLET_MENU_MODELS];
-    double optimistic; /* scratch of the pricing: value next to the mildest neighbours */
+    /* Scratch of the pricing: values next to the mildest neighbours of all, and of each level. */
+    double optimistic, worth[GLET_MENU_LEVELS];
 };
 
 struct glet_entries {

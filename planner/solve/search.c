@@ -151,11 +151,11 @@ static void offer_baselines(struct glet_search *search)
 }
 
 /* They gain little beyond the repair (a GPU in a hundred tries), so only where tries are cheap. */
-static int neighbourhoods(const struct glet_search *search)
+static void try_neighbourhoods(struct glet_search *search, int few)
 {
-    if (search->effort == GLET_EFFORT_MAX)
-        return 60;
-    return search->effort == GLET_EFFORT_DEFAULT && search->best.count <= 8 ? 4 : 0;
+    int tries = search->effort == GLET_EFFORT_MAX ? 60 : search->best.count <= 8 ? few : 0;
+    if (isfinite(search->best_cost) && search->effort != GLET_EFFORT_FAST)
+        glet_neighbour_run(search, tries);
 }
 
 void glet_search_run(struct glet_search *search)
@@ -173,8 +173,9 @@ void glet_search_run(struct glet_search *search)
                                      .halt = search->halt};
     dive_once(search, &dive);
     offer_baselines(search);
-    if (isfinite(search->best_cost))
-        glet_neighbour_run(search, neighbourhoods(search));
+    try_neighbourhoods(search, 4);
     if (!glet_search_closed(search) && !glet_halted(search->halt))
         glet_exact_run(search);
+    if (!glet_search_closed(search) && !glet_halted(search->halt))
+        try_neighbourhoods(search, 30); /* of what is too large for the exact method */
 }
