@@ -157,5 +157,5 @@ int main(int argc, char **argv)
            count.schedulable, count.impossible, count.open, count.violations,
            (double)(glet_clock_process_cpu_us() - start_us) / 1e6, count.slowest_s);
     glet_profile_free(profile);
-    return count.open > 0;
+    return count.open > 0 || count.violations > 0;
 }
