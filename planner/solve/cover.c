@@ -435,7 +435,7 @@ enum glet_cover_status glet_cover_search(const struct glet_covering *covering,
     enum glet_cover_status status = descend(&c, &root, price);
     for (int i = 0; status == GLET_COVER_FOUND && i < c.depth; i++)
         copies[c.chosen[i]]++;
-    if (status == GLET_COVER_NONE && c.coarse)
+    if (status != GLET_COVER_FOUND && c.coarse)
         status = GLET_COVER_COARSE;
     free(root.list);
     free(c.items);

@@ -224,6 +224,19 @@ static enum glet_cover_status try_slack(struct exact *e, double slack, double gr
     return status;
 }
 
+/* First where plans usually are, then everywhere, finer as long as only the grain is to blame. */
+static enum glet_cover_status look(struct exact *e, double gap)
+{
+    static const double grains[] = {0.01, 0.0025, 0};
+    enum glet_cover_status status = GLET_COVER_COARSE;
+    for (double slack = 0.01; slack < gap && slack < 0.05; slack *= 1.6)
+        if (try_slack(e, slack, 0, PROBE_NODES) == GLET_COVER_FOUND)
+            return GLET_COVER_FOUND;
+    for (int i = 0; i < 3 && status == GLET_COVER_COARSE; i++)
+        status = try_slack(e, gap, grains[i], 0);
+    return status;
+}
+
 static void close_gap(struct exact *e)
 {
     while (!glet_search_closed(e->search) && !glet_halted(e->search->halt)) {
@@ -236,20 +249,9 @@ static void close_gap(struct exact *e)
             glet_search_raise(e->search, none);
             return;
         }
-        enum glet_cover_status status = GLET_COVER_NONE;
-        for (double slack = 0.01; slack < gap && slack < 0.05; slack *= 1.6) {
-            status = try_slack(e, slack, 0, PROBE_NODES);
-            if (status == GLET_COVER_FOUND)
-                break;
-        }
-        static const double grains[] = {0.01, 0.0025, 0};
-        for (int i = 0; i < 3 && status != GLET_COVER_FOUND; i++) {
-            status = try_slack(e, gap, grains[i], 0);
-            if (status == GLET_COVER_NONE) {
-                glet_search_raise(e->search, none);
-                return;
-            }
-        }
+        enum glet_cover_status status = look(e, gap);
+        if (status == GLET_COVER_NONE)
+            glet_search_raise(e->search, none);
         if (status != GLET_COVER_FOUND)
             return;
     }
