@@ -24,7 +24,7 @@
 #define ROUNDS     25    /* of pricing per node */
 #define POOL       32    /* columns that mattered last */
 #define DEPTH_MAX  64
-#define LAST_NODES 100 /* once the grain has spoilt the proof */
+#define LAST_NODES 800 /* once the grain has spoilt the proof */
 #define SHRINKS    0.8 /* of the columns: worth pricing again */
 
 struct item {
