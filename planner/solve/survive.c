@@ -369,7 +369,8 @@ static void run_exact(struct survive *s)
     struct glet_columns columns = {0};
     glet_covering_init(&covering, menu, cost);
     if (covering.models > 0 &&
-        glet_columns_price(&covering, none, INFINITY, 0, LEAVES, s->task->halt, &columns, &ratio) &&
+        glet_columns_price(&covering, none, INFINITY, 0, 0, LEAVES, s->task->halt, &columns,
+                           &ratio) &&
         search_columns(s, &covering, &columns))
         s->out->bound = fmax(s->out->bound, s->best_cost);
     glet_columns_free(&columns);
