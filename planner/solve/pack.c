@@ -3,6 +3,7 @@
 
 #include "planner/solve/lp_glpk.h"
 #include "planner/solve/scratch.h"
+#include "planner/solve/spread.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -110,12 +111,15 @@ static void choose_patterns(const struct glet_patterns *patterns, const int *cou
 
 struct order { /* an atom and what it is sorted by */
     int index, size;
+    bool guest; /* of another level: only into slots that are left */
     double memory_mib;
 };
 
 static int largest_first(const void *a, const void *b)
 {
     const struct order *x = a, *y = b;
+    if (x->guest != y->guest)
+        return x->guest ? 1 : -1;
     if (x->size != y->size)
         return y->size - x->size;
     if (x->memory_mib != y->memory_mib)
@@ -141,8 +145,8 @@ static int pick_slot(int *const *slots, const int *free_count, int sizes, int si
 }
 
 static void fill_slots(const struct glet_space *space, int g, const struct glet_patterns *patterns,
-                       const int *copies, const struct glet_placed_list *atoms,
-                       const struct order *order, int count, struct glet_boxes *out)
+                       const int *copies, int level, struct glet_placed_list *atoms,
+                       const struct order *order, int count, bool *packed, struct glet_boxes *out)
 {
     int sizes = patterns->size_count, gpus = 0, slot_total = 0;
     for (int p = 0; p < patterns->count; p++)
@@ -163,7 +167,13 @@ static void fill_slots(const struct glet_space *space, int g, const struct glet_
     double *memory_mib = glet_must_alloc(sizeof *memory_mib, (size_t)gpus);
     for (int i = 0; i < count; i++) {
         int size, at = pick_slot(slots, free_count, sizes, order[i].size, memory_mib, &size);
-        const struct glet_atom *atom = &atoms->list[order[i].index].atom;
+        if (at < 0 && order[i].guest)
+            continue;
+        packed[order[i].index] = true;
+        struct glet_placed *placed = &atoms->list[order[i].index];
+        if (order[i].guest)
+            glet_spread_move(space, placed, level);
+        const struct glet_atom *atom = &placed->atom;
         if (at < 0) {
             struct glet_box own = {.type = g, .count = 1};
             own.atoms[0] = *atom;
@@ -184,30 +194,55 @@ static void fill_slots(const struct glet_space *space, int g, const struct glet_
     free(free_count);
 }
 
-static void pack_level(const struct glet_space *space, int g, int l,
-                       const struct glet_placed_list *atoms, struct glet_boxes *out)
+/* Packs what is left of a level, and fills its slots with what may come from other levels. */
+static void pack_level(const struct glet_space *space, int g, int l, const struct glet_span *spans,
+                       struct glet_placed_list *atoms, bool *packed, struct glet_boxes *out)
 {
     const struct glet_patterns *patterns = &space->types[g].patterns;
     int *counts = glet_must_alloc(sizeof *counts, (size_t)patterns->size_count);
     int *copies = glet_must_alloc(sizeof *copies, (size_t)patterns->count);
     struct order *order = glet_must_alloc(sizeof *order, (size_t)atoms->count);
-    int count = 0;
+    int count = 0, own = 0;
     for (int i = 0; i < atoms->count; i++) {
         const struct glet_placed *placed = &atoms->list[i];
-        if (placed->type != g || placed->level != l)
+        if (packed[i] || placed->type != g || placed->level == 0 || spans[i].low > l ||
+            spans[i].high < l)
             continue;
-        counts[placed->atom.size]++;
-        order[count++] = (struct order){i, placed->atom.size,
+        bool guest = placed->level != l;
+        own += !guest;
+        counts[placed->atom.size] += !guest;
+        order[count++] = (struct order){i, placed->atom.size, guest,
                                         glet_atom_memory_mib(space->problem, g, &placed->atom)};
     }
-    if (count) {
+    if (own) {
         qsort(order, (size_t)count, sizeof *order, largest_first);
         choose_patterns(patterns, counts, copies);
-        fill_slots(space, g, patterns, copies, atoms, order, count, out);
+        fill_slots(space, g, patterns, copies, l, atoms, order, count, packed, out);
     }
     free(counts);
     free(copies);
     free(order);
+}
+
+/* Levels with few gpu-lets first: what they leave open is filled from the others. */
+static void pack_type(const struct glet_space *space, int g, const struct glet_span *spans,
+                      struct glet_placed_list *atoms, bool *packed, struct glet_boxes *out)
+{
+    int units[GLET_LEVELS_MAX + 1] = {0};
+    bool done[GLET_LEVELS_MAX + 1] = {false};
+    glet_spread(space, g, spans, atoms);
+    for (int i = 0; i < atoms->count; i++)
+        if (atoms->list[i].type == g)
+            units[atoms->list[i].level] +=
+                space->problem->types[g].sizes_units[atoms->list[i].atom.size];
+    for (int n = 0; n < space->types[g].level_count; n++) {
+        int next = 0;
+        for (int l = 1; l <= space->types[g].level_count; l++)
+            if (!done[l] && (!next || units[l] < units[next]))
+                next = l;
+        done[next] = true;
+        pack_level(space, g, next, spans, atoms, packed, out);
+    }
 }
 
 /* Puts an atom on any GPU of its type where all promised rates hold; else on one of its own. */
@@ -275,13 +310,17 @@ static void settle_memory(const struct glet_space *space, struct glet_boxes *out
     glet_placed_free(&evicted);
 }
 
-void glet_pack(const struct glet_space *space, const struct glet_placed_list *atoms,
-               struct glet_boxes *out)
+void glet_pack(const struct glet_space *space, const double *demand_rps,
+               struct glet_placed_list *atoms, struct glet_boxes *out)
 {
     int first = out->count;
+    struct glet_span *spans = glet_must_alloc(sizeof *spans, (size_t)atoms->count);
+    bool *packed = glet_must_alloc(sizeof *packed, (size_t)atoms->count);
+    glet_spread_spans(space, demand_rps, atoms, spans);
     for (int g = 0; g < space->problem->type_count; g++)
-        for (int l = 1; l <= space->types[g].level_count; l++)
-            pack_level(space, g, l, atoms, out);
+        pack_type(space, g, spans, atoms, packed, out);
+    free(spans);
+    free(packed);
     for (int i = 0; i < atoms->count; i++)
         if (atoms->list[i].level == 0) {
             struct glet_box box = {.type = atoms->list[i].type, .count = 1};

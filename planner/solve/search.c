@@ -12,6 +12,7 @@
 #include "planner/solve/neighbour.h"
 #include "planner/solve/outcome.h"
 #include "planner/solve/pack.h"
+#include "planner/solve/polish.h"
 #include "planner/solve/repair.h"
 #include "planner/solve/scratch.h"
 
@@ -119,17 +120,27 @@ static void improve(struct glet_search *search, struct glet_boxes *boxes)
     }
 }
 
+/* A million fits take less than a second. */
+static long polish_fits(const struct glet_search *search)
+{
+    return search->effort == GLET_EFFORT_FAST ? 500000 : 30000000;
+}
+
 static void dive_once(struct glet_search *search, const struct glet_dive_options *options)
 {
     struct glet_placed_list atoms = {0};
+    struct glet_places places = {0};
     struct glet_boxes boxes = {0};
-    glet_dive(search->space, search->demand_rps, options, &atoms);
+    glet_dive(search->space, search->demand_rps, options, &places, &atoms);
+    glet_polish(search->space, &places, search->demand_rps, polish_fits(search), search->halt,
+                &atoms);
     glet_pack_trim(search->space, search->demand_rps, &atoms);
-    glet_pack(search->space, &atoms, &boxes);
+    glet_pack(search->space, search->demand_rps, &atoms, &boxes);
     if (glet_repair_cover(search->space, search->demand_rps, &boxes))
         improve(search, &boxes);
     glet_search_offer(search, &boxes);
     glet_placed_free(&atoms);
+    glet_places_free(&places);
     glet_boxes_free(&boxes);
 }
 
@@ -166,7 +177,7 @@ void glet_search_run(struct glet_search *search)
         return;
     struct glet_dive_options dive = {.root_rounds = 40,
                                      .rounds = 2,
-                                     .commit_ratio = 0.3,
+                                     .commit_ratio = 1,
                                      .keep_open = 1,
                                      .duty_cycles = 16,
                                      .shared = true,
