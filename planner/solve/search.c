@@ -120,28 +120,48 @@ static void improve(struct glet_search *search, struct glet_boxes *boxes)
     }
 }
 
-/* A million fits take less than a second. */
-static long polish_fits(const struct glet_search *search)
+/* Packs a copy of the gpu-lets, improves what comes out and offers it. */
+static void settle(struct glet_search *search, const struct glet_placed_list *atoms)
 {
-    return search->effort == GLET_EFFORT_FAST ? 500000 : 30000000;
-}
-
-static void dive_once(struct glet_search *search, const struct glet_dive_options *options)
-{
-    struct glet_placed_list atoms = {0};
-    struct glet_places places = {0};
+    struct glet_placed_list copy = {0};
     struct glet_boxes boxes = {0};
-    glet_dive(search->space, search->demand_rps, options, &places, &atoms);
-    glet_polish(search->space, &places, search->demand_rps, polish_fits(search), search->halt,
-                &atoms);
-    glet_pack_trim(search->space, search->demand_rps, &atoms);
-    glet_pack(search->space, search->demand_rps, &atoms, &boxes);
+    for (int i = 0; i < atoms->count; i++)
+        glet_placed_add(&copy, &atoms->list[i]);
+    glet_pack_trim(search->space, search->demand_rps, &copy);
+    glet_pack(search->space, search->demand_rps, &copy, &boxes);
     if (glet_repair_cover(search->space, search->demand_rps, &boxes))
         improve(search, &boxes);
     glet_search_offer(search, &boxes);
+    glet_placed_free(&copy);
+    glet_boxes_free(&boxes);
+}
+
+/*
+ * Committing little by little is a little better and much slower, so only small problems do. The
+ * polished gpu-lets nearly always pack better; where a few models need many GPUs each, the others.
+ */
+static void dive(struct glet_search *search)
+{
+    struct glet_dive_options options = {.root_rounds = 40,
+                                        .rounds = 2,
+                                        .commit_ratio =
+                                            search->problem->model_count > 200 ? 1 : 0.3,
+                                        .keep_open = 1,
+                                        .duty_cycles = 16,
+                                        .shared = true,
+                                        .halt = search->halt};
+    /* A million fits take less than a second. */
+    long fits = search->effort == GLET_EFFORT_FAST ? 500000 : 30000000;
+    struct glet_placed_list atoms = {0};
+    struct glet_places places = {0};
+    glet_dive(search->space, search->demand_rps, &options, &places, &atoms);
+    settle(search, &atoms);
+    if (!glet_search_closed(search) && !glet_halted(search->halt)) {
+        glet_polish(search->space, &places, search->demand_rps, fits, search->halt, &atoms);
+        settle(search, &atoms);
+    }
     glet_placed_free(&atoms);
     glet_places_free(&places);
-    glet_boxes_free(&boxes);
 }
 
 /* Never worse than any of them; their plans are repaired like our own. */
@@ -175,14 +195,7 @@ void glet_search_run(struct glet_search *search)
     glet_search_raise(search, glet_bound_find(search->space, search->cost, &bound, NULL));
     if (glet_search_closed(search) || glet_halted(search->halt))
         return;
-    struct glet_dive_options dive = {.root_rounds = 40,
-                                     .rounds = 2,
-                                     .commit_ratio = 1,
-                                     .keep_open = 1,
-                                     .duty_cycles = 16,
-                                     .shared = true,
-                                     .halt = search->halt};
-    dive_once(search, &dive);
+    dive(search);
     offer_baselines(search);
     if (isfinite(search->best_cost))
         glet_neighbour_run(search, neighbourhoods(search));
