@@ -144,7 +144,7 @@ static bool replan(struct neighbour *n)
     if (glet_dive(search->space, n->demand_rps, &dive, &places, &atoms) >= 0) {
         glet_polish(search->space, &places, n->demand_rps, POLISH_FITS, search->halt, &atoms);
         glet_pack_trim(search->space, n->demand_rps, &atoms);
-        glet_pack(search->space, n->demand_rps, &atoms, &fresh);
+        glet_pack(search->space, n->demand_rps, 0.95, &atoms, &fresh);
         glet_repair_repack(search->space, n->demand_rps, &fresh, 10);
         glet_repair_dissolve(search->space, n->demand_rps, &fresh, freed, search->halt);
         double before = cost_of(n, old, freed);

@@ -121,19 +121,33 @@ static void improve(struct glet_search *search, struct glet_boxes *boxes)
 }
 
 /* Packs a copy of the gpu-lets, improves what comes out and offers it. */
-static void settle(struct glet_search *search, const struct glet_placed_list *atoms)
+static void settle_once(struct glet_search *search, const struct glet_placed_list *atoms,
+                        double memory_fill)
 {
     struct glet_placed_list copy = {0};
     struct glet_boxes boxes = {0};
     for (int i = 0; i < atoms->count; i++)
         glet_placed_add(&copy, &atoms->list[i]);
     glet_pack_trim(search->space, search->demand_rps, &copy);
-    glet_pack(search->space, search->demand_rps, &copy, &boxes);
+    glet_pack(search->space, search->demand_rps, memory_fill, &copy, &boxes);
     if (glet_repair_cover(search->space, search->demand_rps, &boxes))
         improve(search, &boxes);
     glet_search_offer(search, &boxes);
     glet_placed_free(&copy);
     glet_boxes_free(&boxes);
+}
+
+/* Where memory binds, no one share of it to plan for is best: several are tried. */
+static void settle(struct glet_search *search, const struct glet_placed_list *atoms)
+{
+    static const double fills[] = {0.95, 1, 0.9};
+    bool binds = false;
+    for (int g = 0; g < search->problem->type_count; g++)
+        binds |= search->space->types[g].memory_binds;
+    settle_once(search, atoms, 0);
+    for (int i = 0; binds && i < 3; i++)
+        if (!glet_search_closed(search) && !glet_halted(search->halt))
+            settle_once(search, atoms, fills[i]);
 }
 
 /*

@@ -22,8 +22,12 @@ void glet_spread_spans(const struct glet_space *space, const double *demand_rps,
 /* Puts an atom into a level of its span, with the rates that it has there. */
 void glet_spread_move(const struct glet_space *space, struct glet_placed *placed, int level);
 
-/* Moves each atom to the level of its span that a linear program over all patterns prefers. */
+/*
+ * Moves each atom to the level of its span that a linear program over all patterns prefers.
+ * memory_fill: the share of the memory of a level's GPUs that may be used, > 0; 0 = do not look at
+ * memory.
+ */
 void glet_spread(const struct glet_space *space, int type, const struct glet_span *spans,
-                 struct glet_placed_list *atoms);
+                 double memory_fill, struct glet_placed_list *atoms);
 
 #endif
