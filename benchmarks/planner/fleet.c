@@ -101,6 +101,18 @@ static struct shape *draw_all(const struct glet_fleet_options *options)
     return shapes;
 }
 
+/* A type's stock; of the ordinary one enough for the models that slow GPUs cannot serve. */
+static int stock_of(const struct glet_fleet_options *options, const struct shape *shapes, size_t g)
+{
+    double stock = kinds[g].stock * options->target, urgent = 0;
+    if (options->types == 1 || stock < 0)
+        return GLET_COUNT_UNLIMITED;
+    for (int m = 0; m < options->models && g == 0; m++)
+        if (2 * kinds[2].slowdown * latency_ms(&shapes[m], 1, UNITS) > shapes[m].slo_ms)
+            urgent += ideal_load(&shapes[m]);
+    return (int)ceil(fmax(stock, 1.15 * urgent));
+}
+
 static struct glet_workload *make_workload(const struct glet_fleet_options *options,
                                            const struct shape *shapes)
 {
@@ -119,11 +131,9 @@ static struct glet_workload *make_workload(const struct glet_fleet_options *opti
     w->gpu_count = (size_t)options->types;
     w->gpus = grab(w->gpu_count, sizeof *w->gpus);
     for (size_t g = 0; g < w->gpu_count; g++) {
-        bool limited = options->types > 1 && kinds[g].stock >= 0;
-        w->gpus[g] = (struct glet_workload_gpu){
-            .type = text(kinds[g].name),
-            .count = limited ? (int)(kinds[g].stock * options->target) : GLET_COUNT_UNLIMITED,
-            .cost_per_hour = kinds[g].cost};
+        w->gpus[g] = (struct glet_workload_gpu){.type = text(kinds[g].name),
+                                                .count = stock_of(options, shapes, g),
+                                                .cost_per_hour = kinds[g].cost};
     }
     w->options.interference = options->interference;
     w->options.latency_factor = 1;

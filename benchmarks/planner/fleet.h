@@ -12,8 +12,8 @@
  *   rates by Zipf with exponent 0.9 in random order, scaled so that the ideal, fully divisible load
  *   is `target` GPUs;
  *   with three types, GPUs 1.6 times as fast at 1.9 times the cost and 1.5 times as slow at 0.8 of
- *   it join the ordinary one; the first two have a stock of 0.2 and 0.35 target, so that models
- *   whose SLO the slow ones cannot meet compete for it;
+ *   it join the ordinary one; the stock of fast and ordinary ones is limited to 0.2 and 0.35 target
+ *   (or a little more than the models need whose SLO a slow one cannot meet);
  *   utilisations rise with the batch and are proportional to the size; interference with the five
  *   coefficients published for the RTX 2080 Ti.
  */

@@ -19,6 +19,7 @@ struct glet_dive_options {
     double keep_open;             /* copies of a repeated gpu-let left open at the root, 0 .. 2 */
     int duty_cycles;              /* tried by the pricing */
     bool shared;                  /* time-shared gpu-lets */
+    double stock_ratio;           /* share of each limited stock that it may use, (0, 1] */
     const struct glet_halt *halt; /* NULL = never */
 };
 

@@ -128,6 +128,7 @@ static bool replan(struct neighbour *n)
                                      .keep_open = glet_random_uniform(&n->random) < 0.5 ? 0 : 0.5,
                                      .duty_cycles = 12 + (int)glet_random_below(&n->random, 14),
                                      .shared = true,
+                                     .stock_ratio = 1,
                                      .halt = search->halt};
     int freed = choose(n), kept = n->plan.count - freed;
     const struct glet_box *old = &n->plan.list[kept];
