@@ -12,11 +12,20 @@
 #define MIB     1024.0
 #define TYPES   3
 
-/* The first is the only one of a fleet with one type. stock: part of the target; < 0 = unlimited */
-static const struct {
+/* By name, as a profile sorts them. stock: part of the target; < 0 = unlimited. */
+static const struct kind {
     const char *name;
     double slowdown, cost, stock;
-} kinds[TYPES] = {{"ordinary", 1, 1, 0.35}, {"fast", 1 / 1.6, 1.9, 0.2}, {"slow", 1.5, 0.8, -1}};
+} kinds[TYPES] = {{"fast", 1 / 1.6, 1.9, 0.2}, {"ordinary", 1, 1, 0.35}, {"slow", 1.5, 0.8, -1}};
+
+#define ORDINARY 1
+#define SLOW     2
+
+/* Type g of the fleet; a fleet with one type has ordinary ones. */
+static const struct kind *kind_of(const struct glet_fleet_options *options, size_t g)
+{
+    return &kinds[options->types == 1 ? ORDINARY : g];
+}
 
 struct shape { /* one made-up model */
     double h_ms, d_ms, c_ms, p1, slo_ms, rate, memory_mib;
@@ -104,11 +113,11 @@ static struct shape *draw_all(const struct glet_fleet_options *options)
 /* A type's stock; of the ordinary one enough for the models that slow GPUs cannot serve. */
 static int stock_of(const struct glet_fleet_options *options, const struct shape *shapes, size_t g)
 {
-    double stock = kinds[g].stock * options->target, urgent = 0;
+    double stock = kind_of(options, g)->stock * options->target, urgent = 0;
     if (options->types == 1 || stock < 0)
         return GLET_COUNT_UNLIMITED;
-    for (int m = 0; m < options->models && g == 0; m++)
-        if (2 * kinds[2].slowdown * latency_ms(&shapes[m], 1, UNITS) > shapes[m].slo_ms)
+    for (int m = 0; m < options->models && g == ORDINARY; m++)
+        if (2 * kinds[SLOW].slowdown * latency_ms(&shapes[m], 1, UNITS) > shapes[m].slo_ms)
             urgent += ideal_load(&shapes[m]);
     return (int)ceil(fmax(stock, 1.15 * urgent));
 }
@@ -131,16 +140,17 @@ static struct glet_workload *make_workload(const struct glet_fleet_options *opti
     w->gpu_count = (size_t)options->types;
     w->gpus = grab(w->gpu_count, sizeof *w->gpus);
     for (size_t g = 0; g < w->gpu_count; g++) {
-        w->gpus[g] = (struct glet_workload_gpu){.type = text(kinds[g].name),
+        w->gpus[g] = (struct glet_workload_gpu){.type = text(kind_of(options, g)->name),
                                                 .count = stock_of(options, shapes, g),
-                                                .cost_per_hour = kinds[g].cost};
+                                                .cost_per_hour = kind_of(options, g)->cost};
     }
     w->options.interference = options->interference;
     w->options.latency_factor = 1;
     return w;
 }
 
-static void fill_latency(struct glet_profile *p, const struct shape *shapes)
+static void fill_latency(const struct glet_fleet_options *options, struct glet_profile *p,
+                         const struct shape *shapes)
 {
     p->latency_count = p->device_count * p->model_count * UNITS * BATCHES;
     p->latency = grab(p->latency_count, sizeof *p->latency);
@@ -151,15 +161,15 @@ static void fill_latency(struct glet_profile *p, const struct shape *shapes)
                 size_t g = i / p->model_count, m = i % p->model_count;
                 const struct shape *x = &shapes[m];
                 double filled = 1 - exp(-b / 6.0), share = (double)s / UNITS;
-                *row =
-                    (struct glet_profile_latency){.device = g,
-                                                  .model = m,
-                                                  .batch = b,
-                                                  .units = s,
-                                                  .p50_ms = latency_ms(x, b, s) * kinds[g].slowdown,
-                                                  .p99_ms = NAN,
-                                                  .samples = NAN,
-                                                  .trust = GLET_TRUST_ESTIMATED};
+                *row = (struct glet_profile_latency){.device = g,
+                                                     .model = m,
+                                                     .batch = b,
+                                                     .units = s,
+                                                     .p50_ms = latency_ms(x, b, s) *
+                                                               kind_of(options, g)->slowdown,
+                                                     .p99_ms = NAN,
+                                                     .samples = NAN,
+                                                     .trust = GLET_TRUST_ESTIMATED};
                 row->l2_util = (x->l2_low + (x->l2_high - x->l2_low) * filled) * share;
                 row->dram_util = (x->dram_low + (x->dram_high - x->dram_low) * filled) * share;
             }
@@ -174,7 +184,7 @@ static struct glet_profile *make_profile(const struct glet_fleet_options *option
     p->devices = grab(p->device_count, sizeof *p->devices);
     for (size_t g = 0; g < p->device_count; g++)
         p->devices[g] = (struct glet_profile_device){
-            .gpu = text(kinds[g].name),
+            .gpu = text(kind_of(options, g)->name),
             .mechanism = GLET_MECHANISM_MPS,
             .sm_count = 128,
             .units = UNITS,
@@ -188,7 +198,7 @@ static struct glet_profile *make_profile(const struct glet_fleet_options *option
         p->models[m].model = text(name);
         p->models[m].memory_mib = options->memory_gib > 0 ? shapes[m].memory_mib : 0;
     }
-    fill_latency(p, shapes);
+    fill_latency(options, p, shapes);
     p->interference_count = options->interference ? p->device_count : 0;
     p->interference = grab(p->device_count, sizeof *p->interference);
     /* Published with glet for the RTX 2080 Ti, five digits. */
