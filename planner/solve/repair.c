@@ -16,7 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Boxes looked at per move. */
+/* Boxes looked at per move: at least these, and half of a larger fleet. */
 #define LOOK 600
 
 /* A demand counts as served within the contract's slack, with room to spare. */
@@ -185,7 +185,8 @@ static void find_move(struct repair *r, int m, double missing, int skip, struct 
 {
     best->box = -1;
     best->gain = 0;
-    int count = r->boxes->count, looks = count < LOOK ? count : LOOK;
+    int count = r->boxes->count, most = count / 2 > LOOK ? count / 2 : LOOK;
+    int looks = count < most ? count : most;
     for (int look = 0; look < looks; look++) {
         int i = (r->start + look) % count;
         if (i == skip || r->boxes->list[i].count == 0)
@@ -196,7 +197,7 @@ static void find_move(struct repair *r, int m, double missing, int skip, struct 
         if (best->gain >= missing * 0.999)
             break;
     }
-    if (count > LOOK)
+    if (count > most)
         r->start = (r->start + 37) % count;
 }
 
