@@ -170,7 +170,8 @@ static void dive(struct glet_search *search, double stock_ratio)
     struct glet_placed_list atoms = {0};
     struct glet_places places = {0};
     glet_dive(search->space, search->demand_rps, &options, &places, &atoms);
-    settle(search, &atoms);
+    if (search->effort != GLET_EFFORT_FAST)
+        settle(search, &atoms);
     if (!glet_search_closed(search) && !glet_halted(search->halt)) {
         glet_polish(search->space, &places, search->demand_rps, fits, search->halt, &atoms);
         settle(search, &atoms);
