@@ -7,10 +7,25 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define UNITS     16
-#define BATCHES   32
-#define MIB       1024.0
-#define TYPE_NAME "synthetic"
+#define UNITS   16
+#define BATCHES 32
+#define MIB     1024.0
+#define TYPES   3
+
+/* By name, as a profile sorts them. stock: part of the target; < 0 = unlimited. */
+static const struct kind {
+    const char *name;
+    double slowdown, cost, stock;
+} kinds[TYPES] = {{"fast", 1 / 1.6, 1.9, 0.2}, {"ordinary", 1, 1, 0.35}, {"slow", 1.5, 0.8, -1}};
+
+#define ORDINARY 1
+#define SLOW     2
+
+/* Type g of the fleet; a fleet with one type has ordinary ones. */
+static const struct kind *kind_of(const struct glet_fleet_options *options, size_t g)
+{
+    return &kinds[options->types == 1 ? ORDINARY : g];
+}
 
 struct shape { /* one made-up model */
     double h_ms, d_ms, c_ms, p1, slo_ms, rate, memory_mib;
@@ -95,6 +110,18 @@ static struct shape *draw_all(const struct glet_fleet_options *options)
     return shapes;
 }
 
+/* A type's stock; of the ordinary one enough for the models that slow GPUs cannot serve. */
+static int stock_of(const struct glet_fleet_options *options, const struct shape *shapes, size_t g)
+{
+    double stock = kind_of(options, g)->stock * options->target, urgent = 0;
+    if (options->types == 1 || stock < 0)
+        return GLET_COUNT_UNLIMITED;
+    for (int m = 0; m < options->models && g == ORDINARY; m++)
+        if (2 * kinds[SLOW].slowdown * latency_ms(&shapes[m], 1, UNITS) > shapes[m].slo_ms)
+            urgent += ideal_load(&shapes[m]);
+    return (int)ceil(fmax(stock, 1.15 * urgent));
+}
+
 static struct glet_workload *make_workload(const struct glet_fleet_options *options,
                                            const struct shape *shapes)
 {
@@ -110,29 +137,36 @@ static struct glet_workload *make_workload(const struct glet_fleet_options *opti
                                                     .slo_ms = shapes[m].slo_ms,
                                                     .percentile = 99};
     }
-    w->gpu_count = 1;
-    w->gpus = grab(1, sizeof *w->gpus);
-    w->gpus[0] = (struct glet_workload_gpu){
-        .type = text(TYPE_NAME), .count = GLET_COUNT_UNLIMITED, .cost_per_hour = 1};
+    w->gpu_count = (size_t)options->types;
+    w->gpus = grab(w->gpu_count, sizeof *w->gpus);
+    for (size_t g = 0; g < w->gpu_count; g++) {
+        w->gpus[g] = (struct glet_workload_gpu){.type = text(kind_of(options, g)->name),
+                                                .count = stock_of(options, shapes, g),
+                                                .cost_per_hour = kind_of(options, g)->cost};
+    }
     w->options.interference = options->interference;
     w->options.latency_factor = 1;
     return w;
 }
 
-static void fill_latency(struct glet_profile *p, const struct shape *shapes)
+static void fill_latency(const struct glet_fleet_options *options, struct glet_profile *p,
+                         const struct shape *shapes)
 {
-    p->latency_count = p->model_count * UNITS * BATCHES;
+    p->latency_count = p->device_count * p->model_count * UNITS * BATCHES;
     p->latency = grab(p->latency_count, sizeof *p->latency);
     struct glet_profile_latency *row = p->latency;
-    for (size_t m = 0; m < p->model_count; m++)
+    for (size_t i = 0; i < p->device_count * p->model_count; i++)
         for (int s = 1; s <= UNITS; s++)
             for (int b = 1; b <= BATCHES; b++, row++) {
+                size_t g = i / p->model_count, m = i % p->model_count;
                 const struct shape *x = &shapes[m];
                 double filled = 1 - exp(-b / 6.0), share = (double)s / UNITS;
-                *row = (struct glet_profile_latency){.model = m,
+                *row = (struct glet_profile_latency){.device = g,
+                                                     .model = m,
                                                      .batch = b,
                                                      .units = s,
-                                                     .p50_ms = latency_ms(x, b, s),
+                                                     .p50_ms = latency_ms(x, b, s) *
+                                                               kind_of(options, g)->slowdown,
                                                      .p99_ms = NAN,
                                                      .samples = NAN,
                                                      .trust = GLET_TRUST_ESTIMATED};
@@ -146,15 +180,16 @@ static struct glet_profile *make_profile(const struct glet_fleet_options *option
 {
     struct glet_profile *p = grab(1, sizeof *p);
     p->path = text("fleet");
-    p->device_count = 1;
-    p->devices = grab(1, sizeof *p->devices);
-    p->devices[0] = (struct glet_profile_device){
-        .gpu = text(TYPE_NAME),
-        .mechanism = GLET_MECHANISM_MPS,
-        .sm_count = 128,
-        .units = UNITS,
-        .max_gpulets = 8,
-        .memory_mib = (options->memory_gib > 0 ? options->memory_gib : 100000) * MIB};
+    p->device_count = (size_t)options->types;
+    p->devices = grab(p->device_count, sizeof *p->devices);
+    for (size_t g = 0; g < p->device_count; g++)
+        p->devices[g] = (struct glet_profile_device){
+            .gpu = text(kind_of(options, g)->name),
+            .mechanism = GLET_MECHANISM_MPS,
+            .sm_count = 128,
+            .units = UNITS,
+            .max_gpulets = 8,
+            .memory_mib = (options->memory_gib > 0 ? options->memory_gib : 100000) * MIB};
     p->model_count = (size_t)options->models;
     p->models = grab(p->model_count, sizeof *p->models);
     for (size_t m = 0; m < p->model_count; m++) {
@@ -163,15 +198,17 @@ static struct glet_profile *make_profile(const struct glet_fleet_options *option
         p->models[m].model = text(name);
         p->models[m].memory_mib = options->memory_gib > 0 ? shapes[m].memory_mib : 0;
     }
-    fill_latency(p, shapes);
-    p->interference_count = options->interference ? 1 : 0;
-    p->interference = grab(1, sizeof *p->interference);
+    fill_latency(options, p, shapes);
+    p->interference_count = options->interference ? p->device_count : 0;
+    p->interference = grab(p->device_count, sizeof *p->interference);
     /* Published with glet for the RTX 2080 Ti, five digits. */
-    p->interference[0] = (struct glet_profile_interference){.constant = 0.89537,
-                                                            .l2_self = 0.11291,
-                                                            .l2_other = 0.71596,
-                                                            .dram_self = 0.35487,
-                                                            .dram_other = 0.08820};
+    for (size_t g = 0; g < p->interference_count; g++)
+        p->interference[g] = (struct glet_profile_interference){.device = g,
+                                                                .constant = 0.89537,
+                                                                .l2_self = 0.11291,
+                                                                .l2_other = 0.71596,
+                                                                .dram_self = 0.35487,
+                                                                .dram_other = 0.08820};
     return p;
 }
 
@@ -189,7 +226,8 @@ void glet_fleet_free(struct glet_fleet *fleet)
     for (size_t m = 0; m < w->model_count; m++)
         free(w->models[m].name);
     free(w->models);
-    free(w->gpus[0].type);
+    for (size_t g = 0; g < w->gpu_count; g++)
+        free(w->gpus[g].type);
     free(w->gpus);
     free(w->path);
     free(w);
@@ -197,7 +235,8 @@ void glet_fleet_free(struct glet_fleet *fleet)
     for (size_t m = 0; m < p->model_count; m++)
         free(p->models[m].model);
     free(p->models);
-    free(p->devices[0].gpu);
+    for (size_t g = 0; g < p->device_count; g++)
+        free(p->devices[g].gpu);
     free(p->devices);
     free(p->latency);
     free(p->interference);

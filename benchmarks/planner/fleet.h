@@ -11,6 +11,9 @@
  * 0.7; SLO log-uniform 10 .. 500 ms, at least 2.3 times the latency of batch 1 on the whole GPU;
  *   rates by Zipf with exponent 0.9 in random order, scaled so that the ideal, fully divisible load
  *   is `target` GPUs;
+ *   with three types, GPUs 1.6 times as fast at 1.9 times the cost and 1.5 times as slow at 0.8 of
+ *   it join the ordinary one; the stock of fast and ordinary ones is limited to 0.2 and 0.35 target
+ *   (or a little more than the models need whose SLO a slow one cannot meet);
  *   utilisations rise with the batch and are proportional to the size; interference with the five
  *   coefficients published for the RTX 2080 Ti.
  */
@@ -25,6 +28,7 @@ struct glet_fleet_options {
     double target; /* GPUs of ideal load */
     uint64_t seed;
     double memory_gib; /* per GPU; models need 2 .. 40 GiB per gpu-let; 0 = memory never binds */
+    int types;         /* of GPUs: 1, or 3 with costs and two limited stocks */
     double zipf;       /* exponent; 0.9 in the tables */
     bool interference;
 };

@@ -3,7 +3,10 @@
  * Plans synthetic fleets and prints GPUs, the proven bound, the gap and the CPU time, against the
  * limits that the project holds itself to.
  *
- *   fleets [--seeds N] [--effort fast|default|max] [MODELS/TARGET[/MEMORY_GIB]...]
+ *   fleets [--seeds N] [--first SEED] [--effort fast|default|max]
+ * [MODELS/TARGET[/MEMORY_GIB|/types]...]
+ *
+ * Rows with three types of GPUs minimise the cost, which is then what the columns show.
  */
 #include "benchmarks/planner/fleet.h"
 
@@ -20,14 +23,16 @@
 struct row { /* one line of the table */
     int models;
     double target, memory_gib;
+    int types;          /* of GPUs */
     double gap_percent; /* allowed; < 0: the bound plus one GPU */
     double cpu_s;       /* allowed */
 };
 
 static const struct row table[] = {
-    {10, 10, 0, -1, 0.5},  {30, 30, 0, -1, 0.5},     {30, 300, 0, 1.0, 4},   {100, 1000, 0, 1.0, 4},
-    {100, 100, 0, 5, 2},   {300, 300, 0, 5, 4},      {300, 1500, 0, 1.5, 8}, {100, 100, 80, 8, 3},
-    {1000, 500, 0, 6, 20}, {1000, 5000, 0, 1.0, 30},
+    {10, 10, 0, 1, -1, 0.5},   {30, 30, 0, 1, -1, 0.5},  {30, 300, 0, 1, 1.0, 4},
+    {100, 1000, 0, 1, 1.0, 4}, {100, 100, 0, 1, 5, 2},   {300, 300, 0, 1, 5, 4},
+    {300, 1500, 0, 1, 1.5, 8}, {100, 100, 80, 1, 8, 3},  {100, 100, 48, 1, 14, 3},
+    {100, 100, 0, 3, 7, 6},    {1000, 500, 0, 1, 6, 20}, {1000, 5000, 0, 1, 1.0, 30},
 };
 
 static double peak_mib(void)
@@ -38,16 +43,16 @@ static double peak_mib(void)
 }
 
 /* GPUs of the best baseline; all are printed. */
-static int best_baseline(const struct glet_problem *problem)
+static double best_baseline(const struct glet_problem *problem)
 {
-    int best = INT32_MAX;
+    double best = INFINITY;
     for (int which = 0; which < GLET_BASELINE_IDEAL; which++) {
         struct glet_boxes boxes = {0};
         uint64_t start_us = glet_clock_process_cpu_us();
         bool good = which != GLET_BASELINE_GPULET &&
                     glet_baseline_run(problem, (enum glet_baseline)which, 0, NULL, &boxes);
-        if (good && boxes.count < best)
-            best = boxes.count;
+        if (good)
+            best = fmin(best, glet_boxes_cost(problem, &boxes));
         if (good)
             printf(" %s %d (%.2f s)", glet_baseline_name((enum glet_baseline)which), boxes.count,
                    (double)(glet_clock_process_cpu_us() - start_us) / 1e6);
@@ -62,6 +67,7 @@ static int plan_one(const struct row *row, uint64_t seed, enum glet_effort effor
                                                .target = row->target,
                                                .seed = seed,
                                                .memory_gib = row->memory_gib,
+                                               .types = row->types,
                                                .zipf = 0.9,
                                                .interference = true};
     struct glet_fleet fleet;
@@ -71,7 +77,8 @@ static int plan_one(const struct row *row, uint64_t seed, enum glet_effort effor
     struct glet_solve_result result;
     glet_fleet_make(&fleet_options, &fleet);
     uint64_t start_us = glet_clock_process_cpu_us();
-    int status = glet_problem_new(fleet.workload, fleet.profile, GLET_MIN_GPUS, &problem, &err);
+    int status = glet_problem_new(fleet.workload, fleet.profile,
+                                  row->types > 1 ? GLET_MIN_COST : GLET_MIN_GPUS, &problem, &err);
     if (status == 0)
         status = glet_solve(problem, &options, &result, &err);
     double cpu_s = (double)(glet_clock_process_cpu_us() - start_us) / 1e6;
@@ -79,11 +86,15 @@ static int plan_one(const struct row *row, uint64_t seed, enum glet_effort effor
         glet_error_print(&err, stderr);
         return -1;
     }
-    int gpus = result.solution.gpu_count, bound = result.bound.gpus;
+    double gpus = result.solution.gpu_count, bound = result.bound.gpus;
+    if (row->types > 1) {
+        gpus = glet_solution_cost(problem, &result.solution);
+        bound = result.bound.cost_per_hour;
+    }
     double gap_percent = 100.0 * (gpus - bound) / bound;
     bool good = result.found && cpu_s <= row->cpu_s &&
                 (row->gap_percent < 0 ? gpus <= bound + 1 : gap_percent <= row->gap_percent);
-    printf("%5d %6g %5g %4llu %6d %6d %6.2f %8.2f %6.0f  %s", row->models, row->target,
+    printf("%5d %6g %5g %4llu %6.4g %6.4g %6.2f %8.2f %6.0f  %s", row->models, row->target,
            row->memory_gib, (unsigned long long)seed, gpus, bound, gap_percent, cpu_s, peak_mib(),
            good ? "ok" : "MISSED");
     if (best_baseline(problem) < gpus) {
@@ -105,6 +116,8 @@ static bool wanted(int argc, char **argv, int first, const struct row *row)
         return true;
     if (row->memory_gib > 0)
         snprintf(name, sizeof name, "%d/%g/%g", row->models, row->target, row->memory_gib);
+    else if (row->types > 1)
+        snprintf(name, sizeof name, "%d/%g/types", row->models, row->target);
     else
         snprintf(name, sizeof name, "%d/%g", row->models, row->target);
     for (int i = first; i < argc; i++)
@@ -115,12 +128,14 @@ static bool wanted(int argc, char **argv, int first, const struct row *row)
 
 int main(int argc, char **argv)
 {
-    uint64_t seeds = 3;
+    uint64_t seeds = 3, first_seed = 1;
     enum glet_effort effort = GLET_EFFORT_DEFAULT;
     int first = 1, missed = 0;
     for (; first + 1 < argc && argv[first][0] == '-'; first += 2) {
         if (!strcmp(argv[first], "--seeds"))
             seeds = strtoull(argv[first + 1], NULL, 10);
+        else if (!strcmp(argv[first], "--first"))
+            first_seed = strtoull(argv[first + 1], NULL, 10);
         else if (!strcmp(argv[first], "--effort"))
             effort = !strcmp(argv[first + 1], "fast")  ? GLET_EFFORT_FAST
                      : !strcmp(argv[first + 1], "max") ? GLET_EFFORT_MAX
@@ -128,8 +143,8 @@ int main(int argc, char **argv)
     }
     printf("models target memory seed  gpus  bound  gap%%   cpu s    MiB\n");
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++)
-        for (uint64_t seed = 1; seed <= seeds && wanted(argc, argv, first, &table[i]); seed++) {
-            int status = plan_one(&table[i], seed, effort);
+        for (uint64_t n = 0; n < seeds && wanted(argc, argv, first, &table[i]); n++) {
+            int status = plan_one(&table[i], first_seed + n, effort);
             if (status < 0)
                 return 4;
             missed += status;

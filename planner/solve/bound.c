@@ -180,6 +180,13 @@ static int improve(struct bound_lp *b, const struct glet_share_table *tables, in
     return added;
 }
 
+/* Whether more rounds cannot raise the bound to another whole number, or hardly at all. */
+static bool settled(const struct bound_lp *b, double best, const struct glet_bound_options *options)
+{
+    double limit = glet_lp_objective(b->lp);
+    return options->round_up && (ceil(limit - 1e-6) <= ceil(best) || limit - best < 1e-4 * best);
+}
+
 double glet_bound_find(const struct glet_space *space, const double *cost,
                        const struct glet_bound_options *options, struct glet_prices *prices)
 {
@@ -188,7 +195,6 @@ double glet_bound_find(const struct glet_space *space, const double *cost,
     struct glet_prices now = {0};
     glet_prices_init(&now, problem);
     double *payments = glet_must_alloc(sizeof *payments, (size_t)problem->model_count);
-    struct bound_lp whole = {.space = space, .cost = cost};
     double best = 0;
     /* Divisible pieces are not columns of the second program: it starts again from their prices. */
     for (int phase = 0; phase < (options->piece_rounds > 0 ? 2 : 1) && isfinite(best); phase++) {
@@ -221,7 +227,7 @@ double glet_bound_find(const struct glet_space *space, const double *cost,
                 if (prices)
                     copy_prices(prices, &now, problem);
             }
-            if (!added)
+            if (!added || settled(&b, best, options))
                 break;
         }
         glet_lp_free(b.lp);
@@ -231,7 +237,6 @@ double glet_bound_find(const struct glet_space *space, const double *cost,
         free(b.values);
         free(b.use);
     }
-    (void)whole;
     free(payments);
     glet_prices_fini(&now, problem);
     glet_shares_free(tables, problem);

@@ -15,6 +15,7 @@ struct glet_bound_options {
     int rounds;                   /* of column generation with pieces that may be divided at will */
     int piece_rounds;             /* of column generation with whole pieces; 0 = none */
     int grid;                     /* steps per demand for whole pieces */
+    bool round_up;                /* only the next whole number of the bound matters: end early */
     const struct glet_halt *halt; /* NULL = never */
 };
 

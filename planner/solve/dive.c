@@ -97,10 +97,12 @@ static int commit_fractions(struct glet_master *master, double commit_ratio)
 }
 
 double glet_dive(const struct glet_space *space, const double *demand_rps,
-                 const struct glet_dive_options *options, struct glet_placed_list *out)
+                 const struct glet_dive_options *options, struct glet_places *places,
+                 struct glet_placed_list *out)
 {
     struct glet_master master;
     glet_master_init(&master, space, demand_rps);
+    master.stock_ratio = options->stock_ratio;
     double root = -1;
     bool failed = generate(&master, options, 200, false, 1e-6) < 0;
     if (!failed) {
@@ -109,6 +111,8 @@ double glet_dive(const struct glet_space *space, const double *demand_rps,
     }
     if (!failed) {
         root = glet_lp_objective(master.lp);
+        if (places)
+            glet_places_init(places, &master);
         commit_whole(&master, options->keep_open);
     }
     while (!failed && glet_master_open_models(&master) > 0) {

@@ -9,6 +9,7 @@
  */
 
 #include "planner/solve/halt.h"
+#include "planner/solve/polish.h"
 #include "planner/solve/pricing.h"
 
 struct glet_dive_options {
@@ -18,14 +19,17 @@ struct glet_dive_options {
     double keep_open;             /* copies of a repeated gpu-let left open at the root, 0 .. 2 */
     int duty_cycles;              /* tried by the pricing */
     bool shared;                  /* time-shared gpu-lets */
+    double stock_ratio;           /* share of each limited stock that it may use, (0, 1] */
     const struct glet_halt *halt; /* NULL = never */
 };
 
 /*
- * Appends gpu-lets that serve demand_rps [model_count] to out. Returns the value of the root linear
+ * Appends gpu-lets that serve demand_rps [model_count] to out, and writes the root's prices to
+ * places (zeroed; freed by the caller), if it has a solution. Returns the value of the root linear
  * program, or -1 when demands are left that no column could serve within the stock.
  */
 double glet_dive(const struct glet_space *space, const double *demand_rps,
-                 const struct glet_dive_options *options, struct glet_placed_list *out);
+                 const struct glet_dive_options *options, struct glet_places *places,
+                 struct glet_placed_list *out);
 
 #endif

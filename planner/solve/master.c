@@ -96,8 +96,9 @@ static void set_bounds(struct glet_master *master)
     for (int g = 0; g < problem->type_count; g++) {
         const struct glet_problem_type *type = &problem->types[g];
         if (type->count >= 0)
-            glet_lp_row_at_most(master->lp, stock_row(master, g),
-                                fmax(0, type->count - master->alone_fixed[g]));
+            glet_lp_row_at_most(
+                master->lp, stock_row(master, g),
+                fmax(0, floor(type->count * master->stock_ratio) - master->alone_fixed[g]));
         if (master->space->types[g].memory_binds && type->memory_mib > 0)
             glet_lp_row_at_least(master->lp, memory_row(master, g),
                                  master->memory_fixed_mib[g] / type->memory_mib);
@@ -136,7 +137,7 @@ void glet_master_init(struct glet_master *master, const struct glet_space *space
 {
     const struct glet_problem *problem = space->problem;
     size_t models = (size_t)problem->model_count, types = (size_t)problem->type_count;
-    *master = (struct glet_master){.space = space, .lp = glet_lp_new()};
+    *master = (struct glet_master){.space = space, .lp = glet_lp_new(), .stock_ratio = 1};
     master->demand_rps = glet_must_alloc(sizeof(double), models);
     master->residual_rps = glet_must_alloc(sizeof(double), models);
     master->model_price = glet_must_alloc(sizeof(double), models);

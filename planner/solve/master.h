@@ -35,6 +35,7 @@ struct glet_master {
     struct glet_placed_list pool;      /* pool.list[i] is column fixed_cols + i */
     struct glet_placed_list committed;
     bool capped;
+    double stock_ratio; /* share of each limited stock that may be used; 1 at first */
     /* Prices of the last solution. */
     double *model_price;  /* [model], per request per second of residual demand */
     double *size_price;   /* glet_master_size_price() */

@@ -4,6 +4,7 @@
 #include "common/random.h"
 #include "planner/solve/dive.h"
 #include "planner/solve/pack.h"
+#include "planner/solve/polish.h"
 #include "planner/solve/repair.h"
 #include "planner/solve/scratch.h"
 
@@ -12,6 +13,8 @@
 #include <string.h>
 
 #define FREED_MAX 10 /* GPUs planned again at once */
+
+#define POLISH_FITS 200000
 
 struct neighbour {
     struct glet_search *search;
@@ -125,6 +128,7 @@ static bool replan(struct neighbour *n)
                                      .keep_open = glet_random_uniform(&n->random) < 0.5 ? 0 : 0.5,
                                      .duty_cycles = 12 + (int)glet_random_below(&n->random, 14),
                                      .shared = true,
+                                     .stock_ratio = 1,
                                      .halt = search->halt};
     int freed = choose(n), kept = n->plan.count - freed;
     const struct glet_box *old = &n->plan.list[kept];
@@ -135,11 +139,13 @@ static bool replan(struct neighbour *n)
         n->demand_rps[m] = missing > search->demand_rps[m] * GLET_TOLERANCE_RATIO / 8 ? missing : 0;
     }
     struct glet_placed_list atoms = {0};
+    struct glet_places places = {0};
     struct glet_boxes fresh = {0};
     bool cheaper = false;
-    if (glet_dive(search->space, n->demand_rps, &dive, &atoms) >= 0) {
+    if (glet_dive(search->space, n->demand_rps, &dive, &places, &atoms) >= 0) {
+        glet_polish(search->space, &places, n->demand_rps, POLISH_FITS, search->halt, &atoms);
         glet_pack_trim(search->space, n->demand_rps, &atoms);
-        glet_pack(search->space, &atoms, &fresh);
+        glet_pack(search->space, n->demand_rps, 0.95, &atoms, &fresh);
         glet_repair_repack(search->space, n->demand_rps, &fresh, 10);
         glet_repair_dissolve(search->space, n->demand_rps, &fresh, freed, search->halt);
         double before = cost_of(n, old, freed);
@@ -156,6 +162,7 @@ static bool replan(struct neighbour *n)
         }
     }
     glet_placed_free(&atoms);
+    glet_places_free(&places);
     glet_boxes_free(&fresh);
     return cheaper;
 }

@@ -16,7 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Boxes looked at per move. */
+/* Boxes looked at per move: at least these, and half of a larger fleet. */
 #define LOOK 600
 
 /* A demand counts as served within the contract's slack, with room to spare. */
@@ -185,7 +185,8 @@ static void find_move(struct repair *r, int m, double missing, int skip, struct 
 {
     best->box = -1;
     best->gain = 0;
-    int count = r->boxes->count, looks = count < LOOK ? count : LOOK;
+    int count = r->boxes->count, most = count / 2 > LOOK ? count / 2 : LOOK;
+    int looks = count < most ? count : most;
     for (int look = 0; look < looks; look++) {
         int i = (r->start + look) % count;
         if (i == skip || r->boxes->list[i].count == 0)
@@ -196,7 +197,7 @@ static void find_move(struct repair *r, int m, double missing, int skip, struct 
         if (best->gain >= missing * 0.999)
             break;
     }
-    if (count > LOOK)
+    if (count > most)
         r->start = (r->start + 37) % count;
 }
 
@@ -366,12 +367,35 @@ static bool open_gpu(struct repair *r, int m)
     return true;
 }
 
+/* Gives up the least used GPUs beyond the stock of their type. */
+static void drop_excess(struct repair *r)
+{
+    struct glet_boxes *boxes = r->boxes;
+    struct victim *order = glet_must_alloc(sizeof *order, (size_t)boxes->count);
+    for (int g = 0; g < r->problem->type_count; g++) {
+        int used = 0, stock = r->problem->types[g].count;
+        for (int i = 0; i < boxes->count; i++)
+            if (boxes->list[i].type == g)
+                order[used++] = (struct victim){i, needed_units(r, &boxes->list[i])};
+        if (stock < 0 || used <= stock)
+            continue;
+        qsort(order, (size_t)used, sizeof *order, least_used);
+        for (int i = 0; i < used - stock; i++) {
+            count_rates(r->rate_rps, &boxes->list[order[i].box], -1);
+            boxes->list[order[i].box].count = 0;
+        }
+    }
+    free(order);
+    remove_empty(boxes);
+}
+
 bool glet_repair_cover(const struct glet_space *space, const double *demand_rps,
                        struct glet_boxes *boxes)
 {
     enum { JOURNAL = 64 };
     struct repair r;
     repair_init(&r, space, demand_rps, boxes);
+    drop_excess(&r);
     struct undo *journal = glet_must_alloc(sizeof *journal, JOURNAL);
     bool good = true;
     for (int m = 0; m < r.problem->model_count && good; m++)

@@ -19,8 +19,8 @@ int glet_repair_dissolve(const struct glet_space *space, const double *demand_rp
                          struct glet_boxes *boxes, int tries, const struct glet_halt *halt);
 
 /*
- * Serves demands that the boxes do not cover yet, opening new GPUs within the stock where nothing
- * else helps. Returns whether all demands are served.
+ * Gives up GPUs beyond the stock and serves demands that the boxes do not cover, opening new GPUs
+ * within the stock where nothing else helps. Returns whether all demands are served.
  */
 bool glet_repair_cover(const struct glet_space *space, const double *demand_rps,
                        struct glet_boxes *boxes);

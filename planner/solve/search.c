@@ -12,6 +12,7 @@
 #include "planner/solve/neighbour.h"
 #include "planner/solve/outcome.h"
 #include "planner/solve/pack.h"
+#include "planner/solve/polish.h"
 #include "planner/solve/repair.h"
 #include "planner/solve/scratch.h"
 
@@ -119,18 +120,79 @@ static void improve(struct glet_search *search, struct glet_boxes *boxes)
     }
 }
 
-static void dive_once(struct glet_search *search, const struct glet_dive_options *options)
+/* Packs a copy of the gpu-lets, improves what comes out and offers it. */
+static void settle_once(struct glet_search *search, const struct glet_placed_list *atoms,
+                        double memory_fill)
 {
-    struct glet_placed_list atoms = {0};
+    struct glet_placed_list copy = {0};
     struct glet_boxes boxes = {0};
-    glet_dive(search->space, search->demand_rps, options, &atoms);
-    glet_pack_trim(search->space, search->demand_rps, &atoms);
-    glet_pack(search->space, &atoms, &boxes);
+    for (int i = 0; i < atoms->count; i++)
+        glet_placed_add(&copy, &atoms->list[i]);
+    glet_pack_trim(search->space, search->demand_rps, &copy);
+    glet_pack(search->space, search->demand_rps, memory_fill, &copy, &boxes);
     if (glet_repair_cover(search->space, search->demand_rps, &boxes))
         improve(search, &boxes);
     glet_search_offer(search, &boxes);
-    glet_placed_free(&atoms);
+    glet_placed_free(&copy);
     glet_boxes_free(&boxes);
+}
+
+/* Where memory binds, no one share of it to plan for is best: several are tried. */
+static void settle(struct glet_search *search, const struct glet_placed_list *atoms)
+{
+    static const double fills[] = {0.95, 1, 0.9};
+    bool binds = false;
+    for (int g = 0; g < search->problem->type_count; g++)
+        binds |= search->space->types[g].memory_binds;
+    settle_once(search, atoms, 0);
+    for (int i = 0; binds && i < 3; i++)
+        if (!glet_search_closed(search) && !glet_halted(search->halt))
+            settle_once(search, atoms, fills[i]);
+}
+
+/*
+ * Committing little by little is a little better and much slower, so only small problems do. The
+ * polished gpu-lets nearly always pack better; where a few models need many GPUs each, the others.
+ */
+static void dive(struct glet_search *search, double stock_ratio)
+{
+    struct glet_dive_options options = {.root_rounds = 40,
+                                        .rounds = 2,
+                                        .commit_ratio =
+                                            search->problem->model_count > 200 ? 1 : 0.3,
+                                        .keep_open = 1,
+                                        .duty_cycles = 16,
+                                        .shared = true,
+                                        .stock_ratio = stock_ratio,
+                                        .halt = search->halt};
+    /* A million fits take less than a second. */
+    long fits = search->effort == GLET_EFFORT_FAST ? 500000 : 30000000;
+    struct glet_placed_list atoms = {0};
+    struct glet_places places = {0};
+    glet_dive(search->space, search->demand_rps, &options, &places, &atoms);
+    if (search->effort != GLET_EFFORT_FAST)
+        settle(search, &atoms);
+    if (!glet_search_closed(search) && !glet_halted(search->halt)) {
+        glet_polish(search->space, &places, search->demand_rps, fits, search->halt, &atoms);
+        settle(search, &atoms);
+    }
+    glet_placed_free(&atoms);
+    glet_places_free(&places);
+}
+
+/*
+ * Rounding can end short of a tight stock that the program used up to the last GPU. What a part of
+ * the stock is kept back for then is what the repair opens.
+ */
+static void dives(struct glet_search *search)
+{
+    static const double ratios[] = {1, 0.98, 0.95, 0.9, 0.8};
+    bool limited = false;
+    for (int g = 0; g < search->problem->type_count; g++)
+        limited |= search->problem->types[g].count >= 0;
+    for (int i = 0; i < (limited ? 5 : 1) && !isfinite(search->best_cost); i++)
+        if (!glet_search_closed(search) && !glet_halted(search->halt))
+            dive(search, ratios[i]);
 }
 
 /* Never worse than any of them; their plans are repaired like our own. */
@@ -150,6 +212,19 @@ static void offer_baselines(struct glet_search *search)
     }
 }
 
+/* Whole pieces prove up to 0.5 % more where models need less than a GPU each; 1000 take 3 s. */
+static void raise_by_pieces(struct glet_search *search)
+{
+    struct glet_bound_options bound = {.rounds = 60,
+                                       .piece_rounds = 30,
+                                       .grid = search->problem->model_count > 300 ? 128 : 512,
+                                       .round_up = search->whole_costs,
+                                       .halt = search->halt};
+    if (search->effort != GLET_EFFORT_FAST && !glet_search_closed(search) &&
+        !glet_halted(search->halt))
+        glet_search_raise(search, glet_bound_find(search->space, search->cost, &bound, NULL));
+}
+
 /* They gain little beyond the repair (a GPU in a hundred tries), so only where tries are cheap. */
 static void try_neighbourhoods(struct glet_search *search, int few)
 {
@@ -160,20 +235,16 @@ static void try_neighbourhoods(struct glet_search *search, int few)
 
 void glet_search_run(struct glet_search *search)
 {
-    struct glet_bound_options bound = {.rounds = 60, .halt = search->halt};
+    struct glet_bound_options bound = {
+        .rounds = 60, .round_up = search->whole_costs, .halt = search->halt};
     glet_search_raise(search, glet_bound_find(search->space, search->cost, &bound, NULL));
     if (glet_search_closed(search) || glet_halted(search->halt))
         return;
-    struct glet_dive_options dive = {.root_rounds = 40,
-                                     .rounds = 2,
-                                     .commit_ratio = 0.3,
-                                     .keep_open = 1,
-                                     .duty_cycles = 16,
-                                     .shared = true,
-                                     .halt = search->halt};
-    dive_once(search, &dive);
+    dives(search);
     offer_baselines(search);
-    try_neighbourhoods(search, 4);
+    raise_by_pieces(search);
+    if (!glet_search_closed(search))
+        try_neighbourhoods(search, 4);
     if (!glet_search_closed(search) && !glet_halted(search->halt))
         glet_exact_run(search);
     if (!glet_search_closed(search) && !glet_halted(search->halt))

@@ -11,8 +11,12 @@
 static inline struct glet_problem *fleet_problem(struct glet_fleet *fleet, int models,
                                                  double target, uint64_t seed)
 {
-    struct glet_fleet_options options = {
-        .models = models, .target = target, .seed = seed, .zipf = 0.9, .interference = true};
+    struct glet_fleet_options options = {.models = models,
+                                         .target = target,
+                                         .seed = seed,
+                                         .types = 1,
+                                         .zipf = 0.9,
+                                         .interference = true};
     struct glet_problem *problem = NULL;
     struct glet_error err = {0};
     glet_fleet_make(&options, fleet);
