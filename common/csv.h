@@ -66,7 +66,8 @@ GLET_MUST_CHECK
 int glet_csv_int(const struct glet_csv *csv, size_t column, int64_t low, int64_t high, int64_t *out,
                  struct glet_error *err);
 
-/* Where a field of the current row starts. */
+/* Where a column's name, or a field of the current row, starts. */
+struct glet_mark glet_csv_column_mark(const struct glet_csv *csv, size_t column);
 struct glet_mark glet_csv_mark(const struct glet_csv *csv, size_t column);
 
 /* Fills err with "file:line:column: name: message" for a field of the current row; returns -1. */
