@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The second half of yaml_read.h: from nodes to typed values, and the messages when they are not.
- */
+/* The second half of yaml_read.h: from nodes to typed values, or to what is wrong with them. */
 #include "common/yaml_read.h"
 
 #include "common/memory.h"
@@ -77,6 +76,22 @@ int glet_yaml_list(const struct glet_yaml *yaml, const struct glet_yaml_node *no
                    struct glet_error *err)
 {
     return node->kind == GLET_YAML_LIST ? 0 : wrong_type(yaml, node, "a list", err);
+}
+
+int glet_yaml_limit(const struct glet_yaml *yaml, const struct glet_yaml_node *list, size_t most,
+                    struct glet_error *err)
+{
+    if (list->count <= most)
+        return 0;
+    return glet_yaml_error(yaml, list, GLET_ERR_INPUT, err, "more than %zu entries", most);
+}
+
+int glet_yaml_twice(const struct glet_yaml *yaml, const struct glet_yaml_node *node,
+                    const char *what, const char *name, struct glet_mark first,
+                    struct glet_error *err)
+{
+    glet_yaml_error(yaml, node, GLET_ERR_INPUT, err, "%s %.100s is given twice", what, name);
+    return glet_error_hint(err, "the first is in line %d", first.line);
 }
 
 static int check_range(const struct glet_yaml *yaml, const struct glet_yaml_node *node,
