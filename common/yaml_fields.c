@@ -154,9 +154,9 @@ static bool is_null(const struct glet_yaml_node *node)
            (!*node->text || strcmp(node->text, "~") == 0 || strcmp(node->text, "null") == 0);
 }
 
-static bool is_name(const char *text)
+bool glet_yaml_is_name(const char *text)
 {
-    if (strlen(text) > 255 || strcmp(text, ".") == 0 || strcmp(text, "..") == 0)
+    if (!*text || strlen(text) > 255 || strcmp(text, ".") == 0 || strcmp(text, "..") == 0)
         return false;
     for (; *text; text++)
         if ((unsigned char)*text <= ' ' || *text == 0x7f || *text == '/')
@@ -169,7 +169,7 @@ static int read_text(const struct glet_yaml *yaml, const struct glet_yaml_node *
 {
     if (node->kind != GLET_YAML_SCALAR || !*node->text || is_null(node))
         return wrong_type(yaml, node, name ? "a name" : "text", err);
-    if (name && !is_name(node->text)) {
+    if (name && !glet_yaml_is_name(node->text)) {
         wrong_type(yaml, node, "a name", err);
         return glet_error_hint(err, "a name has at most 255 bytes, no '/', no blanks");
     }

@@ -100,6 +100,9 @@ GLET_MUST_CHECK
 int glet_yaml_scalar(const struct glet_yaml *yaml, const struct glet_yaml_node *node,
                      const struct glet_yaml_field *field, void *out, struct glet_error *err);
 
+/* What GLET_YAML_NAME accepts. */
+bool glet_yaml_is_name(const char *text);
+
 /* Checks that node is a list; that a list has at most `most` entries. */
 GLET_MUST_CHECK
 int glet_yaml_list(const struct glet_yaml *yaml, const struct glet_yaml_node *node,

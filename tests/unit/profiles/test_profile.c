@@ -165,6 +165,8 @@ static const struct {
      "p50_ms: 'nan' is not a number"},
     {"latency.csv", POINT_HEAD "h200,resnet50,1,2,1e999,,measured\n", GLET_ERR_INPUT, 2, 19,
      "p50_ms: '1e999' is not a number"},
+    {"latency.csv", POINT_HEAD "h200,resnet50,1,2,.5,,measured\n", GLET_ERR_INPUT, 2, 19,
+     "p50_ms: '.5' is not a number"},
     {"latency.csv", POINT_HEAD "h200,vgg,1,2,1,,measured\n", GLET_ERR_INPUT, 2, 6,
      "model: 'vgg' is not in the table of models"},
     {"latency.csv", POINT_HEAD "h200,resnet50,1,2,1,,guessed\n", GLET_ERR_INPUT, 2, 22,
