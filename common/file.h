@@ -22,7 +22,8 @@ int glet_file_read(const char *path, size_t limit_bytes, char **text_out, size_t
 /*
  * A file that appears only when it is complete: written beside its final path, flushed to disk,
  * then renamed over it. A reader, or a program started after a crash, sees the old file or the new
- * one. A path that is not a regular file (a pipe, /dev/stdout) is written directly.
+ * one. A path that is not a regular file (a pipe, /dev/stdout) is written directly; of a link, the
+ * file it leads to is replaced.
  */
 struct glet_output {
     FILE *stream;    /* write here */
