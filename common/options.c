@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -355,12 +356,15 @@ int glet_program_main(const struct glet_program *program, int argc, char **argv)
 {
     struct glet_error err;
     int skip, status = -1;
+    /* A file that may not grow is an error to report, not a reason to die. */
+    signal(SIGXFSZ, SIG_IGN);
     const struct glet_command *command = select_command(program, argc, argv, &skip, &err);
     if (command)
         status = run_command(program, command, skip == 2, argc - skip, argv + skip, &err);
     /* A result that did not reach the disk must not look like success. */
-    if (fflush(stdout) != 0 || ferror(stdout))
-        status = glet_error_errno(&err, errno, "standard output");
+    errno = 0;
+    if ((fflush(stdout) != 0 || ferror(stdout)) && status >= 0)
+        status = glet_error_errno(&err, errno ? errno : EIO, "standard output");
     if (status >= 0)
         return status;
     fprintf(stderr, "%s: ", program->name);
