@@ -8,9 +8,11 @@ import concurrent.futures
 import json
 import math
 import os
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 
 from fake_server import FakeServer
@@ -252,6 +254,20 @@ class LoadTest(unittest.TestCase):
         row = done.stdout.splitlines()[1].split()
         self.assertEqual((row[0], row[1], row[-1]), ("ok", "50.0", "met"))
         self.assertEqual(done.stderr, "")
+
+    def test_a_signal_ends_the_run_with_a_report_but_no_verdict(self):
+        server = self.server()
+        load = subprocess.Popen(
+            [PROGRAM, self.file("w.yaml", workload([("ok", 50, 5000)])), "--target", server.url,
+             "--warmup", "0", "--duration", "60s", "--format", "json"],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        while server.count("ok") < 5 and load.poll() is None:
+            time.sleep(0.01)
+        load.send_signal(signal.SIGINT)
+        out, err = load.communicate(timeout=60)
+        self.assertEqual(load.returncode, 3, err)
+        self.assertIn("s of 60.0 s", err)
+        self.assertGreaterEqual(json.loads(out)["models"][0]["requests"]["offered"], 5)
 
     # ---- mistakes ----
 
