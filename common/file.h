@@ -38,8 +38,7 @@ int glet_output_open(struct glet_output *output, const char *path, struct glet_e
 GLET_MUST_CHECK
 int glet_output_commit(struct glet_output *output, struct glet_error *err);
 
-/* Throws away what was not committed. For GLET_CLEANUP; a zeroed or committed output is accepted.
- */
+/* Throws away what was not committed; a zeroed or committed output is accepted. For GLET_CLEANUP. */
 void glet_output_discard(struct glet_output *output);
 
 /* The three steps at once. */
