@@ -3,9 +3,11 @@
 
 #include "common/options.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 struct values {
     bool loud, quiet;
@@ -297,6 +299,19 @@ static void programs_return_statuses(void **state)
     assert_true(signal(SIGXFSZ, SIG_DFL) == SIG_IGN); /* writing is what fails, not the program */
 }
 
+static void closed_descriptors_stay_taken(void **state)
+{
+    (void)state;
+    char name[] = "greet", *argv[] = {name, NULL}, byte;
+    int saved = dup(STDIN_FILENO);
+    close(STDIN_FILENO);
+    assert_int_equal(glet_program_main(&program, 1, argv), 2);
+    assert_true(fcntl(STDIN_FILENO, F_GETFD) >= 0);
+    assert_int_equal(read(STDIN_FILENO, &byte, 1), -1); /* as from a closed one */
+    dup2(saved, STDIN_FILENO);
+    close(saved);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -305,6 +320,7 @@ int main(void)
         cmocka_unit_test(help_text),
         cmocka_unit_test(man_and_bash_are_well_formed),
         cmocka_unit_test(programs_return_statuses),
+        cmocka_unit_test(closed_descriptors_stay_taken),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
