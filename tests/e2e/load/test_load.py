@@ -131,7 +131,7 @@ class LoadTest(unittest.TestCase):
 
     def test_lack_of_connections_is_charged_and_shown(self):
         server = self.server(delay_s=0.05)
-        row, _ = self.one("slow", "--connections", "1", server=server)
+        row, _ = self.one("slow", "--connections", "1", server=server, slo=60000)
         self.assertEqual(row["requests"]["answered"], 100)
         self.assertGreater(row["send_lag_ms"]["p99"], 1000)  # 100 x 50 ms through one connection
         self.assertGreater(row["latency_ms"]["p99"], row["send_lag_ms"]["p99"] - 1)
@@ -230,6 +230,11 @@ class LoadTest(unittest.TestCase):
         self.load(workload([("ok", 100, SLO_MS)]), "--arrival", "uniform",
                   "--target", servers[0].url, "--target", servers[1].url)
         self.assertEqual([server.count("ok") for server in servers], [125, 75])
+
+    def test_every_address_of_a_name_is_tried(self):
+        server = self.server()  # on 127.0.0.1; localhost may be ::1 first
+        self.load(workload([("ok", 50, 5000)]), "--target", f"http://localhost:{server.port}")
+        self.assertGreater(server.count("ok"), 0)
 
     def test_hdr_files(self):
         row, _ = self.one("ok", "--hdr", os.path.join(self.folder, "out"))
