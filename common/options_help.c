@@ -230,7 +230,12 @@ void glet_print_man(const struct glet_program *program, FILE *out)
     roff(out, program->name);
     fputs(" \\- ", out);
     roff(out, program->summary);
-    fputs("\n.SH COMMANDS\n", out);
+    fputs("\n.SH SYNOPSIS\n.nf\n", out);
+    for (size_t i = 0; i < program->command_count; i++) {
+        print_usage(program, &program->commands[i], out);
+        putc('\n', out);
+    }
+    fputs(".fi\n.SH COMMANDS\n", out);
     for (size_t i = 0; i < program->command_count; i++)
         man_command(program, &program->commands[i], out);
     fputs(".SH EXIT STATUS\n0: done; 1: answered \"no\"; 2: the command line or an input file is\n"

@@ -266,6 +266,7 @@ static void man_and_bash_are_well_formed(void **state)
     (void)state;
     char *man = printed(print_man), *bash = printed(print_bash);
     assert_non_null(strstr(man, ".TH \"greet\" 1"));
+    assert_non_null(strstr(man, ".SH SYNOPSIS\n.nf\ngreet [options]"));
     assert_non_null(strstr(man, "\\fB\\-c\\fR, \\fB\\-\\-count\\fR \\fIN\\fR"));
     FILE *shell = popen("bash -n", "w");
     assert_non_null(shell);
