@@ -90,12 +90,12 @@ static void print_commands(const struct glet_program *program, FILE *out)
 static void print_exit_statuses(const struct glet_command *command, FILE *out)
 {
     const char *const rows[][2] = {
-        {"0", "Done."},
+        {"0", "done"},
         {"1", command->exit_no},
-        {"2", "The command line or an input file is wrong; nothing was done."},
+        {"2", "the command line or an input file is wrong; nothing was done"},
         {"3", command->exit_undecided},
-        {"4", "Something around the program failed: a file, a device, the network, memory."},
-        {"70", "A defect of the program."},
+        {"4", "something around the program failed: a file, a device, the network, memory"},
+        {"70", "a defect of the program"},
     };
     fputs("\nExit status:\n", out);
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {

@@ -403,9 +403,9 @@ int main(int argc, char **argv)
             "are KServe v2 binary tensors of random values, made from the metadata that the "
             "server gives for each model.",
         .examples = examples,
-        .exit_no = "The percentile of an SLO was missed (with --find-max: at every factor tried).",
+        .exit_no = "the percentile of an SLO was missed (with --find-max: at every factor tried)",
         .exit_undecided =
-            "It was stopped by a signal; the report is of what was measured until then.",
+            "it was stopped by a signal; the report is of what was measured until then",
         .values_bytes = sizeof(struct load_values),
         .run = run_command,
     };

@@ -93,7 +93,7 @@ static const struct glet_command commands[] = {
      .option_count = COUNT_OF(options),
      .description = "First paragraph.\n\nSecond paragraph.",
      .examples = examples,
-     .exit_no = "Nobody answered.",
+     .exit_no = "nobody answered",
      .values_bytes = sizeof(struct values),
      .run = run},
     {.name = "show", .summary = "Shows greetings.", .max_arguments = 0, .run = run},
@@ -249,14 +249,13 @@ static void help_text(void **state)
                         "  greet -l FILE.yaml\n"
                         "\n"
                         "Exit status:\n"
-                        "  0   Done.\n"
-                        "  1   Nobody answered.\n"
-                        "  2   The command line or an input file is wrong; nothing was "
-                        "done.\n"
-                        "  4   Something around the program failed: a file, a device, the "
-                        "network,\n"
-                        "      memory.\n"
-                        "  70  A defect of the program.\n");
+                        "  0   done\n"
+                        "  1   nobody answered\n"
+                        "  2   the command line or an input file is wrong; nothing was "
+                        "done\n"
+                        "  4   something around the program failed: a file, a device, the "
+                        "network, memory\n"
+                        "  70  a defect of the program\n");
     free(text);
 }
 
