@@ -21,9 +21,9 @@ uint64_t glet_clock_ns(void)
     return read_ns(CLOCK_MONOTONIC);
 }
 
-uint64_t glet_clock_thread_cpu_us(void)
+uint64_t glet_clock_thread_cpu_ns(void)
 {
-    return read_ns(CLOCK_THREAD_CPUTIME_ID) / 1000;
+    return read_ns(CLOCK_THREAD_CPUTIME_ID);
 }
 
 uint64_t glet_clock_process_cpu_us(void)

@@ -16,7 +16,7 @@ uint64_t glet_clock_us(void);
 uint64_t glet_clock_ns(void);
 
 /* CPU time used so far by the calling thread, and by all threads of this process. */
-uint64_t glet_clock_thread_cpu_us(void);
+uint64_t glet_clock_thread_cpu_ns(void);
 uint64_t glet_clock_process_cpu_us(void);
 
 /* Wall-clock time, milliseconds since 1970; for logs and reports only, since it may step. */

@@ -223,12 +223,12 @@ int glet_csv_column(const struct glet_csv *csv, const char *name, size_t *column
     if (*column != GLET_CSV_NONE)
         return 0;
     glet_error_at(err, GLET_ERR_INPUT, csv->name, csv->names[0].mark, "no column %s", name);
+    const char *meant = NULL;
     for (size_t i = 0; i < csv->column_count; i++) {
-        const char *candidate = csv->names[i].text;
-        if (glet_nearest(name, &candidate, 1))
-            glet_error_hint(err, "there is a column %s", candidate);
+        const char *near[] = {meant, csv->names[i].text};
+        meant = glet_nearest(name, near, 2);
     }
-    return -1;
+    return meant ? glet_error_hint(err, "there is a column %.64s", meant) : -1;
 }
 
 int glet_csv_next(struct glet_csv *csv, struct glet_error *err)
@@ -277,6 +277,11 @@ int glet_csv_int(const struct glet_csv *csv, size_t column, int64_t low, int64_t
                               high);
     *out = value;
     return 0;
+}
+
+struct glet_mark glet_csv_column_mark(const struct glet_csv *csv, size_t column)
+{
+    return csv->names[column].mark;
 }
 
 struct glet_mark glet_csv_mark(const struct glet_csv *csv, size_t column)

@@ -8,8 +8,12 @@
  * more or fewer fields than the header, repeated column names and stray quotes are errors.
  *
  *     GLET_CLEANUP(glet_csv_close) struct glet_csv *csv = NULL;
- *     if (glet_csv_open("latency.csv", &csv, err) < 0 || glet_csv_column(csv, "gpu", &gpu, err) <
- * 0) return -1; int row; while ((row = glet_csv_next(csv, err)) > 0) use(glet_csv_text(csv, gpu));
+ *     if (glet_csv_open("latency.csv", &csv, err) < 0 ||
+ *         glet_csv_column(csv, "gpu", &gpu, err) < 0)
+ *         return -1;
+ *     int row;
+ *     while ((row = glet_csv_next(csv, err)) > 0)
+ *         use(glet_csv_text(csv, gpu));
  *
  * Errors are GLET_ERR_INPUT / GLET_ERR_RANGE with file, line and column (in bytes), GLET_ERR_IO,
  * GLET_ERR_NOMEM. Not shared between threads.
@@ -62,7 +66,8 @@ GLET_MUST_CHECK
 int glet_csv_int(const struct glet_csv *csv, size_t column, int64_t low, int64_t high, int64_t *out,
                  struct glet_error *err);
 
-/* Where a field of the current row starts. */
+/* Where a column's name, or a field of the current row, starts. */
+struct glet_mark glet_csv_column_mark(const struct glet_csv *csv, size_t column);
 struct glet_mark glet_csv_mark(const struct glet_csv *csv, size_t column);
 
 /* Fills err with "file:line:column: name: message" for a field of the current row; returns -1. */

@@ -70,10 +70,19 @@ static void allow_as_umask(int descriptor, const char *final_path)
         return; /* a file system without modes: nothing to keep */
 }
 
+/* The path itself, or the file that a link there leads to: the link stays. */
+static char *behind_link(const char *path, struct glet_error *err)
+{
+    struct stat status;
+    bool link = lstat(path, &status) == 0 && S_ISLNK(status.st_mode);
+    char *target = link ? realpath(path, NULL) : NULL;
+    return target ? target : glet_strdup(path, err);
+}
+
 int glet_output_open(struct glet_output *output, const char *path, struct glet_error *err)
 {
     *output = (struct glet_output){NULL, NULL, NULL};
-    GLET_CLEANUP(glet_cleanup_free) char *final_path = glet_strdup(path, err);
+    GLET_CLEANUP(glet_cleanup_free) char *final_path = behind_link(path, err);
     GLET_CLEANUP(glet_cleanup_free) char *temporary = NULL;
     GLET_CLEANUP(glet_cleanup_close) int descriptor = -1;
     if (!final_path)
@@ -83,7 +92,7 @@ int glet_output_open(struct glet_output *output, const char *path, struct glet_e
     } else if (is_written_directly(path)) {
         descriptor = open(path, O_WRONLY | O_CLOEXEC);
     } else {
-        temporary = glet_format(err, "%s.XXXXXX", path);
+        temporary = glet_format(err, "%s.XXXXXX", final_path);
         if (!temporary)
             return -1;
         descriptor = mkostemp(temporary, O_CLOEXEC);

@@ -22,7 +22,8 @@ int glet_file_read(const char *path, size_t limit_bytes, char **text_out, size_t
 /*
  * A file that appears only when it is complete: written beside its final path, flushed to disk,
  * then renamed over it. A reader, or a program started after a crash, sees the old file or the new
- * one. A path that is not a regular file (a pipe, /dev/stdout) is written directly.
+ * one. A path that is not a regular file (a pipe, /dev/stdout) is written directly; of a link, the
+ * file it leads to is replaced.
  */
 struct glet_output {
     FILE *stream;    /* write here */
@@ -37,8 +38,7 @@ int glet_output_open(struct glet_output *output, const char *path, struct glet_e
 GLET_MUST_CHECK
 int glet_output_commit(struct glet_output *output, struct glet_error *err);
 
-/* Throws away what was not committed. For GLET_CLEANUP; a zeroed or committed output is accepted.
- */
+/* Throws away what was not committed; a zeroed or committed output is accepted. For GLET_CLEANUP. */
 void glet_output_discard(struct glet_output *output);
 
 /* The three steps at once. */

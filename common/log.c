@@ -131,6 +131,15 @@ static void expand(const char *format, const char *end, struct arguments *argume
     out[used] = '\0';
 }
 
+/* Reads as one word: no blanks, nothing that quotes, nothing that a terminal obeys. */
+static bool is_word(const char *text)
+{
+    const char *c = text;
+    while ((unsigned char)*c > ' ' && *c != 0x7f && !strchr("\"=\\", *c))
+        c++;
+    return c > text && !*c;
+}
+
 static void write_field(FILE *line, bool json, const char *key, int key_length, const char *value,
                         bool is_number)
 {
@@ -138,8 +147,7 @@ static void write_field(FILE *line, bool json, const char *key, int key_length, 
         fprintf(line, ",\"%.*s\":", key_length, key);
     else
         fprintf(line, " %.*s=", key_length, key);
-    bool plain = is_number || (!json && *value && !strpbrk(value, " \"=\n\t\\"));
-    if (plain)
+    if (is_number || (!json && is_word(value)))
         fputs(value, line);
     else
         glet_json_quote(line, value);

@@ -10,9 +10,12 @@
 #include "common/number.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static int append(struct glet_list *list, const char *item, struct glet_error *err)
 {
@@ -351,16 +354,32 @@ static int run_command(const struct glet_program *program, const struct glet_com
     return status;
 }
 
+/*
+ * A standard descriptor that the caller closed would be the number of the next file that is opened,
+ * and messages would end in it. What stands in fails as a closed one does.
+ */
+static void occupy_standard_descriptors(void)
+{
+    for (int descriptor = STDIN_FILENO; descriptor <= STDERR_FILENO; descriptor++)
+        if (fcntl(descriptor, F_GETFD) < 0 &&
+            open("/dev/null", descriptor == STDIN_FILENO ? O_WRONLY : O_RDONLY) != descriptor)
+            return; /* no /dev/null: as it was */
+}
+
 int glet_program_main(const struct glet_program *program, int argc, char **argv)
 {
     struct glet_error err;
     int skip, status = -1;
+    occupy_standard_descriptors();
+    /* A file that may not grow is an error to report, not a reason to die. */
+    signal(SIGXFSZ, SIG_IGN);
     const struct glet_command *command = select_command(program, argc, argv, &skip, &err);
     if (command)
         status = run_command(program, command, skip == 2, argc - skip, argv + skip, &err);
     /* A result that did not reach the disk must not look like success. */
-    if (fflush(stdout) != 0 || ferror(stdout))
-        status = glet_error_errno(&err, errno, "standard output");
+    errno = 0;
+    if ((fflush(stdout) != 0 || ferror(stdout)) && status >= 0)
+        status = glet_error_errno(&err, errno ? errno : EIO, "standard output");
     if (status >= 0)
         return status;
     fprintf(stderr, "%s: ", program->name);

@@ -41,14 +41,15 @@ struct glet_list {
     size_t copy_count;
 };
 
-enum glet_option_kind {                       /* type of the field at `offset` */
-                        GLET_OPTION_FLAG,     /* bool */
-                        GLET_OPTION_TEXT,     /* const char *, NULL when not given */
-                        GLET_OPTION_INT,      /* int64_t */
-                        GLET_OPTION_DOUBLE,   /* double */
-                        GLET_OPTION_DURATION, /* uint64_t microseconds; typed 250ms, 60s, 1h30m */
-                        GLET_OPTION_LIST,     /* struct glet_list; repeatable and comma separated */
-                        GLET_OPTION_CHOICE,   /* int: index into choices */
+/* What is typed, and the type of the field at `offset`. */
+enum glet_option_kind {
+    GLET_OPTION_FLAG,     /* bool */
+    GLET_OPTION_TEXT,     /* const char *, NULL when not given */
+    GLET_OPTION_INT,      /* int64_t */
+    GLET_OPTION_DOUBLE,   /* double */
+    GLET_OPTION_DURATION, /* uint64_t microseconds; typed 250ms, 60s, 1h30m */
+    GLET_OPTION_LIST,     /* struct glet_list; repeatable and comma separated */
+    GLET_OPTION_CHOICE,   /* int: index into choices */
 };
 
 struct glet_option {

@@ -90,12 +90,12 @@ static void print_commands(const struct glet_program *program, FILE *out)
 static void print_exit_statuses(const struct glet_command *command, FILE *out)
 {
     const char *const rows[][2] = {
-        {"0", "Done."},
+        {"0", "done"},
         {"1", command->exit_no},
-        {"2", "The command line or an input file is wrong; nothing was done."},
+        {"2", "the command line or an input file is wrong; nothing was done"},
         {"3", command->exit_undecided},
-        {"4", "Something around the program failed: a file, a device, the network, memory."},
-        {"70", "A defect of the program."},
+        {"4", "something around the program failed: a file, a device, the network, memory"},
+        {"70", "a defect of the program"},
     };
     fputs("\nExit status:\n", out);
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
@@ -230,7 +230,12 @@ void glet_print_man(const struct glet_program *program, FILE *out)
     roff(out, program->name);
     fputs(" \\- ", out);
     roff(out, program->summary);
-    fputs("\n.SH COMMANDS\n", out);
+    fputs("\n.SH SYNOPSIS\n.nf\n", out);
+    for (size_t i = 0; i < program->command_count; i++) {
+        print_usage(program, &program->commands[i], out);
+        putc('\n', out);
+    }
+    fputs(".fi\n.SH COMMANDS\n", out);
     for (size_t i = 0; i < program->command_count; i++)
         man_command(program, &program->commands[i], out);
     fputs(".SH EXIT STATUS\n0: done; 1: answered \"no\"; 2: the command line or an input file is\n"

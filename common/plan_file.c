@@ -35,14 +35,6 @@ static bool differs(double a, double b)
     return exceeds(a, b) || exceeds(b, a);
 }
 
-static int limit_list(const struct glet_yaml *yaml, const struct glet_yaml_node *list, size_t limit,
-                      struct glet_error *err)
-{
-    if (list->count <= limit)
-        return 0;
-    return glet_yaml_error(yaml, list, GLET_ERR_INPUT, err, "more than %zu entries", limit);
-}
-
 static int read_certificate(struct glet_plan *plan, const struct glet_yaml *yaml,
                             const struct glet_yaml_node *node, struct glet_error *err)
 {
@@ -119,14 +111,6 @@ static size_t find_model(const struct glet_plan *plan, const char *name)
     return i;
 }
 
-static int given_twice(const struct glet_yaml *yaml, const struct glet_yaml_node *node,
-                       const char *what, const char *name, struct glet_mark first,
-                       struct glet_error *err)
-{
-    glet_yaml_error(yaml, node, GLET_ERR_INPUT, err, "%s %.100s is given twice", what, name);
-    return glet_error_hint(err, "the first is in line %d", first.line);
-}
-
 static int read_model(struct glet_plan *plan, const struct glet_yaml *yaml,
                       const struct glet_yaml_node *node, struct glet_error *err)
 {
@@ -164,15 +148,15 @@ static int read_model(struct glet_plan *plan, const struct glet_yaml *yaml,
         return -1;
     size_t same = find_model(plan, model->name);
     if (same != plan->model_count - 1)
-        return given_twice(yaml, glet_yaml_get(node, "name"), "model", model->name,
-                           plan->models[same].mark, err);
+        return glet_yaml_twice(yaml, glet_yaml_get(node, "name"), "model", model->name,
+                               plan->models[same].mark, err);
     return 0;
 }
 
 static int read_models(struct glet_plan *plan, const struct glet_yaml *yaml,
                        const struct glet_yaml_node *list, struct glet_error *err)
 {
-    if (limit_list(yaml, list, MOST_MODELS, err) < 0 ||
+    if (glet_yaml_limit(yaml, list, MOST_MODELS, err) < 0 ||
         !(plan->models = glet_alloc(list->count, sizeof *plan->models, err)))
         return -1;
     for (const struct glet_yaml_node *node = list->first; node; node = node->next)
@@ -251,8 +235,8 @@ static int read_let_model(const struct glet_plan *plan, struct glet_plan_let *le
                                "%.100s is not one of the plan's models", name);
     for (size_t i = 0; i < let->model_count; i++)
         if (let->models[i].model == entry->model)
-            return given_twice(yaml, glet_yaml_get(node, "name"), "model", name,
-                               let->models[i].mark, err);
+            return glet_yaml_twice(yaml, glet_yaml_get(node, "name"), "model", name,
+                                   let->models[i].mark, err);
     let->model_count++;
     return check_let_model(plan, let, entry, yaml, node, err);
 }
@@ -296,7 +280,7 @@ static int read_let(const struct glet_plan *plan, struct glet_plan_gpu *gpu,
     if (list->count == 0)
         return glet_yaml_error(yaml, list, GLET_ERR_INPUT, err,
                                "a gpu-let needs at least one model");
-    if (limit_list(yaml, list, MOST_MODELS, err) < 0 ||
+    if (glet_yaml_limit(yaml, list, MOST_MODELS, err) < 0 ||
         !(let->models = glet_alloc(list->count, sizeof *let->models, err)))
         return -1;
     for (const struct glet_yaml_node *entry = list->first; entry; entry = entry->next)
@@ -310,7 +294,7 @@ static int read_lets(const struct glet_plan *plan, struct glet_plan_gpu *gpu,
                      struct glet_error *err)
 {
     long used_units = 0;
-    if (limit_list(yaml, list, MOST_LETS, err) < 0 ||
+    if (glet_yaml_limit(yaml, list, MOST_LETS, err) < 0 ||
         !(gpu->lets = glet_alloc(list->count, sizeof *gpu->lets, err)))
         return -1;
     for (const struct glet_yaml_node *node = list->first; node; node = node->next) {
@@ -351,14 +335,15 @@ static int read_gpu(struct glet_plan *plan, const struct glet_yaml *yaml,
         return -1;
     for (const struct glet_plan_gpu *other = plan->gpus; other < gpu; other++)
         if (strcmp(other->id, gpu->id) == 0)
-            return given_twice(yaml, glet_yaml_get(node, "id"), "GPU", gpu->id, other->mark, err);
+            return glet_yaml_twice(yaml, glet_yaml_get(node, "id"), "GPU", gpu->id, other->mark,
+                                   err);
     return read_lets(plan, gpu, yaml, glet_yaml_get(node, "gpulets"), err);
 }
 
 static int read_gpus(struct glet_plan *plan, const struct glet_yaml *yaml,
                      const struct glet_yaml_node *list, struct glet_error *err)
 {
-    if (limit_list(yaml, list, MOST_GPUS, err) < 0 ||
+    if (glet_yaml_limit(yaml, list, MOST_GPUS, err) < 0 ||
         !(plan->gpus = glet_alloc(list->count, sizeof *plan->gpus, err)))
         return -1;
     for (const struct glet_yaml_node *node = list->first; node; node = node->next)

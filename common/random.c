@@ -4,7 +4,6 @@
  * that a sequence depends on nothing but the seed and the order of calls:
  *   normal   polar method (Marsaglia 1964), the second value is thrown away
  *   gamma    Marsaglia and Tsang 2000, with their boost below shape 1
- *   Poisson  multiplication below a mean of 30, PTRS (Hoermann 1993) above
  *   Zipf     rejection-inversion (Hoermann and Derflinger 1996)
  */
 #include "common/random.h"
@@ -102,37 +101,6 @@ double glet_random_gamma(struct glet_random *random, double shape, double scale)
         if (log(uniform_above_zero(random)) < x * x / 2 + d - d * v + d * log(v))
             return d * v * scale;
     }
-}
-
-static uint64_t poisson_small(struct glet_random *random, double mean)
-{
-    double limit = exp(-mean), product = uniform_above_zero(random);
-    uint64_t count = 0;
-    for (; product > limit; count++)
-        product *= uniform_above_zero(random);
-    return count;
-}
-
-static uint64_t poisson_large(struct glet_random *random, double mean)
-{
-    double b = 0.931 + 2.53 * sqrt(mean), a = -0.059 + 0.02483 * b;
-    double inverse_alpha = 1.1239 + 1.1328 / (b - 3.4), fast = 0.9277 - 3.6224 / (b - 2);
-    for (;;) {
-        double u = glet_random_uniform(random) - 0.5, v = uniform_above_zero(random);
-        double us = 0.5 - fabs(u), k = floor((2 * a / us + b) * u + mean + 0.43);
-        if (us >= 0.07 && v <= fast)
-            return (uint64_t)k;
-        if (k < 0 || (us < 0.013 && v > us))
-            continue;
-        if (log(v) + log(inverse_alpha) - log(a / (us * us) + b) <=
-            k * log(mean) - mean - lgamma(k + 1))
-            return (uint64_t)k;
-    }
-}
-
-uint64_t glet_random_poisson(struct glet_random *random, double mean)
-{
-    return mean < 30 ? poisson_small(random, mean) : poisson_large(random, mean);
 }
 
 /* The integral of x^-exponent from 1 to x, and its inverse; both continuous at exponent 1. */

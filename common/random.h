@@ -38,9 +38,6 @@ double glet_random_exponential(struct glet_random *random, double rate);
 /* Mean shape x scale, variance shape x scale^2; both > 0. */
 double glet_random_gamma(struct glet_random *random, double shape, double scale);
 
-/* mean >= 0. */
-uint64_t glet_random_poisson(struct glet_random *random, double mean);
-
 /* 1 .. count, with probability proportional to k^-exponent; count > 0, exponent >= 0. */
 uint64_t glet_random_zipf(struct glet_random *random, uint64_t count, double exponent);
 

@@ -23,23 +23,6 @@ const double glet_workload_most_rps = 1e9, glet_workload_most_ms = 1e9;
 static const char *const arrivals[] = {"poisson", "uniform", "trace", NULL};
 static const char *const schemas[] = {"gpulet-workload/1", NULL};
 
-int glet_workload_limit(const struct glet_yaml *yaml, const struct glet_yaml_node *node,
-                        size_t most, struct glet_error *err)
-{
-    if (node->count <= most)
-        return 0;
-    return glet_yaml_error(yaml, node, GLET_ERR_INPUT, err, "more than %zu entries", most);
-}
-
-/* The first of two equal names is at `first`; the second is reported. */
-int glet_workload_twice(const struct glet_yaml *yaml, const struct glet_yaml_node *node,
-                        const char *what, const char *name, struct glet_mark first,
-                        struct glet_error *err)
-{
-    glet_yaml_error(yaml, node, GLET_ERR_INPUT, err, "%s %.100s is given twice", what, name);
-    return glet_error_hint(err, "the first is in line %d", first.line);
-}
-
 static int read_arrival(struct glet_workload_model *model, const struct glet_yaml *yaml,
                         const struct glet_yaml_node *node, struct glet_error *err)
 {
@@ -101,8 +84,8 @@ static int read_model(struct glet_workload *workload, const struct glet_yaml *ya
         return -1;
     int same = glet_workload_find_model(workload, model->name);
     if (same != (int)workload->model_count - 1)
-        return glet_workload_twice(yaml, glet_yaml_get(node, "name"), "model", model->name,
-                                   workload->models[same].mark, err);
+        return glet_yaml_twice(yaml, glet_yaml_get(node, "name"), "model", model->name,
+                               workload->models[same].mark, err);
     model->rate_mark = glet_yaml_get(node, "rate_rps")->mark;
     model->slo_mark = glet_yaml_get(node, "slo_ms")->mark;
     return read_arrival(model, yaml, node, err);
@@ -113,7 +96,7 @@ static int read_models(struct glet_workload *workload, const struct glet_yaml *y
 {
     if (!list)
         return 0;
-    if (glet_workload_limit(yaml, list, GLET_WORKLOAD_MOST_ENTRIES, err) < 0 ||
+    if (glet_yaml_limit(yaml, list, GLET_WORKLOAD_MOST_ENTRIES, err) < 0 ||
         !(workload->models = glet_alloc(list->count, sizeof *workload->models, err)))
         return -1;
     for (const struct glet_yaml_node *node = list->first; node; node = node->next)
@@ -153,9 +136,9 @@ static int read_gpu(struct glet_workload *workload, const struct glet_yaml *yaml
         return -1;
     for (const struct glet_workload_gpu *other = workload->gpus; other < gpu; other++)
         if (same_text(other->type, gpu->type) && same_text(other->node, gpu->node))
-            return glet_workload_twice(yaml, glet_yaml_get(node, "type"),
-                                       gpu->node ? "with this node, type" : "without a node, type",
-                                       gpu->type, other->mark, err);
+            return glet_yaml_twice(yaml, glet_yaml_get(node, "type"),
+                                   gpu->node ? "with this node, type" : "without a node, type",
+                                   gpu->type, other->mark, err);
     return 0;
 }
 
@@ -164,7 +147,7 @@ static int read_gpus(struct glet_workload *workload, const struct glet_yaml *yam
 {
     if (list->count == 0)
         return glet_yaml_error(yaml, list, GLET_ERR_INPUT, err, "at least one GPU type is needed");
-    if (glet_workload_limit(yaml, list, GLET_WORKLOAD_MOST_ENTRIES, err) < 0 ||
+    if (glet_yaml_limit(yaml, list, GLET_WORKLOAD_MOST_ENTRIES, err) < 0 ||
         !(workload->gpus = glet_alloc(list->count, sizeof *workload->gpus, err)))
         return -1;
     for (const struct glet_yaml_node *node = list->first; node; node = node->next)
@@ -188,7 +171,7 @@ static int read_sizes(struct glet_workload_options *options, const struct glet_y
         return 0;
     if (list->count == 0)
         return glet_yaml_error(yaml, list, GLET_ERR_INPUT, err, "at least one size is needed");
-    if (glet_workload_limit(yaml, list, GLET_WORKLOAD_MOST_ENTRIES, err) < 0 ||
+    if (glet_yaml_limit(yaml, list, GLET_WORKLOAD_MOST_ENTRIES, err) < 0 ||
         !(options->sizes_units = glet_alloc(list->count, sizeof *options->sizes_units, err)))
         return -1;
     for (const struct glet_yaml_node *node = list->first; node; node = node->next) {
@@ -299,18 +282,27 @@ int glet_workload_parse(const char *text, size_t length, const char *name,
     return from_yaml(yaml, name, out, err);
 }
 
+/* What is wrong within the trace has its place there; a trace that cannot be read, here. */
+static int load_trace(const char *path, struct glet_workload_model *model, struct glet_error *err)
+{
+    if (glet_workload_read_trace(model->trace_path, &model->trace_s, &model->trace_count, err) == 0)
+        return 0;
+    if (err->file[0])
+        return -1;
+    struct glet_error cause = *err;
+    return glet_error_at(err, cause.code, path, model->mark, "%s: trace: %s", model->name,
+                         cause.message);
+}
+
 int glet_workload_load(const char *path, struct glet_workload **out, struct glet_error *err)
 {
     GLET_CLEANUP(glet_yaml_cleanup) struct glet_yaml *yaml = NULL;
     GLET_CLEANUP(glet_workload_cleanup) struct glet_workload *workload = NULL;
     if (glet_yaml_load(path, &yaml, err) < 0 || from_yaml(yaml, path, &workload, err) < 0)
         return -1;
-    for (size_t i = 0; i < workload->model_count; i++) {
-        struct glet_workload_model *model = &workload->models[i];
-        if (model->trace_path && glet_workload_read_trace(model->trace_path, &model->trace_s,
-                                                          &model->trace_count, err) < 0)
+    for (size_t i = 0; i < workload->model_count; i++)
+        if (workload->models[i].trace_path && load_trace(path, &workload->models[i], err) < 0)
             return -1;
-    }
     *out = GLET_STEAL(workload);
     return 0;
 }

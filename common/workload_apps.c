@@ -57,8 +57,8 @@ static int read_stage(struct glet_workload *workload, struct glet_workload_app *
         return -1;
     for (size_t i = 0; i < app->stage_count; i++)
         if (app->stages[i].model == (size_t)index)
-            return glet_workload_twice(yaml, glet_yaml_get(node, "model"), "stage",
-                                       workload->models[index].name, app->stages[i].mark, err);
+            return glet_yaml_twice(yaml, glet_yaml_get(node, "model"), "stage",
+                                   workload->models[index].name, app->stages[i].mark, err);
     app->stages[app->stage_count++] = (struct glet_workload_stage){
         .model = (size_t)index, .calls = raw.calls, .mark = node->mark};
     return 0;
@@ -79,7 +79,7 @@ static int read_after(const struct glet_workload *workload, struct glet_workload
     struct glet_workload_stage *out = &app->stages[stage];
     if (!list || list->count == 0)
         return 0;
-    if (glet_workload_limit(yaml, list, GLET_WORKLOAD_MOST_STAGES, err) < 0 ||
+    if (glet_yaml_limit(yaml, list, GLET_WORKLOAD_MOST_STAGES, err) < 0 ||
         !(out->after = glet_alloc(list->count, sizeof *out->after, err)))
         return -1;
     for (const struct glet_yaml_node *node = list->first; node; node = node->next) {
@@ -134,7 +134,7 @@ static int read_stages(struct glet_workload *workload, struct glet_workload_app 
 {
     if (list->count == 0)
         return glet_yaml_error(yaml, list, GLET_ERR_INPUT, err, "an app needs at least one stage");
-    if (glet_workload_limit(yaml, list, GLET_WORKLOAD_MOST_STAGES, err) < 0 ||
+    if (glet_yaml_limit(yaml, list, GLET_WORKLOAD_MOST_STAGES, err) < 0 ||
         !(app->stages = glet_alloc(list->count, sizeof *app->stages, err)))
         return -1;
     for (const struct glet_yaml_node *node = list->first; node; node = node->next)
@@ -177,8 +177,8 @@ static int read_app(struct glet_workload *workload, const struct glet_yaml *yaml
         return -1;
     for (const struct glet_workload_app *other = workload->apps; other < app; other++)
         if (strcmp(other->name, app->name) == 0)
-            return glet_workload_twice(yaml, glet_yaml_get(node, "name"), "app", app->name,
-                                       other->mark, err);
+            return glet_yaml_twice(yaml, glet_yaml_get(node, "name"), "app", app->name, other->mark,
+                                   err);
     app->rate_mark = glet_yaml_get(node, "rate_rps")->mark;
     app->slo_mark = glet_yaml_get(node, "slo_ms")->mark;
     return read_stages(workload, app, yaml, glet_yaml_get(node, "stages"), err);
@@ -189,7 +189,7 @@ int glet_workload_read_apps(struct glet_workload *workload, const struct glet_ya
 {
     if (!list)
         return 0;
-    if (glet_workload_limit(yaml, list, GLET_WORKLOAD_MOST_ENTRIES, err) < 0 ||
+    if (glet_yaml_limit(yaml, list, GLET_WORKLOAD_MOST_ENTRIES, err) < 0 ||
         !(workload->apps = glet_alloc(list->count, sizeof *workload->apps, err)))
         return -1;
     for (const struct glet_yaml_node *node = list->first; node; node = node->next)

@@ -12,16 +12,6 @@ enum { GLET_WORKLOAD_MOST_ENTRIES = 1024, GLET_WORKLOAD_MOST_STAGES = 64 };
 
 extern const double glet_workload_most_rps, glet_workload_most_ms;
 
-/* Refuses a list of more than `most` entries. */
-GLET_MUST_CHECK
-int glet_workload_limit(const struct glet_yaml *yaml, const struct glet_yaml_node *list,
-                        size_t most, struct glet_error *err);
-
-/* "WHAT NAME is given twice" at node, the first being at `first`; returns -1. */
-int glet_workload_twice(const struct glet_yaml *yaml, const struct glet_yaml_node *node,
-                        const char *what, const char *name, struct glet_mark first,
-                        struct glet_error *err);
-
 /* Reads `apps`, after `models`; list may be NULL. */
 GLET_MUST_CHECK
 int glet_workload_read_apps(struct glet_workload *workload, const struct glet_yaml *yaml,

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The second half of yaml_read.h: from nodes to typed values, and the messages when they are not.
- */
+/* The second half of yaml_read.h: from nodes to typed values, or to what is wrong with them. */
 #include "common/yaml_read.h"
 
 #include "common/memory.h"
@@ -79,6 +78,22 @@ int glet_yaml_list(const struct glet_yaml *yaml, const struct glet_yaml_node *no
     return node->kind == GLET_YAML_LIST ? 0 : wrong_type(yaml, node, "a list", err);
 }
 
+int glet_yaml_limit(const struct glet_yaml *yaml, const struct glet_yaml_node *list, size_t most,
+                    struct glet_error *err)
+{
+    if (list->count <= most)
+        return 0;
+    return glet_yaml_error(yaml, list, GLET_ERR_INPUT, err, "more than %zu entries", most);
+}
+
+int glet_yaml_twice(const struct glet_yaml *yaml, const struct glet_yaml_node *node,
+                    const char *what, const char *name, struct glet_mark first,
+                    struct glet_error *err)
+{
+    glet_yaml_error(yaml, node, GLET_ERR_INPUT, err, "%s %.100s is given twice", what, name);
+    return glet_error_hint(err, "the first is in line %d", first.line);
+}
+
 static int check_range(const struct glet_yaml *yaml, const struct glet_yaml_node *node,
                        const struct glet_yaml_field *field, double value, struct glet_error *err)
 {
@@ -139,9 +154,9 @@ static bool is_null(const struct glet_yaml_node *node)
            (!*node->text || strcmp(node->text, "~") == 0 || strcmp(node->text, "null") == 0);
 }
 
-static bool is_name(const char *text)
+bool glet_yaml_is_name(const char *text)
 {
-    if (strlen(text) > 255 || strcmp(text, ".") == 0 || strcmp(text, "..") == 0)
+    if (!*text || strlen(text) > 255 || strcmp(text, ".") == 0 || strcmp(text, "..") == 0)
         return false;
     for (; *text; text++)
         if ((unsigned char)*text <= ' ' || *text == 0x7f || *text == '/')
@@ -154,7 +169,7 @@ static int read_text(const struct glet_yaml *yaml, const struct glet_yaml_node *
 {
     if (node->kind != GLET_YAML_SCALAR || !*node->text || is_null(node))
         return wrong_type(yaml, node, name ? "a name" : "text", err);
-    if (name && !is_name(node->text)) {
+    if (name && !glet_yaml_is_name(node->text)) {
         wrong_type(yaml, node, "a name", err);
         return glet_error_hint(err, "a name has at most 255 bytes, no '/', no blanks");
     }

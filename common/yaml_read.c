@@ -231,6 +231,10 @@ static int build(struct builder *builder, const char *text, size_t length, struc
     int status = 0;
     if (!yaml_parser_initialize(&parser))
         return glet_error_set(err, GLET_ERR_NOMEM, "out of memory");
+    /* Told the encoding, libyaml takes a byte order mark for text. */
+    size_t skip = length >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
+    text += skip;
+    length -= skip;
     yaml_parser_set_encoding(&parser, YAML_UTF8_ENCODING);
     yaml_parser_set_input_string(&parser, (const unsigned char *)text, length);
     while (status == 0 && !ended) {

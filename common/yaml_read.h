@@ -8,7 +8,7 @@
  *
  * The subset is what configuration needs: one document of mappings with text keys, lists and
  * scalars. Anchors, aliases, tags, repeated keys, several documents, more than 64 levels, more than
- * 16 MiB or 1 000 000 nodes are refused. What a scalar means is decided by who asks for it, with
+ * 16 MiB or 1 000 000 nodes are refused; a byte order mark is skipped. What a scalar means is decided by who asks for it, with
  * the number syntax of common/number.h: 0x10, 1_000, .inf and nan are no numbers, yes is no bool.
  *
  * Messages read `file:line:column: models[2].rate_rps: -1 is below 0`; codes are GLET_ERR_INPUT,
@@ -100,9 +100,20 @@ GLET_MUST_CHECK
 int glet_yaml_scalar(const struct glet_yaml *yaml, const struct glet_yaml_node *node,
                      const struct glet_yaml_field *field, void *out, struct glet_error *err);
 
-/* Checks that node is a list. */
+/* What GLET_YAML_NAME accepts. */
+bool glet_yaml_is_name(const char *text);
+
+/* Checks that node is a list; that a list has at most `most` entries. */
 GLET_MUST_CHECK
 int glet_yaml_list(const struct glet_yaml *yaml, const struct glet_yaml_node *node,
                    struct glet_error *err);
+GLET_MUST_CHECK
+int glet_yaml_limit(const struct glet_yaml *yaml, const struct glet_yaml_node *list, size_t most,
+                    struct glet_error *err);
+
+/* "WHAT NAME is given twice" at node, with a hint where the first is; returns -1. */
+int glet_yaml_twice(const struct glet_yaml *yaml, const struct glet_yaml_node *node,
+                    const char *what, const char *name, struct glet_mark first,
+                    struct glet_error *err);
 
 #endif

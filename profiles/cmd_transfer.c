@@ -8,6 +8,7 @@
 
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 struct values {
     const char *db, *gpu, *model;
@@ -29,12 +30,21 @@ static int run_export(const void *opaque, const struct glet_list *arguments, str
 static bool is_foreign(const char *path)
 {
     struct stat status;
-    return stat(path, &status) == 0 && !S_ISDIR(status.st_mode) && !glet_store_is_store(path);
+    return stat(path, &status) == 0 && S_ISREG(status.st_mode) && !glet_store_is_store(path);
+}
+
+/* What the store holds so far; an empty profile where there is none yet. */
+static int load_known(const char *db, struct glet_profile **out, struct glet_error *err)
+{
+    if (access(db, F_OK) == 0)
+        return glet_profile_load(db, out, err);
+    *out = glet_alloc(1, sizeof **out, err);
+    return *out ? 0 : -1;
 }
 
 /* Another tool's CSV, on the device as the store knows it. */
-static int load_foreign(const char *path, const struct values *values, struct glet_store *store,
-                        struct glet_profile **out, struct glet_error *err)
+static int load_foreign(const char *path, const struct values *values, struct glet_profile **out,
+                        struct glet_error *err)
 {
     enum glet_foreign_kind kind;
     if (glet_foreign_detect(path, &kind, err) < 0)
@@ -47,7 +57,7 @@ static int load_foreign(const char *path, const struct values *values, struct gl
     if (!values->gpu)
         return glet_error_set(err, GLET_ERR_USAGE, "%s: --gpu must say on which device", path);
     struct glet_profile *known = NULL;
-    if (glet_store_read(store, &known, err) < 0)
+    if (load_known(values->db, &known, err) < 0)
         return -1;
     int device = glet_profile_find_device(known, values->gpu);
     struct glet_foreign_options options = {
@@ -80,17 +90,16 @@ static int run_import(const void *opaque, const struct glet_list *arguments, str
     struct glet_profile *profile = NULL;
     struct glet_store *store = NULL;
     bool foreign = is_foreign(path);
-    if (!foreign && glet_profile_load(path, &profile, err) < 0)
-        return -1;
-    int rc = glet_store_open(values->db, GLET_STORE_WRITE, &store, err);
-    if (rc == 0 && foreign)
-        rc = load_foreign(path, values, store, &profile, err);
+    int rc = foreign ? load_foreign(path, values, &profile, err)
+                     : glet_profile_load(path, &profile, err);
     for (size_t i = 0; rc == 0 && foreign && i < profile->device_count; i++)
         if (profile->devices[i].memory_mib <= 0)
             fprintf(stderr,
                     "note: the memory of %s is unknown, models of a known size will not fit: give "
                     "--gpu-memory-mib\n",
                     profile->devices[i].gpu);
+    if (rc == 0)
+        rc = glet_store_open(values->db, GLET_STORE_WRITE, &store, err);
     if (rc == 0)
         rc = glet_store_merge(store, profile, err);
     if (rc == 0)

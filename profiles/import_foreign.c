@@ -245,8 +245,12 @@ static int add_device(struct glet_profile *profile, enum glet_foreign_kind kind,
     }
     if (options->gpu_memory_mib > 0)
         row->memory_mib = options->gpu_memory_mib;
-    if ((known ? known->layout_count > 0 : kind == GLET_FOREIGN_PARVAGPU) &&
-        row->units == MIG_UNITS && set(profile, GLET_SCHEMA_DEVICES, 7, row, mig_layouts, err) < 0)
+    GLET_CLEANUP(glet_cleanup_free) char *scratch = NULL;
+    const char *layouts = kind == GLET_FOREIGN_PARVAGPU ? mig_layouts : "";
+    if (known)
+        layouts = glet_schema_text(profile, &glet_profile_tables[GLET_SCHEMA_DEVICES].columns[7],
+                                   known, &scratch, err);
+    if (!layouts || set(profile, GLET_SCHEMA_DEVICES, 7, row, layouts, err) < 0)
         return -1;
     return finish(profile, GLET_SCHEMA_DEVICES, err);
 }

@@ -14,11 +14,9 @@ int glet_profile_load(const char *path, struct glet_profile **out, struct glet_e
         return glet_error_errno(err, errno, "%s", path);
     if (S_ISDIR(status.st_mode))
         return glet_profile_csv_load(path, out, err);
-    if (!glet_store_is_store(path)) {
-        glet_error_set(err, GLET_ERR_INPUT, "%s: neither a profile store nor a folder of CSVs",
-                       path);
-        return -1;
-    }
+    if (!S_ISREG(status.st_mode) || !glet_store_is_store(path))
+        return glet_error_set(err, GLET_ERR_INPUT,
+                              "%s: neither a profile store nor a folder of CSVs", path);
     struct glet_store *store = NULL;
     if (glet_store_open(path, GLET_STORE_READ, &store, err) < 0)
         return -1;

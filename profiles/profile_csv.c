@@ -38,7 +38,7 @@ static int match_columns(struct glet_csv *csv, const struct glet_schema_table *t
         for (int c = 0; c < table->column_count; c++)
             known = known || columns_out[c] == k;
         if (!known)
-            return glet_error_at(err, GLET_ERR_INPUT, file, (struct glet_mark){1, 1},
+            return glet_error_at(err, GLET_ERR_INPUT, file, glet_csv_column_mark(csv, k),
                                  "%.100s: unknown column", glet_csv_column_name(csv, k));
     }
     return 0;

@@ -150,8 +150,9 @@ static int publish(const char *temporary, const char *folder, bool replace, stru
 int glet_profile_csv_export(const struct glet_profile *profile, const char *folder,
                             struct glet_error *err)
 {
-    GLET_CLEANUP(glet_cleanup_free) char *path = glet_strdup(folder, err);
-    if (!path)
+    /* Of a link, the folder that it names is exchanged and not the link; "." has a name, too. */
+    GLET_CLEANUP(glet_cleanup_free) char *path = realpath(folder, NULL);
+    if (!path && !(path = glet_strdup(folder, err)))
         return -1;
     size_t length = strlen(path);
     while (length > 1 && path[length - 1] == '/')

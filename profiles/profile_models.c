@@ -2,12 +2,8 @@
 /* The program profile-models. */
 #include "profiles/profile_commands.h"
 
-#include <signal.h>
-
 int main(int argc, char **argv)
 {
-    /* A file that may not grow is an error to report, not a reason to die. */
-    signal(SIGXFSZ, SIG_IGN);
     const struct glet_command commands[] = {glet_command_sweep, glet_command_show,
                                             glet_command_export, glet_command_import};
     const struct glet_program program = {"profile-models",

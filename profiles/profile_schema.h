@@ -39,15 +39,16 @@ struct glet_schema_column {
 
 enum { GLET_SCHEMA_MAX_COLUMNS = 18 };
 
-enum glet_schema_id { /* in the order of loading: what is referred to comes first */
-                      GLET_SCHEMA_DEVICES,
-                      GLET_SCHEMA_MODELS,
-                      GLET_SCHEMA_LATENCY,
-                      GLET_SCHEMA_INTERFERENCE,
-                      GLET_SCHEMA_CORUN,
-                      GLET_SCHEMA_META,
-                      GLET_SCHEMA_QUALITY,
-                      GLET_SCHEMA_COUNT
+/* In the order of loading: what is referred to comes first. */
+enum glet_schema_id {
+    GLET_SCHEMA_DEVICES,
+    GLET_SCHEMA_MODELS,
+    GLET_SCHEMA_LATENCY,
+    GLET_SCHEMA_INTERFERENCE,
+    GLET_SCHEMA_CORUN,
+    GLET_SCHEMA_META,
+    GLET_SCHEMA_QUALITY,
+    GLET_SCHEMA_COUNT
 };
 
 struct glet_schema_table {

@@ -2,6 +2,8 @@
 /* One value of a row, from text or a number and back. */
 #include "profiles/profile_schema.h"
 
+#include "common/number.h"
+
 #include <assert.h>
 #include <ctype.h>
 #include <math.h>
@@ -163,20 +165,10 @@ int glet_schema_set_text(struct glet_profile *profile, const struct glet_schema_
     case GLET_COLUMN_REAL:
         break;
     }
-    /* Accepts what strtod does but for hexadecimal, "inf", "nan" and surrounding blanks. */
-    char *end = NULL;
     double value = NAN;
-    if (*text == '\0') {
-        if (!column->nullable)
-            return glet_error_set(err, GLET_ERR_INPUT, "%s: empty, a number is needed",
-                                  column->name);
-    } else {
-        if (text[strspn(text, "+-0123456789.eE")] == '\0')
-            value = strtod(text, &end);
-        if (!end || end == text || *end || !isfinite(value))
-            return glet_error_set(err, GLET_ERR_INPUT, "%s: '%.60s' is not a number", column->name,
-                                  text);
-    }
+    if (*text && !glet_parse_double(text, &value))
+        return glet_error_set(err, GLET_ERR_INPUT, "%s: '%.60s' is not a number", column->name,
+                              text);
     return glet_schema_set_number(column, row, value, err);
 }
 

@@ -23,6 +23,7 @@
 #include <sqlite3.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum {
@@ -207,6 +208,12 @@ int glet_store_open(const char *path, enum glet_store_mode mode, struct glet_sto
     if (!store->path) {
         free(store);
         return -1;
+    }
+    /* SQLite would wait for a pipe, and keep what has no name in a file that nobody finds. */
+    struct stat status;
+    if (!*path || (stat(path, &status) == 0 && !S_ISREG(status.st_mode))) {
+        glet_store_close(store);
+        return glet_error_set(err, GLET_ERR_IO, "'%s': not a regular file", path);
     }
     /* Also for reading: what a killed writer left half done must be rolled back first. */
     int flags = SQLITE_OPEN_READWRITE | (mode == GLET_STORE_WRITE ? SQLITE_OPEN_CREATE : 0);

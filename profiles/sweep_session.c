@@ -3,6 +3,7 @@
 
 #include "common/clock.h"
 #include "common/memory.h"
+#include "common/yaml_read.h"
 #include "profiles/machine.h"
 #include "profiles/traffic.h"
 
@@ -56,6 +57,16 @@ int glet_sweep_session_refresh(struct glet_sweep_session *session, struct glet_e
     return 0;
 }
 
+/* What no workload can name would be measured for nothing. */
+static int check_name(const char *what, const char *name, const char *remedy,
+                      struct glet_error *err)
+{
+    if (glet_yaml_is_name(name))
+        return 0;
+    glet_error_set(err, GLET_ERR_USAGE, "%s '%.100s' cannot be named in a workload", what, name);
+    return glet_error_hint(err, "%s: no blanks, no '/', at most 255 bytes", remedy);
+}
+
 static int load_models(struct glet_sweep_session *session,
                        const struct glet_sweep_session_options *options, struct glet_error *err)
 {
@@ -68,6 +79,8 @@ static int load_models(struct glet_sweep_session *session,
         if (glet_model_load(options->files[i], &how, &session->models[i], err) < 0)
             return -1;
         session->model_count++;
+        if (check_name("model", glet_model_name(session->models[i]), "rename the file", err) < 0)
+            return -1;
         for (size_t k = 0; k < i; k++)
             if (strcmp(glet_model_name(session->models[k]), glet_model_name(session->models[i])) ==
                 0)
@@ -147,7 +160,8 @@ static int put_facts(struct glet_sweep_session *session,
 static int open_all(const struct glet_sweep_session_options *options,
                     struct glet_sweep_session *session, struct glet_error *err)
 {
-    if (load_models(session, options, err) < 0 ||
+    if ((options->gpu && check_name("device", options->gpu, "another --gpu", err) < 0) ||
+        load_models(session, options, err) < 0 ||
         glet_device_open(options->device, &session->device, err) < 0)
         return -1;
     session->info = glet_device_info(session->device);

@@ -106,6 +106,11 @@ const char *glet_client_host(const struct glet_client *client, size_t target)
     return client->targets[target].at.host;
 }
 
+bool glet_client_turn(struct glet_client *client, size_t target)
+{
+    return glet_http_target_turn(&client->targets[target].at);
+}
+
 size_t glet_client_open_calls(const struct glet_client *client)
 {
     return client->open_calls;
@@ -185,16 +190,16 @@ static struct connection *connect_to(struct glet_client *client, size_t index)
     if (!connection)
         return NULL;
     connection->target = index;
+    const struct glet_http_address *address = &target->at.addresses[target->at.current];
     connection->fd =
-        socket(target->at.address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+        socket(address->socket.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (connection->fd < 0) {
         free(connection);
         return NULL;
     }
     int on = 1;
     setsockopt(connection->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    int rc =
-        connect(connection->fd, (struct sockaddr *)&target->at.address, target->at.address_length);
+    int rc = connect(connection->fd, (const struct sockaddr *)&address->socket, address->length);
     struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET,
                                 .data.ptr = connection};
     if ((rc < 0 && errno != EINPROGRESS) ||

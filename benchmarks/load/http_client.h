@@ -71,6 +71,9 @@ void glet_client_close(struct glet_client *client);
 /* "host:port" of a target, for the Host header. */
 const char *glet_client_host(const struct glet_client *client, size_t target);
 
+/* New connections go to the next address of the target's name; false when it is the first again. */
+bool glet_client_turn(struct glet_client *client, size_t target);
+
 /* Begins a call. It may already be on the wire when this returns. */
 void glet_client_begin(struct glet_client *client, struct glet_call *call);
 

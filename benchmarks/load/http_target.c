@@ -47,10 +47,21 @@ int glet_http_target_resolve(struct glet_http_target *target, const char *url,
     int rc = getaddrinfo(name, port, &hints, &found);
     if (rc != 0)
         return glet_error_set(err, GLET_ERR_IO, "%s: %s", name, gai_strerror(rc));
-    memcpy(&target->address, found->ai_addr, found->ai_addrlen);
-    target->address_length = found->ai_addrlen;
+    target->address_count = target->current = 0;
+    for (const struct addrinfo *at = found; at; at = at->ai_next)
+        if (target->address_count < GLET_HTTP_MOST_ADDRESSES) {
+            struct glet_http_address *address = &target->addresses[target->address_count++];
+            memcpy(&address->socket, at->ai_addr, at->ai_addrlen);
+            address->length = at->ai_addrlen;
+        }
     freeaddrinfo(found);
     target->host = strchr(name, ':') ? glet_format(err, "[%s]:%s", name, port)
                                      : glet_format(err, "%s:%s", name, port);
     return target->host ? 0 : -1;
+}
+
+bool glet_http_target_turn(struct glet_http_target *target)
+{
+    target->current = (target->current + 1) % target->address_count;
+    return target->current != 0;
 }

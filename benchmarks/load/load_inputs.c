@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What else than the workload shapes a load (load_setup.h): a recorded trace, and a plan's shares.
- */
+/* What else shapes a load than the workload (load_setup.h): a recorded trace, a plan's shares. */
 #include "benchmarks/load/load_setup.h"
 
 #include "common/csv.h"

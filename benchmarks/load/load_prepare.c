@@ -59,6 +59,8 @@ static int wait_ready(struct glet_client *client, size_t target, uint64_t wait_u
             return -1;
         if (call.result == GLET_CALL_ANSWERED && call.status == 200)
             return 0;
+        if (call.result == GLET_CALL_REFUSED && glet_client_turn(client, target))
+            continue;
         uint64_t now_us = glet_clock_us();
         if (now_us >= end_us && call.result == GLET_CALL_ANSWERED)
             return glet_error_set(err, GLET_ERR_IO, "%s is not ready: status %d",

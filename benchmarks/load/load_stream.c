@@ -37,7 +37,10 @@ double glet_stream_attainment(const struct glet_stream *stream)
 
 bool glet_stream_meets_slo(const struct glet_stream *stream)
 {
-    return stream->slo_ms <= 0 || glet_stream_attainment(stream) * 100 >= stream->percentile;
+    const struct glet_stream_counts *counts = &stream->counts;
+    /* The slack is for percentiles without an exact double: 99.9 % of 1000 are 999. */
+    double wanted = stream->percentile / 100 * (double)counts->offered * (1 - 1e-12);
+    return stream->slo_ms <= 0 || (double)counts->in_slo >= wanted;
 }
 
 uint64_t glet_stream_failures(const struct glet_stream *stream)

@@ -351,7 +351,7 @@ static int run_command(const void *values_void, const struct glet_list *argument
     struct sigaction action = {.sa_handler = interrupt, .sa_flags = (int)SA_RESETHAND};
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
-    struct glet_load_result result;
+    struct glet_load_result result = {0};
     struct glet_load_report report = {.set = &load.set,
                                       .result = &result,
                                       .warmup_s = (double)values->warmup_us / 1e6,
@@ -366,6 +366,9 @@ static int run_command(const void *values_void, const struct glet_list *argument
                                            : glet_load_report_table(&report, stdout, err);
     if (rc < 0)
         return -1;
+    if (interrupted) /* a percentile of part of the window says nothing of the window */
+        return glet_error_set(err, GLET_ERR_UNDECIDED, "stopped after %.1f s of %.1f s",
+                              result.measured_s, (double)values->duration_us / 1e6);
     return glet_load_set_meets_slo(&load.set) ? 0 : 1;
 }
 
@@ -400,7 +403,9 @@ int main(int argc, char **argv)
             "are KServe v2 binary tensors of random values, made from the metadata that the "
             "server gives for each model.",
         .examples = examples,
-        .exit_no = "The percentile of an SLO was missed (with --find-max: at every factor tried).",
+        .exit_no = "the percentile of an SLO was missed (with --find-max: at every factor tried)",
+        .exit_undecided =
+            "it was stopped by a signal; the report is of what was measured until then",
         .values_bytes = sizeof(struct load_values),
         .run = run_command,
     };

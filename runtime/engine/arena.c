@@ -21,7 +21,6 @@ struct block {
 struct glet_arena {
     struct block *head;
     size_t next_capacity;
-    size_t held_bytes;
 };
 
 struct glet_arena *glet_arena_new(void)
@@ -53,7 +52,6 @@ static struct block *add_block(struct glet_arena *arena, size_t bytes)
     if (!block)
         return NULL;
     block->capacity = capacity;
-    arena->held_bytes += sizeof *block + capacity;
     if (arena->next_capacity < LARGEST_BLOCK_BYTES)
         arena->next_capacity *= 2;
     /* A block made for one large piece is full: keep filling the current one. */
@@ -99,9 +97,4 @@ char *glet_arena_text(struct glet_arena *arena, const void *text, size_t bytes)
     if (copy && bytes)
         memcpy(copy, text, bytes);
     return copy;
-}
-
-size_t glet_arena_bytes(const struct glet_arena *arena)
-{
-    return sizeof *arena + arena->held_bytes;
 }

@@ -25,6 +25,4 @@ void *glet_arena_array(struct glet_arena *arena, size_t count, size_t size);
 /* A NUL-terminated copy of `bytes` bytes. */
 char *glet_arena_text(struct glet_arena *arena, const void *text, size_t bytes);
 
-size_t glet_arena_bytes(const struct glet_arena *arena); /* heap memory held */
-
 #endif

@@ -28,7 +28,6 @@ struct entry {
 struct glet_constant_pool {
     pthread_mutex_t lock;
     struct entry *buckets[BUCKETS];
-    size_t held_bytes;
 };
 
 struct glet_constant_pool *glet_constant_pool_new(void)
@@ -101,7 +100,6 @@ static struct entry *add(struct glet_constant_pool *pool, uint64_t hash, const v
     if (key_bytes)
         memcpy(entry->key, key, key_bytes);
     pool->buckets[hash % BUCKETS] = entry;
-    pool->held_bytes += length_bytes;
     return entry;
 }
 
@@ -134,12 +132,4 @@ const void *glet_constant_pool_derive(struct glet_constant_pool *pool, const voi
     }
     pthread_mutex_unlock(&pool->lock);
     return entry ? entry->data : NULL;
-}
-
-size_t glet_constant_pool_bytes(struct glet_constant_pool *pool)
-{
-    pthread_mutex_lock(&pool->lock);
-    size_t held_bytes = pool->held_bytes;
-    pthread_mutex_unlock(&pool->lock);
-    return held_bytes;
 }

@@ -29,6 +29,4 @@ const void *glet_constant_pool_derive(struct glet_constant_pool *pool, const voi
                                       size_t key_bytes, size_t length_bytes,
                                       void (*compute)(void *context, void *out), void *context);
 
-size_t glet_constant_pool_bytes(struct glet_constant_pool *pool);
-
 #endif

@@ -115,12 +115,11 @@ static int take_dim(struct resolver *r, const glet_onnx_Dim *dim, const char *in
     }
     *out = GLET_DIM_BATCH;
     if (axis > 0) {
-        glet_error_set(
-            r->err, GLET_ERR_UNSUPPORTED,
-            "input \"%s\": dimension %d (\"%.*s\") is free; only the batch, dimension 0, "
-            "may be",
-            input, axis, named ? (int)dim->param.bytes : 1,
-            named ? (const char *)dim->param.at : "?");
+        int shown = dim->param.bytes < 60 ? (int)dim->param.bytes : 60;
+        glet_error_set(r->err, GLET_ERR_UNSUPPORTED,
+                       "input \"%s\": dimension %d (\"%.*s\") is free; only the batch, dimension "
+                       "0, may be",
+                       input, axis, named ? shown : 1, named ? (const char *)dim->param.at : "?");
         return glet_error_hint(r->err, "export the model with a fixed size for that dimension");
     }
     return 0;

@@ -83,8 +83,7 @@ dnnl_primitive_attr_t glet_cpu_attributes(bool residual, const struct glet_activ
     return NULL;
 }
 
-/* -- as a step ----------------------------------------------------------------------------------
- */
+/* ---- as a step ---- */
 
 struct unary_params {
     struct glet_activation activation;

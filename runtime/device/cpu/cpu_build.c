@@ -16,7 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* -- buffers ----------------------------------------------------------------------------------- */
+/* ---- buffers ---- */
 
 int glet_cpu_buffer_add(struct glet_cpu_program *program, const struct glet_cpu_buffer *buffer,
                         struct glet_error *err)
@@ -88,7 +88,7 @@ const struct glet_model *glet_cpu_model_of(const struct glet_cpu_build *b)
     return b->program->model;
 }
 
-/* -- tensors ----------------------------------------------------------------------------------- */
+/* ---- tensors ---- */
 
 const struct glet_tensor *glet_cpu_tensor(const struct glet_cpu_build *b, int tensor)
 {
@@ -346,7 +346,7 @@ bool glet_cpu_may_overwrite(const struct glet_cpu_build *b, int tensor, int buff
            program->placements[root].memory == GLET_CPU_NO_BUFFER;
 }
 
-/* -- steps ------------------------------------------------------------------------------------- */
+/* ---- steps ---- */
 
 static struct glet_cpu_step *add_step(struct glet_cpu_build *b, const int *buffers, int count,
                                       struct glet_error *err)

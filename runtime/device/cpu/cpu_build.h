@@ -46,7 +46,7 @@ struct glet_cpu_build {
     int node_index;
 };
 
-/* -- tensors and their forms ----------------------------------------------------------------- */
+/* ---- tensors and their forms ---- */
 
 const struct glet_tensor *glet_cpu_tensor(const struct glet_cpu_build *b, int tensor);
 enum glet_dtype glet_cpu_held_dtype(enum glet_dtype dtype);
@@ -88,7 +88,7 @@ GLET_MUST_CHECK
 int glet_cpu_add_convert(struct glet_cpu_build *b, int to, enum glet_dtype to_dtype, int from,
                          enum glet_dtype from_dtype, int64_t count, struct glet_error *err);
 
-/* -- buffers and steps ------------------------------------------------------------------------ */
+/* ---- buffers and steps ---- */
 
 GLET_MUST_CHECK int glet_cpu_temporary(struct glet_cpu_build *b, size_t size_bytes,
                                        struct glet_error *err);
@@ -115,7 +115,7 @@ dnnl_engine_t glet_cpu_engine(const struct glet_cpu_build *b);
 struct glet_cpu_packs *glet_cpu_packs_of(const struct glet_cpu_build *b);
 const struct glet_model *glet_cpu_model_of(const struct glet_cpu_build *b);
 
-/* -- attributes -------------------------------------------------------------------------------- */
+/* ---- attributes ---- */
 
 /* User-mode scratchpad and these post-operations; NULL on failure. */
 dnnl_primitive_attr_t glet_cpu_attributes(bool residual, const struct glet_activation *activation,
@@ -130,7 +130,7 @@ int glet_cpu_activate(struct glet_cpu_build *b, int tensor, struct glet_error *e
 int glet_cpu_unsupported(const struct glet_cpu_build *b, struct glet_error *err, const char *format,
                          ...) GLET_PRINTF(3, 4);
 
-/* -- one per operator family ------------------------------------------------------------------- */
+/* ---- one per operator family ---- */
 
 GLET_MUST_CHECK int glet_cpu_build_conv(struct glet_cpu_build *b, struct glet_error *err);
 GLET_MUST_CHECK int glet_cpu_build_conv_transpose(struct glet_cpu_build *b, struct glet_error *err);

@@ -14,8 +14,7 @@
 
 #include <string.h>
 
-/* -- row-major ----------------------------------------------------------------------------------
- */
+/* ---- row-major ---- */
 
 struct binary_params {
     struct glet_cpu_loop loop;
@@ -52,8 +51,7 @@ static int binary_plain(struct glet_cpu_build *b, struct glet_error *err)
     return glet_cpu_add_kernel(b, binary_kernel, buffers, 3, &params, sizeof params, err);
 }
 
-/* -- blocked ------------------------------------------------------------------------------------
- */
+/* ---- blocked ---- */
 
 static bool same_shape(const struct glet_tensor *a, const struct glet_tensor *b)
 {
@@ -202,8 +200,7 @@ int glet_cpu_build_binary(struct glet_cpu_build *b, struct glet_error *err)
                                                           : 0;
 }
 
-/* -- Where, Cast --------------------------------------------------------------------------------
- */
+/* ---- Where, Cast ---- */
 
 struct where_params {
     struct glet_cpu_loop loop;

@@ -18,7 +18,7 @@
    traffic. */
 enum { GLET_CPU_PARALLEL_ELEMENTS = 16384 };
 
-/* -- loops over several operands (cpu_kernels_loop.c) ------------------------------------------ */
+/* ---- loops over several operands (cpu_kernels_loop.c) ---- */
 
 enum { GLET_CPU_LOOP_OPERANDS = 4 };
 
@@ -40,7 +40,7 @@ void glet_cpu_loop_simplify(struct glet_cpu_loop *loop);
 void glet_cpu_loop_run(const struct glet_cpu_loop *loop,
                        void (*body)(const int64_t *offsets, int64_t n, void *data), void *data);
 
-/* -- elementwise (cpu_kernels_generic.c) ------------------------------------------------------- */
+/* ---- elementwise (cpu_kernels_generic.c) ---- */
 
 void glet_cpu_convert(void *out, enum glet_dtype to, const void *in, enum glet_dtype from,
                       int64_t count);
@@ -54,7 +54,7 @@ bool glet_cpu_unary_generic(enum glet_dtype dtype, const struct glet_activation 
 void glet_cpu_where(const struct glet_cpu_loop *loop, size_t element_bytes, void *out,
                     const unsigned char *condition, const void *a, const void *b);
 
-/* -- movement (cpu_kernels_move.c) ------------------------------------------------------------- */
+/* ---- movement (cpu_kernels_move.c) ---- */
 
 /* operands: result, source; offsets already in the pointers */
 void glet_cpu_copy(const struct glet_cpu_loop *loop, size_t element_bytes, void *out,
@@ -68,7 +68,7 @@ void glet_cpu_pad(void *out, const int64_t *out_dims, const void *in, const int6
                   const int64_t *begin, int rank, int mode, size_t element_bytes,
                   const void *value);
 
-/* -- reductions (cpu_kernels_reduce.c) --------------------------------------------------------- */
+/* ---- reductions (cpu_kernels_reduce.c) ---- */
 
 /* Over the dimensions of axes_mask. op is one of the GLET_OP_REDUCE_*. */
 void glet_cpu_reduce(enum glet_op op, enum glet_dtype dtype, void *out, const void *in, int rank,
@@ -80,7 +80,7 @@ void glet_cpu_arg_max(int64_t *out, const void *in, enum glet_dtype dtype, int64
 void glet_cpu_softmax_strided(float *out, const float *in, int64_t outer, int64_t axis,
                               int64_t inner, float alpha);
 
-/* -- windows (cpu_kernels_window.c) ------------------------------------------------------------ */
+/* ---- windows (cpu_kernels_window.c) ---- */
 
 /* y = x / (k + alpha / size * sum of squares over `size` channels)^beta, N x C x inner */
 void glet_cpu_lrn(float *out, const float *in, int64_t batch, int64_t channels, int64_t inner,

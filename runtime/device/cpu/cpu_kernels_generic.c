@@ -9,7 +9,7 @@
 #include <math.h>
 #include <string.h>
 
-/* -- one element of any type ------------------------------------------------------------------- */
+/* ---- one element of any type ---- */
 
 static float from_half(uint16_t bits)
 {
@@ -192,7 +192,7 @@ void glet_cpu_convert(void *out, enum glet_dtype to, const void *in, enum glet_d
     }
 }
 
-/* -- binary ------------------------------------------------------------------------------------ */
+/* ---- binary ---- */
 
 static bool gives_bool(enum glet_binary op)
 {
@@ -329,7 +329,7 @@ void glet_cpu_binary(const struct glet_cpu_loop *loop, enum glet_binary op, enum
     glet_cpu_loop_run(loop, fast ? float_row : generic_row, &job);
 }
 
-/* -- unary and where --------------------------------------------------------------------------- */
+/* ---- unary and where ---- */
 
 bool glet_cpu_unary_generic(enum glet_dtype dtype, const struct glet_activation *activation,
                             void *out, const void *in, int64_t count)

@@ -76,8 +76,7 @@ static int finish(struct glet_cpu_build *b, dnnl_primitive_desc_t pd,
     return glet_cpu_add_primitive(b, pd, operands, count, err);
 }
 
-/* -- a layer ------------------------------------------------------------------------------------
- */
+/* ---- a layer ---- */
 
 /* Constant matrix, and the left side's rows are contiguous. */
 static bool is_layer(const struct glet_cpu_build *b, const struct operands_of *o)
@@ -141,8 +140,7 @@ static int build_layer(struct glet_cpu_build *b, const struct operands_of *o, bo
     return finish(b, pd, operands, 2, bias, fuse ? o->residual : -1, &bias_md, &y_md, err);
 }
 
-/* -- a batched product ----------------------------------------------------------------------------
- */
+/* ---- a batched product ---- */
 
 /* The matrix as `rank` dimensions with the last two swapped where asked; vectors become a row (left
    side) or a column (right side). */
@@ -215,8 +213,7 @@ static int build_product(struct glet_cpu_build *b, const struct operands_of *o, 
     return finish(b, pd, operands, 2, bias, fuse ? o->residual : -1, &bias_md, &y_md, err);
 }
 
-/* -- what the primitive could not do --------------------------------------------------------------
- */
+/* ---- what the primitive could not do ---- */
 
 struct tail_params {
     struct glet_cpu_loop bias, residual;

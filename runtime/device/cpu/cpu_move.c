@@ -138,8 +138,7 @@ int glet_cpu_build_pad(struct glet_cpu_build *b, struct glet_error *err)
     return glet_cpu_add_kernel(b, pad_kernel, buffers, 2, &params, sizeof params, err);
 }
 
-/* -- Resize -------------------------------------------------------------------------------------
- */
+/* ---- Resize ---- */
 
 static double source_of(const struct glet_node *node, int64_t i, int64_t in, int64_t out,
                         double scale)

@@ -10,8 +10,7 @@
 
 #include <string.h>
 
-/* -- BatchNormalization -------------------------------------------------------------------------
- */
+/* ---- BatchNormalization ---- */
 
 struct scale_params {
     long batch, channels, inner, block;
@@ -80,8 +79,7 @@ int glet_cpu_build_batch_norm(struct glet_cpu_build *b, struct glet_error *err)
     return glet_cpu_add_kernel(b, scale_kernel, buffers, 4, &params, sizeof params, err);
 }
 
-/* -- LayerNormalization -------------------------------------------------------------------------
- */
+/* ---- LayerNormalization ---- */
 
 struct rows_params {
     long rows, n;
@@ -137,8 +135,7 @@ int glet_cpu_build_layer_norm(struct glet_cpu_build *b, struct glet_error *err)
     return glet_cpu_add_kernel(b, layer_norm_kernel, buffers, 4, &params, sizeof params, err);
 }
 
-/* -- Softmax ------------------------------------------------------------------------------------
- */
+/* ---- Softmax ---- */
 
 struct softmax_params {
     struct glet_cpu_loop loop; /* result, x [, mask]; the last dimension is the softmax's */
@@ -233,8 +230,7 @@ int glet_cpu_build_softmax(struct glet_cpu_build *b, struct glet_error *err)
     return glet_cpu_add_kernel(b, softmax_kernel, buffers, 3, &params, sizeof params, err);
 }
 
-/* -- LRN ----------------------------------------------------------------------------------------
- */
+/* ---- LRN ---- */
 
 struct lrn_params {
     int64_t batch, channels, inner;

@@ -25,7 +25,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <time.h>
 #include <unistd.h>
 
 /* Linux may end a sleep this much late; its default of 50 us would be 5 % of a slice. */
@@ -37,13 +36,6 @@
  * theirs, 4.8 of 6 units is all that it gets, with four times that 5.9 (benchmarks/device).
  */
 enum { SPLIT_QUANTA = 4 };
-
-static uint64_t thread_cpu_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
 
 static int pin_to(struct glet_cpu_seat *seat, struct glet_error *err)
 {
@@ -90,12 +82,12 @@ static int choose_seat(struct glet_cpu_fraction *fraction)
 static int run_slice(struct glet_cpu_net *net, size_t *i, size_t count, int used,
                      uint64_t quantum_ns, uint64_t *used_ns, struct glet_error *err)
 {
-    uint64_t start_ns = glet_clock_ns(), cpu_ns = thread_cpu_ns();
+    uint64_t start_ns = glet_clock_ns(), cpu_ns = glet_clock_thread_cpu_ns();
     int rc;
     do
         rc = glet_cpu_net_step(net, (*i)++, used, err);
     while (rc == 0 && *i < count && glet_clock_ns() - start_ns < quantum_ns);
-    *used_ns = thread_cpu_ns() - cpu_ns;
+    *used_ns = glet_clock_thread_cpu_ns() - cpu_ns;
     return rc;
 }
 

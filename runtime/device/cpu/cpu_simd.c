@@ -16,7 +16,7 @@ enum { LANES = 16 };
 #define STRING_(x) #x
 #define STRING(x)  STRING_(x)
 
-/* -- elementwise ------------------------------------------------------------------------------- */
+/* ---- elementwise ---- */
 
 #define UNARY_LOOP(expression)                                                                     \
     for (long i = 0; i < n; i++) {                                                                 \
@@ -204,8 +204,7 @@ static void scale_shift(float *out, const float *in, long channels, long inner, 
     }
 }
 
-/* -- sums ---------------------------------------------------------------------------------------
- */
+/* ---- sums ---- */
 
 static float add_lanes(const float *lanes)
 {
@@ -297,7 +296,7 @@ static void layer_norm(float *out, const float *in, const float *scale, const fl
             out[i] = (in[i] - mean) * factor * scale[i];
 }
 
-/* -- a row times a matrix ---------------------------------------------------------------------- */
+/* ---- a row times a matrix ---- */
 
 typedef float vector __attribute__((vector_size(LANES * sizeof(float))));
 

@@ -117,7 +117,8 @@ expect 0 "1 points of 1 models" "$program" import --db other.db --gpu t4 --units
     --gpu-units 10 --model resnet50 --batch 8 pa.csv
 expect 2 "give --model and --batch" "$program" import --db other.db --gpu t4 pa.csv
 expect 2 "--gpu must say" "$program" import --db other.db pa.csv
-expect 2 "none of the formats" "$program" import --db other.db "$me"
+expect 2 "none of the formats" "$program" import --db fresh.db "$me"
+[ ! -e fresh.db ] || fail "a store was made for a file that is none of the formats"
 
 # Usage.
 expect 2 "not a whole number" "$program" --batches 0 "$lenet"
@@ -129,6 +130,9 @@ expect 4 "cannot drive CUDA" "$program" --device cuda:0 "$lenet"
 expect 2 "--random-weights" "$program" --random-weights x "$lenet"
 expect 2 "a second model called" "$program" "$lenet" "$lenet"
 expect 4 "No such file" "$program" absent.onnx
+cp "$lenet" "le net.onnx"
+expect 2 "cannot be named in a workload" "$program" "le net.onnx"
+expect 2 "cannot be named in a workload" "$program" --gpu "my gpu" "$lenet"
 head -c 1000 "$lenet" >cut.onnx
 expect 2 "cut.onnx" "$program" --db three.db cut.onnx
 [ ! -e three.db ] || fail "a store was made for a model that does not load"
@@ -137,6 +141,15 @@ expect 2 "cut.onnx" "$program" --db three.db cut.onnx
 expect 4 "No such file" "$program" show --db absent.db
 expect 2 "neither a profile store" "$program" show --db "$me"
 expect 4 "No such file" "$program" --db absent/profiles.db "$lenet"
+expect 4 "'': not a regular file" "$program" --db '' "$lenet"
+mkfifo pipe
+expect 2 "neither a profile store" timeout 20 "$program" show --db pipe
+expect 2 "neither a profile store" timeout 20 "$program" import --db fresh.db pipe
+expect 4 "'pipe': not a regular file" timeout 20 "$program" import --db pipe text
+ln -s again link
+expect 0 "" "$program" export --db one.db link
+[ -L link ] && diff -r text again || fail "export through a link: $(ls -d link* again)"
+[ "$(ls -d link*)" = link ] || fail "export through a link left $(ls -d link*)"
 cp one.db newer.db
 sqlite3 newer.db 'PRAGMA user_version = 99' 2>/dev/null || skip_sqlite=1
 if [ -z "${skip_sqlite:-}" ]; then

@@ -8,9 +8,11 @@ import concurrent.futures
 import json
 import math
 import os
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 
 from fake_server import FakeServer
@@ -129,7 +131,7 @@ class LoadTest(unittest.TestCase):
 
     def test_lack_of_connections_is_charged_and_shown(self):
         server = self.server(delay_s=0.05)
-        row, _ = self.one("slow", "--connections", "1", server=server)
+        row, _ = self.one("slow", "--connections", "1", server=server, slo=60000)
         self.assertEqual(row["requests"]["answered"], 100)
         self.assertGreater(row["send_lag_ms"]["p99"], 1000)  # 100 x 50 ms through one connection
         self.assertGreater(row["latency_ms"]["p99"], row["send_lag_ms"]["p99"] - 1)
@@ -229,6 +231,11 @@ class LoadTest(unittest.TestCase):
                   "--target", servers[0].url, "--target", servers[1].url)
         self.assertEqual([server.count("ok") for server in servers], [125, 75])
 
+    def test_every_address_of_a_name_is_tried(self):
+        server = self.server()  # on 127.0.0.1; localhost may be ::1 first
+        self.load(workload([("ok", 50, 5000)]), "--target", f"http://localhost:{server.port}")
+        self.assertGreater(server.count("ok"), 0)
+
     def test_hdr_files(self):
         row, _ = self.one("ok", "--hdr", os.path.join(self.folder, "out"))
         with open(os.path.join(self.folder, "out.ok.hgrm")) as lines:
@@ -252,6 +259,20 @@ class LoadTest(unittest.TestCase):
         row = done.stdout.splitlines()[1].split()
         self.assertEqual((row[0], row[1], row[-1]), ("ok", "50.0", "met"))
         self.assertEqual(done.stderr, "")
+
+    def test_a_signal_ends_the_run_with_a_report_but_no_verdict(self):
+        server = self.server()
+        load = subprocess.Popen(
+            [PROGRAM, self.file("w.yaml", workload([("ok", 50, 5000)])), "--target", server.url,
+             "--warmup", "0", "--duration", "60s", "--format", "json"],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        while server.count("ok") < 5 and load.poll() is None:
+            time.sleep(0.01)
+        load.send_signal(signal.SIGINT)
+        out, err = load.communicate(timeout=60)
+        self.assertEqual(load.returncode, 3, err)
+        self.assertIn("s of 60.0 s", err)
+        self.assertGreaterEqual(json.loads(out)["models"][0]["requests"]["offered"], 5)
 
     # ---- mistakes ----
 

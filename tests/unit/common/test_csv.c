@@ -55,7 +55,7 @@ static void rows(void **state)
 static void typed_fields(void **state)
 {
     (void)state;
-    static const char text[] = "gpu,batch,p50_ms\nh200,8,1.5\nh200,0,-1\nh200,x,\n";
+    static const char text[] = "gpu,batch,p50_ms,p99_ms\nh200,8,1.5,2\nh200,0,-1,2\nh200,x,,2\n";
     struct glet_error err;
     GLET_CLEANUP(glet_csv_close) struct glet_csv *csv = NULL;
     size_t batch, p50, none;
@@ -66,7 +66,7 @@ static void typed_fields(void **state)
     CHECK_OK(glet_csv_column(csv, "p50_ms", &p50, &err), &err);
     CHECK_FAILS(glet_csv_column(csv, "p60_ms", &none, &err), &err, GLET_ERR_INPUT,
                 "no column p60_ms");
-    assert_string_equal(err.hint, "there is a column p50_ms");
+    assert_string_equal(err.hint, "there is a column p50_ms"); /* nearer than p99_ms, the last */
     assert_int_equal(glet_csv_next(csv, &err), 1);
     CHECK_OK(glet_csv_int(csv, batch, 1, 100, &whole, &err), &err);
     CHECK_OK(glet_csv_double(csv, p50, 0, 10, &real, &err), &err);

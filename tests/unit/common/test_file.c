@@ -74,6 +74,22 @@ static void discarded_output_leaves_the_old_file(void **state)
     free(text);
 }
 
+static void a_link_stays(void **state)
+{
+    (void)state;
+    struct glet_error err;
+    char *text, target[8] = "";
+    size_t length;
+    CHECK_OK(glet_file_write("out", "old", 3, &err), &err);
+    assert_int_equal(symlink("out", "link"), 0);
+    CHECK_OK(glet_file_write("link", "new", 3, &err), &err);
+    assert_int_equal(readlink("link", target, sizeof target - 1), 3);
+    CHECK_OK(glet_file_read("out", 100, &text, &length, &err), &err);
+    assert_string_equal(text, "new");
+    free(text);
+    unlink("link");
+}
+
 static void full_disk_is_reported(void **state)
 {
     (void)state;
@@ -156,6 +172,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(write_then_read),
         cmocka_unit_test(discarded_output_leaves_the_old_file),
+        cmocka_unit_test(a_link_stays),
         cmocka_unit_test(full_disk_is_reported),
         cmocka_unit_test(paths_are_relative_to_the_mentioning_file),
         cmocka_unit_test(paths_are_written_relative_to_the_mentioning_file),

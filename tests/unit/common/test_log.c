@@ -41,7 +41,7 @@ static void text_lines(void **state)
     glet_log_info("plan %d applied gpulets=%zu name=%s ratio=%.2f empty=%s", 7, (size_t)3, "a b",
                   0.5, "");
     glet_log_debug("not shown");
-    glet_log_warning("draining");
+    glet_log_warning("draining name=%s", "\033[2Jx");
     release();
     assert_string_equal(text + 23, strstr(text, "Z info"));
     char *second = strchr(text, '\n') + 1;
@@ -49,7 +49,7 @@ static void text_lines(void **state)
                         "Z info    plan 7 applied gpulets=3 name=\"a b\" ratio=0.50 "
                         "empty=\"\"\n",
                         (size_t)(second - text - 23));
-    assert_string_equal(second + 23, "Z warning draining\n");
+    assert_string_equal(second + 23, "Z warning draining name=\"\\u001b[2Jx\"\n");
 }
 
 static void json_lines(void **state)

@@ -3,8 +3,11 @@
 
 #include "common/options.h"
 
+#include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 struct values {
     bool loud, quiet;
@@ -90,7 +93,7 @@ static const struct glet_command commands[] = {
      .option_count = COUNT_OF(options),
      .description = "First paragraph.\n\nSecond paragraph.",
      .examples = examples,
-     .exit_no = "Nobody answered.",
+     .exit_no = "nobody answered",
      .values_bytes = sizeof(struct values),
      .run = run},
     {.name = "show", .summary = "Shows greetings.", .max_arguments = 0, .run = run},
@@ -246,14 +249,13 @@ static void help_text(void **state)
                         "  greet -l FILE.yaml\n"
                         "\n"
                         "Exit status:\n"
-                        "  0   Done.\n"
-                        "  1   Nobody answered.\n"
-                        "  2   The command line or an input file is wrong; nothing was "
-                        "done.\n"
-                        "  4   Something around the program failed: a file, a device, the "
-                        "network,\n"
-                        "      memory.\n"
-                        "  70  A defect of the program.\n");
+                        "  0   done\n"
+                        "  1   nobody answered\n"
+                        "  2   the command line or an input file is wrong; nothing was "
+                        "done\n"
+                        "  4   something around the program failed: a file, a device, the "
+                        "network, memory\n"
+                        "  70  a defect of the program\n");
     free(text);
 }
 
@@ -263,6 +265,7 @@ static void man_and_bash_are_well_formed(void **state)
     (void)state;
     char *man = printed(print_man), *bash = printed(print_bash);
     assert_non_null(strstr(man, ".TH \"greet\" 1"));
+    assert_non_null(strstr(man, ".SH SYNOPSIS\n.nf\ngreet [options]"));
     assert_non_null(strstr(man, "\\fB\\-c\\fR, \\fB\\-\\-count\\fR \\fIN\\fR"));
     FILE *shell = popen("bash -n", "w");
     assert_non_null(shell);
@@ -285,6 +288,7 @@ static void programs_return_statuses(void **state)
     };
     if (!freopen("/dev/null", "w", stderr))
         skip();
+    signal(SIGXFSZ, SIG_DFL);
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
         char *argv[MOST_WORDS];
         int argc = 0;
@@ -292,6 +296,20 @@ static void programs_return_statuses(void **state)
             memcpy(&argv[argc], &cases[i].words[argc], sizeof argv[argc]);
         assert_int_equal(glet_program_main(&program, argc, argv), cases[i].status);
     }
+    assert_true(signal(SIGXFSZ, SIG_DFL) == SIG_IGN); /* writing is what fails, not the program */
+}
+
+static void closed_descriptors_stay_taken(void **state)
+{
+    (void)state;
+    char name[] = "greet", *argv[] = {name, NULL}, byte;
+    int saved = dup(STDIN_FILENO);
+    close(STDIN_FILENO);
+    assert_int_equal(glet_program_main(&program, 1, argv), 2);
+    assert_true(fcntl(STDIN_FILENO, F_GETFD) >= 0);
+    assert_int_equal(read(STDIN_FILENO, &byte, 1), -1); /* as from a closed one */
+    dup2(saved, STDIN_FILENO);
+    close(saved);
 }
 
 int main(void)
@@ -302,6 +320,7 @@ int main(void)
         cmocka_unit_test(help_text),
         cmocka_unit_test(man_and_bash_are_well_formed),
         cmocka_unit_test(programs_return_statuses),
+        cmocka_unit_test(closed_descriptors_stay_taken),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -36,12 +36,6 @@ static double draw_exponential(struct glet_random *random, double rate, double b
     return glet_random_exponential(random, rate);
 }
 
-static double draw_poisson(struct glet_random *random, double mean, double b)
-{
-    (void)b;
-    return (double)glet_random_poisson(random, mean);
-}
-
 static double draw_zipf(struct glet_random *random, double count, double exponent)
 {
     return (double)glet_random_zipf(random, (uint64_t)count, exponent);
@@ -72,9 +66,6 @@ static void distributions(void **state)
         {draw_exponential, 4, 0, {0.25, 0.0625}},
         {glet_random_gamma, 0.25, 4, {1, 4}},
         {glet_random_gamma, 9, 0.5, {4.5, 2.25}},
-        {draw_poisson, 0, 0, {0, 0}},
-        {draw_poisson, 3.5, 0, {3.5, 3.5}},
-        {draw_poisson, 250, 0, {250, 250}},
         {draw_zipf, 50, 0, zipf_moments(50, 0)},
         {draw_zipf, 50, 1, zipf_moments(50, 1)},
         {draw_zipf, 1000, 1.3, zipf_moments(1000, 1.3)},

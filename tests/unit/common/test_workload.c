@@ -298,6 +298,21 @@ static int load_with_trace(const char *trace, struct glet_workload **workload,
     return glet_workload_load("./w.yaml", workload, err);
 }
 
+/* As some editors write it; the places stay right. */
+static void a_byte_order_mark_is_skipped(void **state)
+{
+    (void)state;
+    struct glet_workload *w = parsed("\xef\xbb\xbf" HEAD MODELS GPUS);
+    struct glet_error err;
+    const char *bad = "\xef\xbb\xbf" HEAD "models: 3\n" GPUS;
+    assert_int_equal(w->model_count, 1);
+    glet_workload_free(w);
+    CHECK_FAILS(glet_workload_parse(bad, strlen(bad), "w.yaml", &w, &err), &err, GLET_ERR_INPUT,
+                "models: '3' is not a list");
+    assert_int_equal(err.line, 2);
+    assert_int_equal(err.column, 9);
+}
+
 static void traces(void **state)
 {
     (void)state;
@@ -318,8 +333,10 @@ static void traces(void **state)
                 "the trace has no arrivals");
     CHECK_FAILS(load_with_trace("t\n1\n", &workload, &err), &err, GLET_ERR_INPUT, "no column t_s");
     unlink("t.csv");
-    CHECK_FAILS(glet_workload_load("w.yaml", &workload, &err), &err, GLET_ERR_IO,
-                "t.csv: No such file or directory");
+    CHECK_FAILS(glet_workload_load("./w.yaml", &workload, &err), &err, GLET_ERR_IO,
+                "a: trace: ./t.csv: No such file or directory");
+    assert_string_equal(err.file, "./w.yaml");
+    assert_int_equal(err.line, 2);
     CHECK_FAILS(glet_workload_load("none.yaml", &workload, &err), &err, GLET_ERR_IO,
                 "none.yaml: No such file or directory");
 }
@@ -331,6 +348,7 @@ int main(void)
         cmocka_unit_test(demand),
         cmocka_unit_test(every_mistake),
         cmocka_unit_test(hostile_sizes),
+        cmocka_unit_test(a_byte_order_mark_is_skipped),
         cmocka_unit_test(traces),
     };
     return cmocka_run_group_tests(tests, enter, leave);

@@ -118,8 +118,7 @@ static void parts_give_the_whole(void **state)
     hand_free(&batch);
 }
 
-/* -- packed weights -----------------------------------------------------------------------------
- */
+/* ---- packed weights ---- */
 
 struct packer {
     struct glet_cpu_packs *packs;

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/unit/check.h"
 
+#include "benchmarks/load/http_target.h"
 #include "benchmarks/load/load_hdr.h"
 #include "benchmarks/load/load_model.h"
 #include "benchmarks/load/load_search.h"
+#include "benchmarks/load/load_stream.h"
 #include "common/arrivals.h"
 
 #include <stdlib.h>
@@ -144,6 +146,37 @@ static void hdr_text(void **state)
     glet_histogram_free(histogram);
 }
 
+/* 0.57 x 100 is less than 57 in doubles. */
+static void a_percentile_is_met_exactly(void **state)
+{
+    (void)state;
+    struct glet_stream stream = {.slo_ms = 1, .percentile = 57};
+    stream.counts.offered = 100;
+    stream.counts.in_slo = 57;
+    assert_true(glet_stream_meets_slo(&stream));
+    stream.counts.in_slo = 56;
+    assert_false(glet_stream_meets_slo(&stream));
+    stream = (struct glet_stream){.slo_ms = 1, .percentile = 99.9};
+    stream.counts.offered = 1000000;
+    stream.counts.in_slo = 998999;
+    assert_false(glet_stream_meets_slo(&stream));
+}
+
+static void a_target_turns_through_its_addresses(void **state)
+{
+    (void)state;
+    struct glet_http_target target = {.address_count = 2};
+    struct glet_error err;
+    assert_true(glet_http_target_turn(&target));
+    assert_int_equal(target.current, 1);
+    assert_false(glet_http_target_turn(&target));
+    assert_int_equal(target.current, 0);
+    CHECK_OK(glet_http_target_resolve(&target, "http://127.0.0.1:80", &err), &err);
+    assert_int_equal(target.address_count, 1);
+    assert_false(glet_http_target_turn(&target));
+    free(target.host);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -153,6 +186,8 @@ int main(void)
         cmocka_unit_test(processes_have_their_rates),
         cmocka_unit_test(traces_repeat),
         cmocka_unit_test(hdr_text),
+        cmocka_unit_test(a_percentile_is_met_exactly),
+        cmocka_unit_test(a_target_turns_through_its_addresses),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

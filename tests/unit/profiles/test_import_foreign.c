@@ -126,6 +126,26 @@ static void test_perf_analyzer(void **state)
     glet_profile_free(p);
 }
 
+/* The store's row of the device is replaced by the import's: it must not lose what it knew. */
+static void test_layouts_of_a_known_device_stay(void **state)
+{
+    (void)state;
+    int whole[] = {4}, halves[] = {2, 2};
+    struct glet_profile_layout layouts[] = {{whole, 1}, {halves, 2}};
+    struct glet_profile_device known = {.units = 4,
+                                        .max_gpulets = 4,
+                                        .mechanism = GLET_MECHANISM_MIG,
+                                        .layouts = layouts,
+                                        .layout_count = 2};
+    struct glet_foreign_options options = {
+        .gpu = "a30", .model = "resnet", .batch = 8, .device = &known};
+    struct glet_profile *p = load(PERF_HEAD "1,69,2,21,6,2,117,1,0,13891,18795,19753,21018\n",
+                                  GLET_FOREIGN_PERF_ANALYZER, &options);
+    assert_int_equal(p->devices[0].layout_count, 2);
+    assert_int_equal(p->devices[0].layouts[1].size_count, 2);
+    glet_profile_free(p);
+}
+
 static const struct {
     const char *text;
     enum glet_foreign_kind kind;
@@ -174,6 +194,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_parvagpu_artifact, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_model_analyzer, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_perf_analyzer, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_layouts_of_a_known_device_stay, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_refused, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -145,7 +145,7 @@ static const struct {
     const char *message;
 } bad[] = {
     {"latency.csv", "gpu,model,batch,units,p50_ms,trust\n", GLET_ERR_INPUT, 1, 0, "p99_ms"},
-    {"latency.csv", "gpu,model,batch,units,p50_ms,p99_ms,trust,speed\n", GLET_ERR_INPUT, 1, 1,
+    {"latency.csv", "gpu,model,batch,units,p50_ms,p99_ms,trust,speed\n", GLET_ERR_INPUT, 1, 43,
      "speed: unknown column"},
     {"latency.csv", POINT_HEAD "h200,resnet50,1,2,x,,measured\n", GLET_ERR_INPUT, 2, 19,
      "p50_ms: 'x' is not a number"},
@@ -165,6 +165,8 @@ static const struct {
      "p50_ms: 'nan' is not a number"},
     {"latency.csv", POINT_HEAD "h200,resnet50,1,2,1e999,,measured\n", GLET_ERR_INPUT, 2, 19,
      "p50_ms: '1e999' is not a number"},
+    {"latency.csv", POINT_HEAD "h200,resnet50,1,2,.5,,measured\n", GLET_ERR_INPUT, 2, 19,
+     "p50_ms: '.5' is not a number"},
     {"latency.csv", POINT_HEAD "h200,vgg,1,2,1,,measured\n", GLET_ERR_INPUT, 2, 6,
      "model: 'vgg' is not in the table of models"},
     {"latency.csv", POINT_HEAD "h200,resnet50,1,2,1,,guessed\n", GLET_ERR_INPUT, 2, 22,
