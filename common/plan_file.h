@@ -9,7 +9,7 @@
  * sum exec <= duty cycle, batch >= rate x duty cycle, latency bound = duty cycle + exec <= SLO,
  * planned_rps = sum over the gpu-lets), each with a relative tolerance of 1e-9. `certificate` and
  * `inputs` may be absent: then nothing is claimed. What needs the workload and the profile is `plan
- * verify`'s job (planner/verify.h).
+ * verify`'s job (planner/verify/verify.h).
  */
 
 #include "common/error.h"

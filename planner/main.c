@@ -3,8 +3,8 @@
  * plan: how many GPUs a set of models needs, how each is cut into gpu-lets, and what proves it.
  * One thread, no clock in the default path: the same input gives the same bytes.
  */
-#include "planner/commands.h"
 #include "planner/session.h"
+#include "planner/verbs/commands.h"
 
 #include <string.h>
 

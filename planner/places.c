@@ -3,7 +3,7 @@
 #include "planner/places.h"
 
 #include "common/memory.h"
-#include "planner/diff.h"
+#include "planner/analyse/diff.h"
 
 #include <math.h>
 #include <stdlib.h>

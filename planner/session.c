@@ -8,7 +8,7 @@
 #include "planner/session.h"
 
 #include "planner/places.h"
-#include "planner/verify.h"
+#include "planner/verify/verify.h"
 
 #include <math.h>
 #include <signal.h>

@@ -2,7 +2,7 @@
 /*
  * Solutions: containers, exact evaluation and the feasibility rules of formats.md.
  *
- * The rules are written out here for solvers, which ask about one GPU at a time; planner/verify.c
+ * The rules are written out here for solvers, which ask about one GPU at a time; planner/verify/
  * writes them out again from the files alone. The repetition is the point: a wrong rule here is
  * found by the check there.
  */

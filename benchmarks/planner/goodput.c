@@ -10,8 +10,8 @@
  * A baseline may plan for more than the rate, as its authors do: of several paddings the one that
  * serves best counts. Fixed stock; apps are not split by the baselines, so give models with SLOs.
  */
+#include "planner/analyse/bursts.h"
 #include "planner/baseline/baseline.h"
-#include "planner/bursts.h"
 #include "planner/simulate/simulate.h"
 
 #include <math.h>

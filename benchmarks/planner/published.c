@@ -12,7 +12,7 @@
  */
 #include "common/clock.h"
 #include "planner/solve/solve.h"
-#include "planner/verify.h"
+#include "planner/verify/verify.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -7,7 +7,7 @@
  * bytes. Write errors stick to out: glet_export() reports them.
  */
 
-#include "planner/gate.h"
+#include "planner/analyse/gate.h"
 
 enum glet_export_format {
     GLET_EXPORT_TABLE,

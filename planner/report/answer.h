@@ -4,8 +4,8 @@
 
 /* A planning answer for people (table) and machines (JSON): the plan, or why there is none. */
 
+#include "planner/analyse/trust.h"
 #include "planner/session.h"
-#include "planner/trust.h"
 
 /*
  * The plan as tables: verdict, GPUs, models. Returns -1 with GLET_ERR_IO or GLET_ERR_NOMEM, as

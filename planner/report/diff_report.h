@@ -4,7 +4,7 @@
 
 /* A diff of two plans as text, Markdown (for a comment on a change) and JSON. */
 
-#include "planner/diff.h"
+#include "planner/analyse/diff.h"
 
 enum glet_diff_format { GLET_DIFF_TABLE, GLET_DIFF_MARKDOWN };
 

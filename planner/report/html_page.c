@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "planner/report/html_page.h"
 
-#include "planner/diff.h"
+#include "planner/analyse/diff.h"
+#include "planner/analyse/trust.h"
 #include "planner/report/answer.h"
 #include "planner/report/html.h"
 #include "planner/report/html_charts.h"
-#include "planner/trust.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -4,8 +4,8 @@
 
 /* The one page that answers "does it fit, how close, what if", for people who never saw the tool. */
 
-#include "planner/explain.h"
-#include "planner/whatif.h"
+#include "planner/analyse/explain.h"
+#include "planner/analyse/whatif.h"
 
 struct glet_page { /* everything borrowed */
     const struct glet_session *session;

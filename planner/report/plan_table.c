@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The plan for people: a sentence, the GPUs with their gpu-lets, and the models. */
 #include "common/table.h"
-#include "planner/diff.h"
+#include "planner/analyse/diff.h"
 #include "planner/report/answer.h"
 
 #include <math.h>

@@ -4,7 +4,7 @@
 
 /* What the verifier found, as text (one line each, file:line:column first) and as JSON. */
 
-#include "planner/verify.h"
+#include "planner/verify/verify.h"
 
 GLET_MUST_CHECK
 int glet_report_verdict(const struct glet_plan *plan, const struct glet_verdict *verdict, FILE *out,

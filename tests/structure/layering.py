@@ -23,7 +23,8 @@ MAY_INCLUDE = {
     "profiles": {"common", "runtime/engine", "runtime/device"},
     "runtime/serve": {"common", "runtime/engine", "runtime/device"},
     "runtime": {"common", "runtime/engine", "runtime/device", "runtime/serve"},
-    "planner": {"common", "profiles"},
+    "planner": {"common", "profiles", "planner/verify"},
+    "planner/verify": {"common", "profiles"},  # the check shares nothing with what it checks
     "benchmarks/load": {"common"},
 }
 # header -> the only files that may include it (regular expression on the path)

@@ -7,7 +7,7 @@
  */
 #include "planner/model/unserveable.h"
 #include "planner/solve/solve.h"
-#include "planner/verify.h"
+#include "planner/verify/verify.h"
 #include "tests/property/planner/brute_force.h"
 
 #include <math.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* What counts as a change between two plans. */
-#include "planner/diff.h"
+#include "planner/analyse/diff.h"
 #include "tests/unit/check.h"
 
 #include <stdlib.h>

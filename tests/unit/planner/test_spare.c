@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Leftover units are used, and nothing that held before stops holding. */
-#include "planner/spare.h"
+#include "planner/analyse/spare.h"
 
 #include "common/random.h"
 #include "tests/support/planner/fixture.h"

@@ -3,12 +3,12 @@
  * Small cases in which planners go wrong, each with its answer worked out by hand. Every plan is
  * also checked by the verifier, and no bound may exceed its plan.
  */
-#include "planner/diff.h"
+#include "planner/analyse/diff.h"
 #include "planner/model/unserveable.h"
 #include "planner/solve/bound.h"
 #include "planner/solve/lp_glpk.h"
 #include "planner/solve/solve.h"
-#include "planner/verify.h"
+#include "planner/verify/verify.h"
 #include "tests/support/planner/fixture.h"
 #include "tests/unit/check.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Every rule of the verifier: a correct plan passes, and each way to break it is named. */
 #include "planner/solution.h"
-#include "planner/verify.h"
+#include "planner/verify/verify.h"
 #include "tests/support/planner/fixture.h"
 #include "tests/unit/check.h"
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-#include "planner/bursts.h"
+#include "planner/analyse/bursts.h"
 
 #include "common/memory.h"
+#include "planner/analyse/spare.h"
 #include "planner/places.h"
 #include "planner/simulate/simulate.h"
-#include "planner/spare.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -4,7 +4,7 @@
 
 /* What the two halves of the verifier share: the state of a run, and the facts of the profile. */
 
-#include "planner/verify.h"
+#include "planner/verify/verify.h"
 
 #include <stdbool.h>
 

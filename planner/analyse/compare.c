@@ -4,11 +4,11 @@
  * everybody else, with the true interference. Its largest factor is the largest it accepts itself,
  * by bisection; greedy planners need not be monotone, so it is the answer of a search and no bound.
  */
-#include "planner/compare.h"
+#include "planner/analyse/compare.h"
 
 #include "planner/baseline/baseline.h"
 #include "planner/solve/split.h"
-#include "planner/verify.h"
+#include "planner/verify/verify.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* plan verify PLAN.yaml: is it correct, by workload and profile alone? */
-#include "planner/commands.h"
 #include "planner/report/verdict.h"
+#include "planner/verbs/commands.h"
 
 #include <string.h>
 

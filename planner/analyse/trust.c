@@ -3,7 +3,7 @@
  * One pass over the plan marks the rows that each slot's interpolation uses; one pass over the
  * rows counts those that were not measured.
  */
-#include "planner/trust.h"
+#include "planner/analyse/trust.h"
 
 #include <stdbool.h>
 #include <stdlib.h>

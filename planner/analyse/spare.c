@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-#include "planner/spare.h"
+#include "planner/analyse/spare.h"
 
 #include "common/memory.h"
 

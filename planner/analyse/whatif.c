@@ -4,7 +4,7 @@
  * of the input rather than of the solver's tables, so that everything (apps, quantiles, the
  * verifier) sees the same world.
  */
-#include "planner/whatif.h"
+#include "planner/analyse/whatif.h"
 
 #include "planner/report/answer.h"
 

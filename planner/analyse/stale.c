@@ -4,7 +4,7 @@
  * planner does not parse models, so it tries the file alone and the file with the one data file
  * that exporters put beside it.
  */
-#include "planner/stale.h"
+#include "planner/analyse/stale.h"
 
 #include "common/sha256.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The verifier's checks of one GPU: sizes, gpu-lets, times, memory. */
-#include "planner/verify_internal.h"
+#include "planner/verify/verify_internal.h"
 
 #include <math.h>
 #include <stdio.h>

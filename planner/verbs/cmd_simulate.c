@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* plan simulate PLAN.yaml: does it keep the SLOs under the arrivals that the workload names? */
-#include "planner/commands.h"
 #include "planner/report/simulation_report.h"
+#include "planner/verbs/commands.h"
 
 #include <string.h>
 

@@ -3,10 +3,10 @@
  * Which checks there are, and what each says. A check belongs to the line of the workload that a
  * person would change to make it pass: an SLO, a rate, a model, the stock.
  */
-#include "planner/gate.h"
+#include "planner/analyse/gate.h"
 
+#include "planner/analyse/stale.h"
 #include "planner/report/answer.h"
-#include "planner/stale.h"
 
 #include <math.h>
 #include <stdarg.h>

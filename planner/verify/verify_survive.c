@@ -3,7 +3,7 @@
  * Takes every GPU away once and adds up what the gpu-lets of the others can carry: batch / duty
  * cycle each, by the plan's own numbers, which glet_verify() has checked.
  */
-#include "planner/verify_internal.h"
+#include "planner/verify/verify_internal.h"
 
 #include <stdio.h>
 #include <stdlib.h>

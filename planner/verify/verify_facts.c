@@ -3,7 +3,7 @@
  * The verifier's own reading of a profile: one sorted index, a binary search for the two rows
  * around a batch, and the factor by formats.md's sentence, written down as it stands there.
  */
-#include "planner/verify_internal.h"
+#include "planner/verify/verify_internal.h"
 
 #include <math.h>
 #include <stdlib.h>

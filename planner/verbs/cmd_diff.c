@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* plan diff OLD.yaml NEW.yaml: GPUs, cost, and which gpu-lets must be restarted. */
-#include "planner/commands.h"
 #include "planner/report/diff_report.h"
+#include "planner/verbs/commands.h"
 
 static const char *const formats[] = {"table", "json", "markdown", NULL};
 enum { FORMAT_TABLE, FORMAT_JSON, FORMAT_MARKDOWN };

@@ -4,7 +4,7 @@
  * numbers and are matched greedily, most in common first: O(GPUs^2 x gpu-lets per GPU) merges in
  * the worst case, once per number in common that occurs.
  */
-#include "planner/diff.h"
+#include "planner/analyse/diff.h"
 
 #include <math.h>
 #include <stdbool.h>

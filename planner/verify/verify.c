@@ -5,7 +5,7 @@
  * It goes on after a violation, so that one run shows all of them. O(slots x co-residents x
  * (log rows + coruns)).
  */
-#include "planner/verify_internal.h"
+#include "planner/verify/verify_internal.h"
 
 #include <math.h>
 #include <stdarg.h>

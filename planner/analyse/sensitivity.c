@@ -4,7 +4,7 @@
  * and with every latency limit a millisecond looser. A model's payment depends on its own rate and
  * limit only, so all differences come from these two tables.
  */
-#include "planner/sensitivity.h"
+#include "planner/analyse/sensitivity.h"
 
 #include "planner/solve/bound.h"
 

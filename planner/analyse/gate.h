@@ -8,7 +8,7 @@
  * GitHub, Markdown) only write this list down.
  */
 
-#include "planner/diff.h"
+#include "planner/analyse/diff.h"
 #include "planner/session.h"
 
 enum glet_check_status { GLET_CHECK_PASS, GLET_CHECK_NOTE, GLET_CHECK_FAIL, GLET_CHECK_UNDECIDED };

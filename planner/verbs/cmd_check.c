@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* plan check: does it fit, how close, what changed? The gate for a pull request. */
 #include "common/file.h"
-#include "planner/commands.h"
 #include "planner/export/export.h"
 #include "planner/report/answer.h"
+#include "planner/verbs/commands.h"
 
 #include <stdlib.h>
 #include <string.h>

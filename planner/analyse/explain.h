@@ -7,7 +7,7 @@
  * worth; and, when there is no plan, the smallest changes that would make one.
  */
 
-#include "planner/sensitivity.h"
+#include "planner/analyse/sensitivity.h"
 #include "planner/session.h"
 
 enum glet_binding {

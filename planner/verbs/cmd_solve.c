@@ -2,9 +2,9 @@
 /* plan --slo workload.yaml: the plan itself. */
 #include "common/file.h"
 #include "common/memory.h"
-#include "planner/bursts.h"
-#include "planner/commands.h"
+#include "planner/analyse/bursts.h"
 #include "planner/report/answer.h"
+#include "planner/verbs/commands.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -2,10 +2,10 @@
 /* plan report: one HTML page for everybody. */
 #include "common/file.h"
 #include "planner/baseline/baseline.h"
-#include "planner/commands.h"
 #include "planner/report/answer.h"
 #include "planner/report/html_page.h"
-#include "planner/verify.h"
+#include "planner/verbs/commands.h"
+#include "planner/verify/verify.h"
 
 struct values {
     struct glet_inputs inputs;

@@ -2,8 +2,8 @@
 /* plan compare: the planners of the literature on the same workload. */
 #include "common/json.h"
 #include "common/table.h"
-#include "planner/commands.h"
-#include "planner/compare.h"
+#include "planner/analyse/compare.h"
+#include "planner/verbs/commands.h"
 
 #include <math.h>
 

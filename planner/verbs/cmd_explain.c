@@ -2,9 +2,9 @@
 /* plan explain: what binds, what a relaxation is worth, and what would make it fit. */
 #include "common/json.h"
 #include "common/table.h"
-#include "planner/commands.h"
-#include "planner/explain.h"
+#include "planner/analyse/explain.h"
 #include "planner/report/answer.h"
+#include "planner/verbs/commands.h"
 
 #include <math.h>
 

@@ -3,8 +3,8 @@
 #include "common/json.h"
 #include "common/number.h"
 #include "common/table.h"
-#include "planner/commands.h"
-#include "planner/whatif.h"
+#include "planner/analyse/whatif.h"
+#include "planner/verbs/commands.h"
 
 #include <math.h>
 

@@ -3,7 +3,7 @@
  * Binding constraints are read off the plan: for the gpu-let that serves most of a model, what
  * stops a larger batch at the same size? Relaxations are found by asking the solver again.
  */
-#include "planner/explain.h"
+#include "planner/analyse/explain.h"
 
 #include "planner/model/gpu_memory.h"
 
