@@ -18,7 +18,11 @@ static const double STEP_SMALL = 1.06, STEP_LARGE = 1.25, FAR_RATIO = 0.03;
 /* Long enough for this many requests of the rarest stream, within these limits. */
 static const double WANTED_REQUESTS = 20000, LEAST_S = 60, MOST_S = 3600, MOST_REQUESTS = 4e6;
 
-static struct glet_simulate_options simulation_of(const struct glet_workload *workload)
+/* A warning that nobody asked for may take a second: so many requests. */
+static const double WARNING_REQUESTS = 2e6;
+
+static struct glet_simulate_options simulation_of(const struct glet_workload *workload,
+                                                  double most_requests)
 {
     double least_rps = INFINITY, sum_rps = 0;
     for (size_t m = 0; m < workload->model_count; m++)
@@ -31,7 +35,7 @@ static struct glet_simulate_options simulation_of(const struct glet_workload *wo
             least_rps = fmin(least_rps, workload->apps[a].rate_rps);
             sum_rps += workload->apps[a].rate_rps * (double)workload->apps[a].stage_count;
         }
-    double wanted_s = fmin(WANTED_REQUESTS / least_rps, MOST_REQUESTS / sum_rps);
+    double wanted_s = fmin(WANTED_REQUESTS / least_rps, most_requests / sum_rps);
     return (struct glet_simulate_options){.duration_s = fmax(LEAST_S, fmin(wanted_s, MOST_S)),
                                           .warmup_s = 10,
                                           .rate_scale = 1,
@@ -140,7 +144,7 @@ int glet_bursts_solve(const struct glet_session *session, const struct glet_wish
         return -1;
     for (size_t m = 0; m < bursts->model_count; m++)
         bursts->room_ratio[m] = 1;
-    const struct glet_simulate_options options = simulation_of(session->workload);
+    const struct glet_simulate_options options = simulation_of(session->workload, MOST_REQUESTS);
     struct glet_bound bound = {0};
     int result = 0;
     while (result == 0 && !bursts->settled && bursts->rounds < MOST_ROUNDS) {
@@ -184,4 +188,32 @@ void glet_bursts_note(const struct glet_session *session, const struct glet_burs
         }
     fprintf(stderr, "%s%s\n", *before == ' ' ? " none is needed" : "",
             bursts->settled ? "" : "; not every percentile is met yet");
+}
+
+int glet_bursts_warn(const struct glet_session *session, const struct glet_plan *plan,
+                     struct glet_error *err)
+{
+    const struct glet_workload *workload = session->workload;
+    const struct glet_simulate_options options = simulation_of(workload, WARNING_REQUESTS);
+    double sum_rps = 0;
+    for (size_t m = 0; m < workload->model_count; m++)
+        sum_rps += glet_workload_demand_rps(workload, m);
+    if (plan->objective == GLET_MAX_RATE || workload->options.rate_quantile > 0 ||
+        workload->options.headroom_ratio > 0 || sum_rps * options.duration_s > WARNING_REQUESTS)
+        return 0;
+    struct glet_simulation simulation;
+    int result = glet_simulate(plan, session->problem, &options, &simulation, err);
+    bool missed = false;
+    for (size_t i = 0; result == 0 && i < simulation.stream_count; i++) {
+        const struct glet_simulate_stream *stream = &simulation.streams[i];
+        if (glet_simulate_meets_slo(stream))
+            continue;
+        missed = true;
+        fprintf(stderr, "note: by simulation %.4g %% of %s meet the SLO, not %.4g %%\n",
+                100 * glet_simulate_attainment(stream), stream->name, stream->percentile);
+    }
+    glet_simulation_fini(&simulation);
+    if (missed)
+        fprintf(stderr, "note: the plan is for mean rates; --bursts gives room for arrivals\n");
+    return result;
 }

@@ -38,4 +38,13 @@ void glet_bursts_fini(struct glet_bursts *bursts);
 /* "room for bursts: resnet50 x 1.21, ...": one note on standard error. */
 void glet_bursts_note(const struct glet_session *session, const struct glet_bursts *bursts);
 
+/*
+ * A note on standard error for each model or app that misses its percentile in a simulation of the
+ * plan, and what to do about it. Silent where that would take more than about a second, and where
+ * the workload asks for room itself (headroom, rate_quantile). GLET_ERR_NOMEM.
+ */
+GLET_MUST_CHECK
+int glet_bursts_warn(const struct glet_session *session, const struct glet_plan *plan,
+                     struct glet_error *err);
+
 #endif

@@ -136,6 +136,8 @@ static int run_with(const struct values *v, const struct glet_plan *from, struct
                            : glet_session_solve(&session, &wishes, &answer, err);
     if (result == 0 && v->bursts && !v->inputs.quiet)
         glet_bursts_note(&session, &bursts);
+    if (result == 0 && !v->bursts && !v->inputs.quiet && answer.plan)
+        result = glet_bursts_warn(&session, answer.plan, err);
     if (result == 0)
         result = report(v, &session, &answer, err);
     glet_bursts_fini(&bursts);
