@@ -126,7 +126,8 @@ expect 2 "from 1 to" "$program" --units 99999 "$lenet"
 expect 2 "appears twice" "$program" --batches 1,2,1 "$lenet"
 expect 2 "is not a device" "$program" --device tpu "$lenet"
 expect 4 "may not use it" "$program" --device cpu:1000 "$lenet"
-expect 4 "cannot drive CUDA" "$program" --device cuda:0 "$lenet"
+# Neither a driver nor, where the build has none, the device.
+expect 4 "CUDA" env GPULET_LIBCUDA="$work/absent.so" "$program" --device cuda:0 "$lenet"
 expect 2 "--random-weights" "$program" --random-weights x "$lenet"
 expect 2 "a second model called" "$program" "$lenet" "$lenet"
 expect 4 "No such file" "$program" absent.onnx
