@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The serving side on this machine's processor: latency it adds, SLO attainment, overload, changes.
 
-    benchmarks/serve/attainment.py [--build build] [--duration 60] [--changes 50]
+    benchmarks/serve/attainment.py [--build build] [--duration 60] [--others SECONDS] [--changes 50]
                                    [--profiles profiles.db] [--write FOLDER]
 
 Profiles three networks of profiles/zoo (a minute, unless --profiles has them), plans them with room
@@ -10,7 +10,7 @@ for Poisson bursts (plan --bursts) into at least eight gpu-lets of a fifth of a 
 serves the plan, and loads it from outside with Poisson arrivals: at the workload's rates, at half of
 them, with one model at twice its planned rate, and through plan changes. Prints tables, each with
 its targets and whether they were met, and writes them to FOLDER/serve_DATE.txt. Ends with 1 when one
-was missed.
+was missed. At the workload's rates, what `plan simulate` foretold stands beside what was measured.
 
 The machine must be idle: a core that something else uses for a moment is latency here. Each table
 says how late the load generator itself was, which is the machine's doing.
@@ -148,6 +148,15 @@ def table(what, report):
     say(f"  the load was late by {lag_ms:.2f} ms (p99)")
 
 
+def foretell(programs, folder, profiles):
+    result = subprocess.run([programs["plan"], "simulate", "plan.yaml", "--slo", "load.yaml",
+                             "--profiles", profiles, "--format", "json"],
+                            cwd=folder, capture_output=True, text=True, check=False)
+    for stream in json.loads(result.stdout)["streams"]:
+        say(f"  simulated: {stream['name']} {100 * stream['attainment_ratio']:.3f} % in time, "
+            f"p99 {stream['latency_ms']['p99']:.2f} ms")
+
+
 def change_plans(programs, folder, runtime, rates, text, changes):
     # The same gpu-lets in another order: every one is built anew.
     head, tail = text.split("    gpulets:\n", 1)
@@ -182,12 +191,15 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--build", default=ROOT / "build", type=pathlib.Path)
     parser.add_argument("--duration", default=60, type=int)
+    parser.add_argument("--others", type=int, metavar="SECONDS",
+                        help="at half the rates and under overload, if not --duration")
     parser.add_argument("--changes", default=50, type=int, help="plan changes, an even number")
     parser.add_argument("--profiles", type=pathlib.Path)
     parser.add_argument("--write", default=ROOT / "benchmarks/results", type=pathlib.Path,
                         metavar="FOLDER")
     options = parser.parse_args()
     build = options.build.resolve()
+    others = options.others or options.duration
     programs = {"plan": build / "planner/plan", "gpulet-runtime": build / "runtime/gpulet-runtime",
                 "gpulet-load": build / "benchmarks/load/gpulet-load"}
     with tempfile.TemporaryDirectory(prefix="gpulet-attainment-") as name:
@@ -200,7 +212,7 @@ def main():
                             *[ROOT / f"profiles/zoo/{model}.onnx" for model in MODELS]],
                            check=True)
         say(f"benchmarks/serve/attainment.py, {datetime.date.today()}, {os.cpu_count()} cores, "
-            f"{options.duration} s per run")
+            f"{options.duration} s at the workload's rates, else {others} s")
         latency = subprocess.run([build / "benchmarks/serve/added_latency"], capture_output=True,
                                  text=True, check=True)
         say("\narrival to start of the executor, idle gpu-let (target: p50 < 50, p99 < 200 us)")
@@ -213,13 +225,14 @@ def main():
         planned = load(programs, folder, runtime, rates, options.duration)
         table("at the workload's rates", planned)
         attained(planned, 0.99)
+        foretell(programs, folder, profiles)
         halves = {model: rate / 2 for model, rate in rates.items()}
-        half = load(programs, folder, runtime, halves, options.duration)
+        half = load(programs, folder, runtime, halves, others)
         table("at half of them", half)
         attained(half, 0.999)
         over = dict(rates)
         over[OVERLOADED] = 2 * planned_rps(folder, OVERLOADED)
-        report = load(programs, folder, runtime, over, options.duration)
+        report = load(programs, folder, runtime, over, others)
         table(f"{OVERLOADED} at twice its planned rate", report)
         attained(report, 0.99, [name for name in report if name != OVERLOADED])
         for name in report:
