@@ -273,8 +273,13 @@ int glet_cpu_partition_enter(struct glet_partition *base, struct glet_error *err
     }
     if (rc < 0)
         glet_cpu_partition_leave(base);
-    else if (!read_schedule(thread, &partition->base_run_ns, &partition->base_delay_ns))
-        partition->base_run_ns = partition->base_delay_ns = 0;
+    uint64_t run_ns = 0, delay_ns = 0;
+    if (rc == 0) {
+        if (!read_schedule(thread, &run_ns, &delay_ns))
+            run_ns = delay_ns = 0;
+        atomic_store_explicit(&partition->base_run_ns, run_ns, memory_order_relaxed);
+        atomic_store_explicit(&partition->base_delay_ns, delay_ns, memory_order_relaxed);
+    }
     return rc;
 }
 
@@ -292,8 +297,12 @@ static double whole_cores_ratio(const struct glet_cpu_partition *partition)
     int worker = atomic_load(&partition->worker);
     if (worker == 0 || !read_schedule(worker, &run_ns, &delay_ns))
         return 1;
-    run_ns -= partition->base_run_ns;
-    delay_ns -= partition->base_delay_ns;
+    uint64_t base_run_ns = atomic_load_explicit(&partition->base_run_ns, memory_order_relaxed);
+    uint64_t base_delay_ns = atomic_load_explicit(&partition->base_delay_ns, memory_order_relaxed);
+    if (run_ns < base_run_ns || delay_ns < base_delay_ns) /* those of another worker still */
+        return 1;
+    run_ns -= base_run_ns;
+    delay_ns -= base_delay_ns;
     return run_ns + delay_ns ? (double)run_ns / (double)(run_ns + delay_ns) : 1;
 }
 

@@ -37,12 +37,12 @@ struct glet_cpu_partition {
     struct glet_partition base;
     struct glet_cpu_device *device;
     struct glet_cpu_share share;
-    struct glet_cpu_fraction fraction;   /* seat_count 0 where the partition has whole cores only */
-    struct glet_cpu_helper *helper;      /* runs the fraction beside whole cores; else NULL */
-    cpu_set_t old_affinity;              /* of the worker, given back when it leaves */
-    atomic_int worker;                   /* thread id of the worker, 0 = none */
-    atomic_uint_fast64_t whole_busy_ns;  /* run time on whole cores, times their number */
-    uint64_t base_run_ns, base_delay_ns; /* scheduler's counts when the worker entered */
+    struct glet_cpu_fraction fraction;  /* seat_count 0 where the partition has whole cores only */
+    struct glet_cpu_helper *helper;     /* runs the fraction beside whole cores; else NULL */
+    cpu_set_t old_affinity;             /* of the worker, given back when it leaves */
+    atomic_int worker;                  /* thread id of the worker, 0 = none */
+    atomic_uint_fast64_t whole_busy_ns; /* run time on whole cores, times their number */
+    atomic_uint_fast64_t base_run_ns, base_delay_ns; /* scheduler's counts when it entered */
 };
 
 struct glet_cpu_partition_set {
