@@ -20,7 +20,7 @@ uint64_t glet_sched_slo_us(const struct glet_plan *plan, size_t model)
 
 double glet_sched_capacity_rps(const struct glet_plan_let *let, size_t i)
 {
-    double carried_rps = let->models[i].batch * 1000 / let->duty_cycle_ms;
+    double carried_rps = let->models[i].batch * 1000.0 / let->duty_cycle_ms;
     return fmax(carried_rps, let->models[i].rate_rps);
 }
 

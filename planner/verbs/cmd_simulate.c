@@ -3,8 +3,6 @@
 #include "planner/report/simulation_report.h"
 #include "planner/verbs/commands.h"
 
-#include <string.h>
-
 static const char *const formats[] = {"table", "json", NULL};
 enum { FORMAT_TABLE, FORMAT_JSON };
 static const char *const routes[] = {"plan", "completion", NULL};
