@@ -166,6 +166,13 @@ const void *glet_executor_output(struct glet_executor *executor, size_t i)
     return executor->outputs[i];
 }
 
+bool glet_executor_lend(struct glet_executor *executor, size_t i, const void *data, int used)
+{
+    assert(i < executor->input_count);
+    return executor->ops->lend && (uintptr_t)data % 64 == 0 &&
+           executor->ops->lend(executor, i, data, used);
+}
+
 int glet_executor_run(struct glet_executor *executor, int used, struct glet_error *err)
 {
     assert(used >= 1 && used <= executor->batch);

@@ -149,6 +149,14 @@ void *glet_executor_input(struct glet_executor *executor, size_t i);
 const void *glet_executor_output(struct glet_executor *executor, size_t i);
 
 /*
+ * Lets the next run of `used` rows read input i at `data` instead of in its staging memory, which
+ * saves a copy; `data` is only read, and only until that run returns. false where the input has to
+ * be copied all the same: the device reads staging memory only, reads rows that carry no request,
+ * or `data` is not aligned to 64 bytes.
+ */
+bool glet_executor_lend(struct glet_executor *executor, size_t i, const void *data, int used);
+
+/*
  * Runs one batch and returns when the outputs are there. `used` <= batch says how many rows carry a
  * request; rows beyond it may be skipped or computed and are never read.
  * GLET_ERR_DEVICE: the device failed; the partition must be rebuilt.

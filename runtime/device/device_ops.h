@@ -30,6 +30,8 @@ struct glet_device_ops {
     int (*build)(struct glet_partition *partition, struct glet_model *model, int batch,
                  struct glet_executor **out, struct glet_error *err);
     void (*executor_free)(struct glet_executor *executor);
+    bool (*lend)(struct glet_executor *executor, size_t i, const void *data,
+                 int used); /* NULL: never */
     int (*run)(struct glet_executor *executor, int used, struct glet_error *err);
     /* These two may be NULL: no clock of its own, no counters. */
     int (*replay)(struct glet_executor *executor, int runs, double *ms_out, struct glet_error *err);

@@ -57,6 +57,8 @@ struct glet_request {
     uint64_t start_us, end_us; /* executor start and end; 0 when it never ran */
     int batch_rows;            /* rows of the batch it was part of */
     char message[128];         /* empty when done */
+    bool inputs_kept; /* a device that hangs may read the inputs for ever: they may be read, but
+                         neither freed nor written again */
     /* of the service */
     struct glet_request *next;
     uint64_t service_word;

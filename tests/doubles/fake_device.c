@@ -43,6 +43,7 @@ struct glet_executor {
     struct glet_model *model;
     int batch;
     unsigned char *input, *output;
+    const unsigned char *lent; /* read by the next run instead of `input` */
 };
 
 int glet_device_open(const char *spec, struct glet_device **out, struct glet_error *err)
@@ -234,8 +235,18 @@ const void *glet_executor_output(struct glet_executor *executor, size_t i)
     return executor->output;
 }
 
+bool glet_executor_lend(struct glet_executor *executor, size_t i, const void *data, int used)
+{
+    (void)i;
+    (void)used;
+    executor->lent = data;
+    return true;
+}
+
 int glet_executor_run(struct glet_executor *executor, int used, struct glet_error *err)
 {
+    const unsigned char *input = executor->lent ? executor->lent : executor->input;
+    executor->lent = NULL;
     const struct glet_model *model = executor->model;
     if (!pthread_equal(executor->partition->worker, pthread_self()))
         return glet_error_set(err, GLET_ERR_INTERNAL, "run on another thread");
@@ -250,10 +261,10 @@ int glet_executor_run(struct glet_executor *executor, int used, struct glet_erro
     if (sleep_us)
         glet_clock_sleep_until_us(start_us + sleep_us);
     for (int row = 0; row < used; row++)
-        if (executor->input[(size_t)row * model->input.bytes] == 255)
+        if (input[(size_t)row * model->input.bytes] == 255)
             return glet_error_set(err, GLET_ERR_INPUT, "a value is out of range");
     for (size_t i = 0; i < (size_t)used * model->input.bytes; i++)
-        executor->output[i] = (unsigned char)(executor->input[i] + 1);
+        executor->output[i] = (unsigned char)(input[i] + 1);
     atomic_fetch_add(&executor->partition->busy_us, glet_clock_us() - start_us);
     atomic_fetch_add(&glet_fake_counts.runs, 1);
     atomic_fetch_add(&glet_fake_counts.rows, (uint64_t)used);

@@ -41,6 +41,7 @@ static const struct glet_device_ops ops = {
     .achieved = glet_cpu_partition_achieved,
     .build = glet_cpu_executor_build,
     .executor_free = glet_cpu_executor_free,
+    .lend = glet_cpu_executor_lend,
     .run = glet_cpu_executor_run,
 };
 

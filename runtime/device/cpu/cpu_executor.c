@@ -31,6 +31,8 @@ struct executor {
     struct glet_cpu_net *piece_net; /* on the helper's thread; NULL where there is none */
     int main_rows, piece_rows;      /* what the nets are built for */
     int piece_used;                 /* rows of the present run, for the helper */
+    const char **sources;           /* where each input lies for the next run */
+    bool lent;                      /* some of them outside the staging memory */
 };
 
 struct build {
@@ -123,7 +125,8 @@ static int make_staging(struct executor *executor, struct glet_error *err)
     size_t outputs = glet_model_output_count(executor->model);
     base->inputs = glet_alloc(inputs, sizeof *base->inputs, err);
     base->outputs = glet_alloc(outputs, sizeof *base->outputs, err);
-    if (!base->inputs || !base->outputs)
+    executor->sources = glet_alloc(inputs, sizeof *executor->sources, err);
+    if (!base->inputs || !base->outputs || !executor->sources)
         return -1;
     double bytes = 0;
     for (; base->input_count < inputs; base->input_count++) {
@@ -131,6 +134,7 @@ static int make_staging(struct executor *executor, struct glet_error *err)
         base->inputs[base->input_count] = staging(row, base->batch, err);
         if (!base->inputs[base->input_count])
             return -1;
+        executor->sources[base->input_count] = base->inputs[base->input_count];
         bytes += (double)row * base->batch;
     }
     for (; base->output_count < outputs; base->output_count++) {
@@ -147,12 +151,12 @@ static int make_staging(struct executor *executor, struct glet_error *err)
     return 0;
 }
 
-/* Lets a net read and write the staging memory from row `first` on. */
+/* Lets a net read its inputs, and write the staging memory, from row `first` on. */
 static void bind(struct executor *executor, struct glet_cpu_net *net, int first)
 {
     for (size_t i = 0; i < executor->base.input_count; i++)
         glet_cpu_net_bind_input(net, i,
-                                (const char *)executor->base.inputs[i] +
+                                executor->sources[i] +
                                     (size_t)first * glet_model_input(executor->model, i)->bytes);
     for (size_t i = 0; i < executor->base.output_count; i++)
         glet_cpu_net_bind_output(net, i,
@@ -204,7 +208,18 @@ void glet_cpu_executor_free(struct glet_executor *base)
         free(base->outputs[i]);
     free(base->inputs);
     free(base->outputs);
+    free(executor->sources);
     free(executor);
+}
+
+bool glet_cpu_executor_lend(struct glet_executor *base, size_t i, const void *data, int used)
+{
+    struct executor *executor = (struct executor *)base;
+    if (glet_cpu_net_reads_unused(executor->main_net, used))
+        return false;
+    executor->sources[i] = data;
+    executor->lent = true;
+    return true;
 }
 
 static int run_whole(struct executor *executor, int used, struct glet_error *err)
@@ -217,9 +232,8 @@ static int run_whole(struct executor *executor, int used, struct glet_error *err
     return rc;
 }
 
-int glet_cpu_executor_run(struct glet_executor *base, int used, struct glet_error *err)
+static int run(struct executor *executor, int used, struct glet_error *err)
 {
-    struct executor *executor = (struct executor *)base;
     struct glet_cpu_partition *partition = executor->partition;
     if (partition->share.core_count == 0)
         return glet_cpu_fraction_run(&partition->fraction, executor->main_net, used, err);
@@ -235,5 +249,19 @@ int glet_cpu_executor_run(struct glet_executor *base, int used, struct glet_erro
         *err = piece_err;
         rc = -1;
     }
+    return rc;
+}
+
+int glet_cpu_executor_run(struct glet_executor *base, int used, struct glet_error *err)
+{
+    struct executor *executor = (struct executor *)base;
+    if (!executor->lent)
+        return run(executor, used, err);
+    bind(executor, executor->main_net, 0);
+    int rc = run(executor, used, err);
+    for (size_t i = 0; i < base->input_count; i++)
+        executor->sources[i] = base->inputs[i];
+    bind(executor, executor->main_net, 0);
+    executor->lent = false;
     return rc;
 }

@@ -189,6 +189,11 @@ void glet_cpu_net_bind_output(struct glet_cpu_net *net, size_t i, void *data)
     net->outputs[i] = data;
 }
 
+bool glet_cpu_net_reads_unused(const struct glet_cpu_net *net, int used)
+{
+    return net->whole && used < net->batch;
+}
+
 size_t glet_cpu_net_activation_bytes(const struct glet_cpu_net *net)
 {
     size_t bytes = 0;

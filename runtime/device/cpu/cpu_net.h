@@ -21,6 +21,7 @@
 #include "common/error.h"
 #include "runtime/engine/model.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 enum { GLET_CPU_MAX_THREADS = 256 };
@@ -54,6 +55,9 @@ void glet_cpu_net_free(struct glet_cpu_net *net); /* NULL is accepted */
  */
 void glet_cpu_net_bind_input(struct glet_cpu_net *net, size_t i, const void *data);
 void glet_cpu_net_bind_output(struct glet_cpu_net *net, size_t i, void *data);
+
+/* Whether a run of `used` rows reads inputs beyond them: a model whose batch is fixed does. */
+bool glet_cpu_net_reads_unused(const struct glet_cpu_net *net, int used);
 
 /* Steps of a run of which `used` (1 ... batch) rows carry a request. */
 size_t glet_cpu_net_step_count(const struct glet_cpu_net *net, int used);

@@ -72,5 +72,6 @@ int glet_cpu_executor_build(struct glet_partition *partition, struct glet_model 
                             struct glet_executor **out, struct glet_error *err);
 void glet_cpu_executor_free(struct glet_executor *executor);
 int glet_cpu_executor_run(struct glet_executor *executor, int used, struct glet_error *err);
+bool glet_cpu_executor_lend(struct glet_executor *executor, size_t i, const void *data, int used);
 
 #endif

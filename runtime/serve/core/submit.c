@@ -42,6 +42,7 @@ void glet_service_submit(struct glet_service *service, struct glet_request *requ
     request->start_us = request->end_us = 0;
     request->batch_rows = 0;
     request->message[0] = '\0';
+    request->inputs_kept = false;
     atomic_fetch_add(&slot->open, 1);
     if (atomic_load(&service->draining)) {
         refuse(slot, request, GLET_REFUSED_DRAIN, 1);

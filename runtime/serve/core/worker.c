@@ -126,7 +126,9 @@ struct glet_request *glet_worker_take(struct glet_worker *worker, int *slot_out,
     *ran_out = worker->batch_left && worker->taken < worker->batch.count;
     if (*ran_out) {
         *slot_out = worker->shares[worker->batch.share].slot;
-        return worker->batch.items[worker->taken++].request;
+        struct glet_request *request = worker->batch.items[worker->taken++].request;
+        request->inputs_kept = request->inputs_kept || worker->lent;
+        return request;
     }
     size_t share = 0;
     struct glet_sched_item item = {0};

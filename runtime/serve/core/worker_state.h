@@ -46,6 +46,7 @@ struct glet_worker {
     struct glet_sched_batch batch; /* the thread's; the supervisor's once the phase is TAKEN */
     size_t taken;                  /* of its items, by glet_worker_take() */
     bool batch_left;               /* the batch's requests have no answer yet */
+    bool lent;                     /* the executor reads the batch's inputs in place */
     _Atomic uint64_t phase, inside_since_us, inside_limit_us;
     _Atomic bool serving, lost, over;
 };

@@ -47,10 +47,18 @@ static void answer_late(struct glet_worker *worker, size_t share, struct glet_re
     answer(worker, share, request, GLET_LATE);
 }
 
-static void gather(const struct glet_model *model, struct glet_executor *executor,
+/* One request alone need not be copied where the device can read it in place. Returns whether it
+   will read any memory of the requests'. */
+static bool gather(const struct glet_model *model, struct glet_executor *executor,
                    const struct glet_sched_item *items, size_t count)
 {
+    bool lent = false;
     for (size_t input = 0; input < glet_model_input_count(model); input++) {
+        const struct glet_request *first = items[0].request;
+        if (count == 1 && glet_executor_lend(executor, input, first->inputs[input], first->rows)) {
+            lent = true;
+            continue;
+        }
         size_t row_bytes = glet_model_input(model, input)->bytes;
         unsigned char *to = glet_executor_input(executor, input);
         for (size_t i = 0; i < count; i++) {
@@ -60,6 +68,7 @@ static void gather(const struct glet_model *model, struct glet_executor *executo
             to += bytes;
         }
     }
+    return lent;
 }
 
 static void scatter(const struct glet_model *model, const struct glet_executor *executor,
@@ -86,7 +95,7 @@ static enum run_result run(struct glet_worker *worker, size_t share, size_t size
     const struct glet_model *model = worker->shares[share].model;
     struct glet_executor *executor = worker->benches[share].executors[size];
     uint64_t gather_ns = glet_clock_ns();
-    gather(model, executor, items, count);
+    worker->lent = gather(model, executor, items, count);
     uint64_t limit_us = HANG_FACTOR * worker->benches[share].sizes[size].exec_us;
     uint64_t start_ns = glet_clock_ns(), start_us = start_ns / 1000;
     atomic_store_explicit(&worker->inside_since_us, start_us, memory_order_relaxed);
@@ -100,6 +109,7 @@ static enum run_result run(struct glet_worker *worker, size_t share, size_t size
     uint64_t end_ns = glet_clock_ns(), end_us = end_ns / 1000;
     if (!atomic_compare_exchange_strong(&worker->phase, &inside, inside - GLET_PHASE_INSIDE))
         return RUN_TAKEN;
+    worker->lent = false;
     if (failed)
         return err->code == GLET_ERR_INPUT || err->code == GLET_ERR_RANGE ? RUN_BAD_INPUT
                                                                           : RUN_FAILED;

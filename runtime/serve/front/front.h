@@ -79,8 +79,8 @@ struct glet_call {
 
     /* inference */
     bool submitted;
-    char *body, *json, *results;
-    size_t header_length; /* Inference-Header-Content-Length */
+    char *body_buffer, *body, *json, *results; /* the body lies in its buffer */
+    size_t header_length;                      /* Inference-Header-Content-Length */
     struct glet_v2_request request;
     struct glet_request job;
     void *outputs[GLET_V2_MAX_TENSORS];

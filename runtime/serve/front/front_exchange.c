@@ -111,7 +111,7 @@ static void read_small_body(struct glet_call *call, const struct glet_http_head 
         glet_front_refuse(call, 413, 0, "the body is larger than %zu bytes", limit);
         return;
     }
-    call->body = glet_buffer_take(&call->listener->buffers, capacity);
+    call->body = call->body_buffer = glet_buffer_take(&call->listener->buffers, capacity);
     if (!call->body)
         glet_front_refuse(call, 503, 1, "no memory for the body");
     else

@@ -2,8 +2,9 @@
 
 /*
  * POST .../infer. Everything that can be refused is refused before the body is read; the body is
- * received into a pooled buffer and stays there: binary inputs are pointers into it, results go to
- * a second one and leave from there.
+ * received into a pooled buffer and stays there: binary inputs are pointers into it, the first of
+ * them aligned so that a device may read it in place. Results go to a second buffer and leave from
+ * there.
  *
  * The service may complete a job before glet_service_submit() returns, on this thread or another;
  * done() only hands the exchange back, and the answer is always made on the server's thread.
@@ -85,11 +86,13 @@ void glet_infer_head(struct glet_call *call)
         capacity = call->model->v2.max_body_bytes < MAX_CHUNKED_BYTES
                        ? call->model->v2.max_body_bytes
                        : MAX_CHUNKED_BYTES;
-    call->body = glet_buffer_take(&listener->buffers, capacity);
-    if (!call->body) {
+    size_t shift = call->header_length == SIZE_MAX ? 0 : -call->header_length % ALIGNMENT;
+    call->body_buffer = glet_buffer_take(&listener->buffers, shift + capacity);
+    if (!call->body_buffer) {
         glet_front_refuse(call, 503, 1, "too many requests are in flight: no memory for the body");
         return;
     }
+    call->body = call->body_buffer + shift;
     glet_http_read_body(call->exchange, call->body, capacity);
 }
 
@@ -200,8 +203,10 @@ void glet_infer_resumed(struct glet_call *call)
 void glet_infer_finished(struct glet_call *call)
 {
     struct glet_buffer_pool *buffers = &call->listener->buffers;
-    glet_buffer_give(buffers, call->body);
-    glet_buffer_give(buffers, call->json);
+    if (!call->submitted || !call->job.inputs_kept) { /* otherwise they are never used again */
+        glet_buffer_give(buffers, call->body_buffer);
+        glet_buffer_give(buffers, call->json);
+    }
     glet_buffer_give(buffers, call->results);
-    call->body = call->json = call->results = NULL;
+    call->body_buffer = call->body = call->json = call->results = NULL;
 }

@@ -208,6 +208,24 @@ static void test_sizes_and_rows(void **state)
     glet_device_close(device);
 }
 
+/* Read in place once, then from the staging memory again. */
+static void check_lent(struct glet_executor *executor, int used)
+{
+    struct glet_error err;
+    _Alignas(64) float lent[7 * 3 + 1];
+    const float *output = glet_executor_output(executor, 0);
+    for (int k = 0; k < used * 3; k++)
+        lent[k] = (float)(1000 * used + k);
+    assert_false(glet_executor_lend(executor, 0, lent + 1, used)); /* not aligned */
+    assert_true(glet_executor_lend(executor, 0, lent, used));
+    CHECK_OK(glet_executor_run(executor, used, &err), &err);
+    for (int k = 0; k < used * 3; k++)
+        assert_true(output[k] == lent[k] + 1);
+    CHECK_OK(glet_executor_run(executor, used, &err), &err);
+    for (int k = 0; k < used * 3; k++)
+        assert_true(output[k] == (float)(100 * used + k + 1));
+}
+
 /* Every row of every number of rows goes through, whoever computes it. */
 static void test_rows_are_computed(void **state)
 {
@@ -232,6 +250,7 @@ static void test_rows_are_computed(void **state)
             const float *output = glet_executor_output(executor, 0);
             for (int k = 0; k < used * 3; k++)
                 assert_true(output[k] == (float)(100 * used + k + 1));
+            check_lent(executor, used);
         }
         glet_executor_free(executor);
         glet_partition_leave(partition);

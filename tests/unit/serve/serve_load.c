@@ -22,7 +22,21 @@ struct shot {
     const void *inputs[1];
     void *outputs[1];
     unsigned char input[MOST_ROWS * MOST_BYTES], output[MOST_ROWS * MOST_BYTES];
+    struct shot *next_kept;
 };
+
+static _Atomic(struct shot *) kept; /* answered, but a hanging device may still read them */
+
+size_t load_free_kept(void)
+{
+    struct shot *shot = atomic_exchange(&kept, NULL);
+    size_t count = 0;
+    for (struct shot *next; shot; shot = next, count++) {
+        next = shot->next_kept;
+        free(shot);
+    }
+    return count;
+}
 
 static void done(struct glet_request *request)
 {
@@ -43,7 +57,13 @@ static void done(struct glet_request *request)
         atomic_fetch_add(&model->retry_missing, 1);
     }
     struct load *load = shot->load;
-    free(shot);
+    if (!request->inputs_kept) {
+        free(shot);
+    } else {
+        shot->next_kept = atomic_load(&kept);
+        while (!atomic_compare_exchange_weak(&kept, &shot->next_kept, shot))
+            ;
+    }
     atomic_fetch_sub(&load->open, 1);
 }
 

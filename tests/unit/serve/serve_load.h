@@ -32,6 +32,8 @@ struct load {
 
 void load_start(struct load *load);
 void load_stop(struct load *load); /* waits until every request is answered */
+/* Frees the requests whose inputs a hanging device might still have read; how many they were. */
+size_t load_free_kept(void);
 
 /* One request of one model, from here; waits for its answer. first_byte 255 is refused data. */
 enum glet_outcome load_once(struct glet_service *service, const char *model, int rows,

@@ -310,6 +310,7 @@ static void a_hanging_device_is_noticed_and_replaced(void **state)
     }
     glet_service_close(service);
     nothing_is_left();
+    assert_true(load_free_kept() <= 1); /* only one request alone is read in place */
 }
 
 static void refused_data_costs_only_its_sender(void **state)
