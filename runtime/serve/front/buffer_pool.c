@@ -3,18 +3,21 @@
 /*
  * Size classes at four steps per doubling: at most a quarter is wasted, and a model's requests,
  * being of a few sizes, find their buffer at once. The last given is the next taken, so that a
- * request lands in memory that is still in the cache.
+ * request lands in memory that is still in the cache. Large buffers are mapped one by one: freed to
+ * the heap, they would stay with the process between others that live.
  */
 
 #include "runtime/serve/front/buffer_pool.h"
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #define ALIGNMENT      64
 #define SMALLEST_BITS  12
 #define SMALLEST       ((size_t)1 << SMALLEST_BITS)
-#define MAX_IDLE_BYTES ((size_t)256 << 20) /* one pool keeps this much after a burst */
+#define MAPPED_BYTES   ((size_t)128 << 10)
+#define MAX_IDLE_BYTES ((size_t)256 << 20) /* one pool keeps this much in a burst */
 
 struct glet_buffer { /* in front of the memory handed out */
     struct glet_buffer *next;
@@ -39,6 +42,38 @@ static size_t class_of(size_t bytes)
     return index < GLET_BUFFER_CLASSES ? index : GLET_BUFFER_CLASSES;
 }
 
+static struct glet_buffer *allocate(size_t size)
+{
+    if (size < MAPPED_BYTES)
+        return aligned_alloc(ALIGNMENT, ALIGNMENT + size);
+    void *memory =
+        mmap(NULL, ALIGNMENT + size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    return memory == MAP_FAILED ? NULL : memory;
+}
+
+static void release(struct glet_buffer *buffer, size_t size)
+{
+    if (size < MAPPED_BYTES)
+        free(buffer);
+    else
+        (void)munmap(buffer, ALIGNMENT + size);
+}
+
+/* NULL when the shelf is empty. */
+static struct glet_buffer *take_idle(struct glet_buffer_pool *pool, size_t index)
+{
+    struct glet_buffer_shelf *shelf = &pool->shelves[index];
+    struct glet_buffer *buffer = shelf->idle;
+    if (!buffer)
+        return NULL;
+    shelf->idle = buffer->next;
+    shelf->count--;
+    if (shelf->count < shelf->least)
+        shelf->least = shelf->count;
+    pool->idle_bytes -= class_bytes(index);
+    return buffer;
+}
+
 void glet_buffer_pool_init(struct glet_buffer_pool *pool, struct glet_buffer_budget *budget)
 {
     *pool = (struct glet_buffer_pool){.budget = budget};
@@ -46,12 +81,18 @@ void glet_buffer_pool_init(struct glet_buffer_pool *pool, struct glet_buffer_bud
 
 void glet_buffer_pool_fini(struct glet_buffer_pool *pool)
 {
+    for (size_t i = 0; i < GLET_BUFFER_CLASSES; i++)
+        for (struct glet_buffer *buffer; (buffer = take_idle(pool, i));)
+            release(buffer, class_bytes(i));
+}
+
+void glet_buffer_pool_trim(struct glet_buffer_pool *pool)
+{
     for (size_t i = 0; i < GLET_BUFFER_CLASSES; i++) {
-        while (pool->idle[i]) {
-            struct glet_buffer *buffer = pool->idle[i];
-            pool->idle[i] = buffer->next;
-            free(buffer);
-        }
+        struct glet_buffer_shelf *shelf = &pool->shelves[i];
+        for (size_t spare = shelf->least; spare > 0; spare--)
+            release(take_idle(pool, i), class_bytes(i));
+        shelf->least = shelf->count;
     }
 }
 
@@ -65,13 +106,9 @@ void *glet_buffer_take(struct glet_buffer_pool *pool, size_t bytes)
     size_t used = atomic_fetch_add_explicit(&budget->used_bytes, size, memory_order_relaxed);
     struct glet_buffer *buffer = NULL;
     if (used <= budget->limit_bytes && size <= budget->limit_bytes - used) {
-        buffer = pool->idle[index];
-        if (buffer) {
-            pool->idle[index] = buffer->next;
-            pool->idle_bytes -= size;
-        } else {
-            buffer = aligned_alloc(ALIGNMENT, ALIGNMENT + size);
-        }
+        buffer = take_idle(pool, index);
+        if (!buffer)
+            buffer = allocate(size);
     }
     if (!buffer) {
         atomic_fetch_sub_explicit(&budget->used_bytes, size, memory_order_relaxed);
@@ -89,10 +126,12 @@ void glet_buffer_give(struct glet_buffer_pool *pool, void *memory)
     struct glet_buffer *buffer = (struct glet_buffer *)memory - 1;
     atomic_fetch_sub_explicit(&pool->budget->used_bytes, buffer->bytes, memory_order_relaxed);
     if (buffer->bytes > MAX_IDLE_BYTES - pool->idle_bytes) {
-        free(buffer);
+        release(buffer, buffer->bytes);
         return;
     }
+    struct glet_buffer_shelf *shelf = &pool->shelves[buffer->index];
     pool->idle_bytes += buffer->bytes;
-    buffer->next = pool->idle[buffer->index];
-    pool->idle[buffer->index] = buffer;
+    buffer->next = shelf->idle;
+    shelf->idle = buffer;
+    shelf->count++;
 }

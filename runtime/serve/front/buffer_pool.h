@@ -3,9 +3,9 @@
 #define GLET_BUFFER_POOL_H
 
 /*
- * Buffers for request bodies and results, kept for reuse: after the largest mix of sizes so far
- * nothing is allocated any more. One thread's; the memory of all pools together is limited by a
- * budget that they share.
+ * Buffers for request bodies and results, kept for reuse: once the pool has seen the largest mix of
+ * sizes, nothing is allocated any more, and what a burst needed goes back to the system after it.
+ * One thread's; the memory of all pools together is limited by a budget that they share.
  */
 
 #include "common/error.h"
@@ -22,13 +22,19 @@ struct glet_buffer_budget {
 
 struct glet_buffer_pool {
     struct glet_buffer_budget *budget;
-    struct glet_buffer *idle[GLET_BUFFER_CLASSES];
+    struct glet_buffer_shelf {
+        struct glet_buffer *idle;
+        size_t count, least; /* idle now, and the fewest since the last trim */
+    } shelves[GLET_BUFFER_CLASSES];
     size_t idle_bytes;
 };
 
 void glet_buffer_pool_init(struct glet_buffer_pool *pool, struct glet_buffer_budget *budget);
 /* Every buffer must be back. */
 void glet_buffer_pool_fini(struct glet_buffer_pool *pool);
+
+/* Frees what has not been needed since the last call. */
+void glet_buffer_pool_trim(struct glet_buffer_pool *pool);
 
 /* At least `bytes` (0 is fine), 64-byte aligned; NULL when the budget or memory is used up. */
 void *glet_buffer_take(struct glet_buffer_pool *pool, size_t bytes);

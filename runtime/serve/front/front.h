@@ -43,6 +43,7 @@ struct glet_listener {
     int port;
     const struct glet_bearer *bearer;
     struct glet_buffer_pool buffers;
+    unsigned ticks;
     struct glet_call *idle;                         /* calls */
     struct glet_text line;                          /* of the access log */
     struct glet_histogram *total, *queue, *compute; /* for a scrape; metrics listener only */

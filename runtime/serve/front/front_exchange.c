@@ -12,6 +12,7 @@
 
 #define MAX_PLAN_BYTES  ((size_t)4 << 20)
 #define MAX_SMALL_BYTES ((size_t)64 << 10)
+#define TRIM_TICKS      20 /* about ten seconds */
 
 static struct glet_call *take_call(struct glet_listener *listener,
                                    struct glet_http_exchange *exchange)
@@ -254,5 +255,17 @@ static void on_finished(void *user, struct glet_http_exchange *exchange)
     listener->idle = call;
 }
 
-const struct glet_http_handler glet_front_handler = {on_head, on_body, on_resumed, on_finished,
-                                                     NULL};
+static void on_tick(void *user)
+{
+    struct glet_listener *listener = user;
+    if (++listener->ticks % TRIM_TICKS == 0)
+        glet_buffer_pool_trim(&listener->buffers);
+}
+
+const struct glet_http_handler glet_front_handler = {
+    .head = on_head,
+    .body = on_body,
+    .resumed = on_resumed,
+    .finished = on_finished,
+    .tick = on_tick,
+};

@@ -254,6 +254,8 @@ static void sweep(struct glet_http_server *server)
     server->next_sweep_us = server->now_us + SWEEP_US;
     if (server->options.listen_fd >= 0)
         watch_listener(server, true);
+    if (server->options.handler.tick)
+        server->options.handler.tick(server->options.handler.user);
     bool stopping = atomic_load(&server->stopping);
     bool cut = stopping && server->now_us >= server->stop_by_us;
     for (struct glet_http_exchange *x = server->open, *next; x; x = next) {

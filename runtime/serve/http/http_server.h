@@ -13,6 +13,8 @@
  *   resumed   after glet_http_resume(): call glet_http_reply()
  *   finished  the answer is sent, or the client has gone; nothing of it is touched any more
  *
+ *   tick      (optional) once or twice a second, of no exchange: for housekeeping
+ *
  * head and finished come exactly once each; a connection that closes early skips what is between,
  * except that an exchange that waits for glet_http_resume() stays until that is called.
  *
@@ -35,6 +37,7 @@ struct glet_http_handler {
     void (*body)(void *user, struct glet_http_exchange *exchange, size_t length);
     void (*resumed)(void *user, struct glet_http_exchange *exchange);
     void (*finished)(void *user, struct glet_http_exchange *exchange);
+    void (*tick)(void *user);
     void *user;
 };
 

@@ -76,12 +76,45 @@ static void test_reuse(void **state)
     glet_buffer_pool_fini(&pool);
 }
 
+/* After a burst, what steady use does not need is gone; what it needs stays. */
+static void test_trim(void **state)
+{
+    (void)state;
+    static const size_t sizes[] = {5000, 600000}; /* of the heap, and mapped */
+    for (size_t s = 0; s < COUNT_OF(sizes); s++) {
+        struct glet_buffer_budget budget = {.limit_bytes = (size_t)1 << 30};
+        struct glet_buffer_pool pool;
+        void *held[10];
+        glet_buffer_pool_init(&pool, &budget);
+        for (size_t i = 0; i < COUNT_OF(held); i++)
+            held[i] = glet_buffer_take(&pool, sizes[s]);
+        for (size_t i = 0; i < COUNT_OF(held); i++)
+            glet_buffer_give(&pool, held[i]);
+        glet_buffer_pool_trim(&pool); /* all were needed since the beginning */
+        size_t one = pool.idle_bytes / COUNT_OF(held);
+        assert_true(one >= sizes[s]);
+        held[0] = glet_buffer_take(&pool, sizes[s]);
+        held[1] = glet_buffer_take(&pool, sizes[s]);
+        glet_buffer_give(&pool, held[0]);
+        glet_buffer_pool_trim(&pool);
+        assert_int_equal(pool.idle_bytes, one); /* and one in use */
+        glet_buffer_give(&pool, held[1]);
+        glet_buffer_pool_trim(&pool);
+        assert_int_equal(pool.idle_bytes, one);
+        glet_buffer_pool_trim(&pool);
+        glet_buffer_pool_trim(&pool);
+        assert_int_equal(pool.idle_bytes, 0);
+        glet_buffer_pool_fini(&pool);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_budget),
         cmocka_unit_test(test_any_sizes),
         cmocka_unit_test(test_reuse),
+        cmocka_unit_test(test_trim),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
