@@ -259,7 +259,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         {.head_timeout_ms = 1,
          .transfer_timeout_ms = 1,
          .idle_timeout_ms = 1,
-         .handler = {on_head, on_body, on_resumed, on_finished, NULL}}};
+         .handler = {
+             .head = on_head, .body = on_body, .resumed = on_resumed, .finished = on_finished}}};
     static struct glet_http_exchange *x;
     if (size < 2)
         return 0;

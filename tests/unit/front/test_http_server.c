@@ -92,7 +92,11 @@ static void start(struct fixture *f)
         .head_timeout_ms = 300,
         .transfer_timeout_ms = 300,
         .idle_timeout_ms = 300,
-        .handler = {on_head, on_body, on_resumed, on_finished, f},
+        .handler = {.head = on_head,
+                    .body = on_body,
+                    .resumed = on_resumed,
+                    .finished = on_finished,
+                    .user = f},
     };
     CHECK_OK(glet_http_server_start(&options, &f->server, &err), &err);
 }
