@@ -18,7 +18,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
 
 enum glet_route {
     GLET_ROUTE_PLAN,       /* a model's requests go to its gpu-lets in proportion to their rates */
@@ -66,13 +65,6 @@ int glet_service_open(const struct glet_service_options *options, struct glet_pl
 GLET_MUST_CHECK
 int glet_service_change(struct glet_service *service, struct glet_plan *plan,
                         struct glet_error *err);
-
-/* Writes the plan being served as YAML, as glet_plan_write(). Safe from any thread. */
-GLET_MUST_CHECK
-int glet_service_plan_write(struct glet_service *service, FILE *out, struct glet_error *err);
-
-/* Hash of the plan file being served, "" when unknown; valid until the next call on this thread. */
-const char *glet_service_plan_sha256(struct glet_service *service);
 
 /* From now on the service is not ready, but serves. */
 void glet_service_unready(struct glet_service *service);

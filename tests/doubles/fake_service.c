@@ -156,10 +156,12 @@ static void complete(struct glet_service *service, struct glet_request *request)
     request->retry_after_s = 0;
     request->outcome = GLET_DONE;
     request->batch_rows = request->rows;
+    request->gpu = "gpu0";
     if (model->behaviour == OUTCOME) {
         request->outcome = model->outcome;
         request->retry_after_s = 2.5;
         request->start_us = 0;
+        request->gpu = model->outcome < GLET_LATE ? NULL : "gpu0"; /* refused before it got there */
         snprintf(request->message, sizeof request->message, "outcome %s", model->name);
     } else {
         compute(model, request);

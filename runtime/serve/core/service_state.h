@@ -132,7 +132,7 @@ struct glet_slot *glet_slot_new(const char *name, const struct glet_model *model
 void glet_slot_free(struct glet_slot *slot);
 /* Is the model's interface the one that clients of this slot know? */
 bool glet_slot_matches(const struct glet_slot *slot, const struct glet_model *model);
-/* The past of a GPU, NULL when there is none. Topology lock. */
+/* The past of a GPU, NULL when there is none. Topology lock or change lock. */
 struct glet_past *glet_slot_past(const struct glet_slot *slot, const char *gpu);
 /* Makes one, for batches up to `batch`. Change lock; takes the topology lock. */
 GLET_MUST_CHECK

@@ -8,7 +8,6 @@
 #include "runtime/serve/core/service_state.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 static void lock_topology(const struct glet_service *service)
@@ -113,37 +112,11 @@ void glet_service_plan_info(const struct glet_service *service, struct glet_plan
     unlock_topology(service);
 }
 
-const char *glet_service_plan_sha256(struct glet_service *service)
-{
-    static _Thread_local char hex[sizeof service->info.sha256];
-    lock_topology(service);
-    memcpy(hex, service->info.sha256, sizeof hex);
-    unlock_topology(service);
-    return hex;
-}
-
 void glet_service_events(const struct glet_service *service, struct glet_service_events *out)
 {
     lock_topology(service);
     *out = service->events;
     unlock_topology(service);
-}
-
-int glet_service_plan_write(struct glet_service *service, FILE *out, struct glet_error *err)
-{
-    char *text = NULL;
-    size_t length = 0;
-    FILE *memory = open_memstream(&text, &length);
-    if (!memory)
-        return glet_error_set(err, GLET_ERR_NOMEM, "out of memory for the plan's text");
-    lock_topology(service);
-    int result = glet_plan_write(service->plan, memory, err);
-    unlock_topology(service);
-    fclose(memory);
-    if (result == 0 && fwrite(text, 1, length, out) != length)
-        result = glet_error_set(err, GLET_ERR_IO, "writing the plan");
-    free(text);
-    return result;
 }
 
 size_t glet_service_gpu_count(const struct glet_service *service)

@@ -41,6 +41,7 @@ void glet_service_submit(struct glet_service *service, struct glet_request *requ
     request->retry_after_s = 0;
     request->start_us = request->end_us = 0;
     request->batch_rows = 0;
+    request->gpu = NULL;
     request->message[0] = '\0';
     request->inputs_kept = false;
     atomic_fetch_add(&slot->open, 1);

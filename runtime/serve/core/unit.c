@@ -28,9 +28,11 @@ static int start_worker(const struct glet_unit_plan *plan, struct glet_unit *uni
         return -1;
     for (size_t i = 0; i < let->model_count; i++) {
         const struct glet_plan_let_model *part = &let->models[i];
+        int slot = plan->slots[part->model];
         shares[i] =
             (struct glet_worker_share){.model = plan->loaded[part->model]->model,
-                                       .slot = plan->slots[part->model],
+                                       .slot = slot,
+                                       .gpu = glet_slot_past(service->slots[slot], unit->gpu)->gpu,
                                        .batch = part->batch,
                                        .rate_rps = part->rate_rps,
                                        .exec_ms = part->exec_ms,

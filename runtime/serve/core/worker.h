@@ -31,6 +31,7 @@ static inline uint64_t glet_request_slo_us(const struct glet_request *request)
 struct glet_worker_share {
     struct glet_model *model; /* borrowed, outlives the worker */
     int slot;                 /* the service's number of this model */
+    const char *gpu;          /* for the requests it answers; outlives them */
     int batch;
     double rate_rps, exec_ms;
     uint64_t slo_us; /* sizes the queue only: each request carries its own */

@@ -29,6 +29,7 @@ static void answer(struct glet_worker *worker, size_t share, struct glet_request
 {
     int slot = worker->shares[share].slot;
     request->outcome = outcome;
+    request->gpu = worker->shares[share].gpu;
     if (outcome != GLET_DONE) {
         struct glet_counters *counters = &worker->counters[share];
         glet_count(&counters->outcomes[outcome], 1);

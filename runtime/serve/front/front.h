@@ -29,11 +29,18 @@
 
 enum glet_front_role { GLET_ROLE_INFERENCE, GLET_ROLE_METRICS, GLET_ROLE_ADMIN };
 
+/* The answers given for a model: by a GPU, or, in the first of a list, by none. */
+struct glet_front_answers {
+    const char *gpu; /* as in glet_request */
+    _Atomic uint64_t counts[GLET_FRONT_STATUSES];
+    _Atomic(struct glet_front_answers *) next;
+};
+
 /* A model of the service, described for the codec, with the answers given for it. */
 struct glet_front_model {
     int index; /* of the service */
     struct glet_v2_model v2;
-    _Atomic uint64_t answers[GLET_FRONT_STATUSES];
+    struct glet_front_answers answers;
 };
 
 struct glet_listener {
@@ -111,6 +118,10 @@ int glet_front_status(size_t slot);
  *why says so). Any thread. */
 struct glet_front_model *glet_front_model(struct glet_frontend *frontend, int index,
                                           struct glet_error *why);
+/* Where an answer by this GPU (NULL: by none) is counted. Any thread. */
+struct glet_front_answers *glet_front_answers(struct glet_frontend *frontend,
+                                              struct glet_front_model *model, const char *gpu);
+void glet_front_model_free(struct glet_front_model *model); /* NULL is accepted */
 
 /* --- inference (front_infer.c) --- */
 

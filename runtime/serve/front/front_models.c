@@ -63,3 +63,34 @@ struct glet_front_model *glet_front_model(struct glet_frontend *frontend, int in
     pthread_mutex_unlock(&frontend->models_lock);
     return model;
 }
+
+struct glet_front_answers *glet_front_answers(struct glet_frontend *frontend,
+                                              struct glet_front_model *model, const char *gpu)
+{
+    struct glet_front_answers *at = &model->answers, *next;
+    while (at->gpu != gpu && (next = atomic_load(&at->next)))
+        at = next;
+    if (at->gpu == gpu)
+        return at;
+    pthread_mutex_lock(&frontend->models_lock);
+    while (at->gpu != gpu && (next = atomic_load(&at->next))) /* another thread was first */
+        at = next;
+    if (at->gpu != gpu && (next = calloc(1, sizeof *next))) {
+        next->gpu = gpu;
+        atomic_store(&at->next, next);
+        at = next;
+    }
+    pthread_mutex_unlock(&frontend->models_lock);
+    return at->gpu == gpu ? at : &model->answers;
+}
+
+void glet_front_model_free(struct glet_front_model *model)
+{
+    struct glet_front_answers *next = model ? atomic_load(&model->answers.next) : NULL;
+    while (next) {
+        struct glet_front_answers *answers = next;
+        next = atomic_load(&answers->next);
+        free(answers);
+    }
+    free(model);
+}

@@ -198,7 +198,7 @@ void glet_frontend_close(struct glet_frontend *frontend, int grace_ms)
         listener_fini(&frontend->listeners[i]);
     glet_access_log_close(frontend->log);
     for (size_t i = 0; i < GLET_FRONT_MAX_MODELS; i++)
-        free(atomic_load(&frontend->models[i]));
+        glet_front_model_free(atomic_load(&frontend->models[i]));
     pthread_mutex_destroy(&frontend->models_lock);
     free(frontend);
 }

@@ -103,42 +103,53 @@ static void put_model_values(struct glet_scrape *s)
     }
 }
 
-static void put_code(struct glet_scrape *s, const char *name, const char *model, int code,
-                     uint64_t count)
+/* The end of a series by status. */
+static void put_code(struct glet_scrape *s, const char *separator, int code, uint64_t count)
 {
-    glet_text_put(s->text, name);
-    glet_text_put(s->text, "{");
-    if (model)
-        glet_scrape_label(s, "", "model", model);
-    glet_text_format(s->text, "%scode=\"", model ? "," : "");
     if (code)
-        glet_text_format(s->text, "%d\"} %" PRIu64 "\n", code, count);
+        glet_text_format(s->text, "%scode=\"%d\"} %" PRIu64 "\n", separator, code, count);
     else
-        glet_text_format(s->text, "none\"} %" PRIu64 "\n", count);
+        glet_text_format(s->text, "%scode=\"none\"} %" PRIu64 "\n", separator, count);
+}
+
+/* At least one series; the one without a GPU has only the answers that no GPU gave. */
+static void put_model_answers(struct glet_scrape *s, const char *name,
+                              const struct glet_front_answers *answers)
+{
+    bool only = !answers || (!answers->gpu && !atomic_load(&answers->next));
+    for (size_t slot = 0; slot < GLET_FRONT_STATUSES; slot++) {
+        uint64_t count =
+            answers ? atomic_load_explicit(&answers->counts[slot], memory_order_relaxed) : 0;
+        if (count == 0 && (slot > 0 || !(only || answers->gpu)))
+            continue;
+        glet_text_put(s->text, "gpulet_requests_total");
+        glet_scrape_label(s, "{", "model", name);
+        glet_scrape_label(s, ",", "gpu", answers && answers->gpu ? answers->gpu : "");
+        put_code(s, ",", glet_front_status(slot), count);
+    }
 }
 
 static void put_answers(struct glet_scrape *s)
 {
     glet_scrape_family(s, "gpulet_requests_total", "counter",
-                       "Inference requests by the status they were answered with.");
+                       "Inference requests by the status they were answered with, and by whose "
+                       "gpu-let; gpu is empty where none was asked.");
     for (size_t i = 0; i < s->model_count && i < GLET_FRONT_MAX_MODELS; i++) {
         struct glet_front_model *model = atomic_load(&s->frontend->models[i]);
-        if (!model)
-            put_code(s, "gpulet_requests_total", glet_scrape_model(s, i), 200, 0);
-        for (size_t slot = 0; model && slot < GLET_FRONT_STATUSES; slot++) {
-            uint64_t count = atomic_load_explicit(&model->answers[slot], memory_order_relaxed);
-            if (count || slot == 0)
-                put_code(s, "gpulet_requests_total", glet_scrape_model(s, i),
-                         glet_front_status(slot), count);
-        }
+        const struct glet_front_answers *answers = model ? &model->answers : NULL;
+        do
+            put_model_answers(s, glet_scrape_model(s, i), answers);
+        while (answers && (answers = atomic_load(&answers->next)));
     }
     glet_scrape_family(s, "gpulet_http_requests_total", "counter",
                        "Requests that concern no inference, by status.");
     for (size_t slot = 0; slot < GLET_FRONT_STATUSES; slot++) {
         uint64_t count =
             atomic_load_explicit(&s->frontend->other_answers[slot], memory_order_relaxed);
-        if (count || slot == 0)
-            put_code(s, "gpulet_http_requests_total", NULL, glet_front_status(slot), count);
+        if (count || slot == 0) {
+            glet_text_put(s->text, "gpulet_http_requests_total");
+            put_code(s, "{", glet_front_status(slot), count);
+        }
     }
 }
 

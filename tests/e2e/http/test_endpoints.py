@@ -172,13 +172,17 @@ class Metrics(fake.Case):
         for _ in range(3):
             self.server.infer("echo_FP32", json_body([1, 2, 3, 4]))
         self.server.infer("rate", json_body([1], shape=(1, 1)))
+        self.server.infer("late", json_body([1], shape=(1, 1)))
         self.server.infer("echo_FP32", b"{}")
         self.server.request("GET", "/nope")
         text = self.scrape()
         samples, types = self.parse(text)
-        self.assertEqual(samples[("gpulet_requests_total", 'model="echo_FP32",code="200"')], 3)
-        self.assertEqual(samples[("gpulet_requests_total", 'model="echo_FP32",code="400"')], 1)
-        self.assertEqual(samples[("gpulet_requests_total", 'model="rate",code="429"')], 1)
+        self.assertEqual({labels: count for (name, labels), count in samples.items()
+                          if name == "gpulet_requests_total" and count > 0}, {
+            'model="echo_FP32",gpu="gpu0",code="200"': 3,
+            'model="echo_FP32",gpu="",code="400"': 1,
+            'model="rate",gpu="",code="429"': 1,
+            'model="late",gpu="gpu0",code="504"': 1})
         self.assertEqual(samples[("gpulet_rejected_total", 'model="rate",reason="rate"')], 1)
         self.assertEqual(samples[("gpulet_http_requests_total", 'code="404"')], 1)
         self.assertEqual(samples[("gpulet_planned_rate",
