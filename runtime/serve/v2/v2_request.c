@@ -134,15 +134,16 @@ static bool read_outputs(struct glet_v2_parser *p)
 
 /* --- the request --- */
 
+/* Clients count from 1, the most urgent; 0 is the default, below all of them. */
 static bool read_priority(struct glet_v2_parser *p)
 {
     int64_t value = 0;
     if (!glet_json_integer(&p->reader, &value))
         return false;
-    if (value < INT32_MIN || value > INT32_MAX)
+    if (value < 0 || value > INT32_MAX)
         return glet_v2_fail(p, GLET_ERR_RANGE, "parameter 'priority': %" PRId64 " is out of range",
                             value);
-    p->out->priority = (int)value;
+    p->out->priority = value ? (int)(INT32_MAX - value + 1) : 0;
     return true;
 }
 

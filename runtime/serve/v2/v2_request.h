@@ -21,7 +21,7 @@ struct glet_v2_request {
     const void *inputs[GLET_V2_MAX_TENSORS]; /* in the body (any alignment), or in `json` */
     struct glet_slice id; /* as JSON text between the quotes; data NULL = none given */
     int64_t timeout_us;   /* 0 = none given */
-    int priority;         /* 0 = none given */
+    int priority;         /* 0 = none given; larger is more urgent */
     size_t output_count;  /* in the order in which they are to be answered */
     struct glet_v2_request_output outputs[GLET_V2_MAX_TENSORS];
 };

@@ -170,6 +170,7 @@ class Json(fake.Case):
         self.fails({**but(), "parameters": {"timeout": -1}}, "below 0")
         self.fails({**but(), "parameters": {"timeout": "1"}}, "number")
         self.fails({**but(), "parameters": {"priority": 2**40}}, "out of range")
+        self.fails({**but(), "parameters": {"priority": -1}}, "out of range")
         self.fails({**but(), "id": 5}, "string")
 
     def test_integers_must_fit(self):

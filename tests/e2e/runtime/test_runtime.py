@@ -216,6 +216,33 @@ def test_requests_in_flight_are_finished(folder):
     assert answers == [(200, [2, 3, 4, 5])], answers
 
 
+def test_priorities(folder):
+    """Those of the Triton clients: 1 before 2, and 0 is the default."""
+    with open(os.path.join(folder, "b.onnx"), "w") as out:
+        out.write("bytes 4\nfixed_us 300000\n")
+    replace(folder, plan().replace("slo_ms: 2000", "slo_ms: 30000"))
+    runtime = Runtime(folder, "--drain", "0s", "--hang", "5m").ready()
+    order, threads = [], []
+
+    def ask(priority):
+        body = {"parameters": {"priority": priority}, "inputs": [
+            {"name": "IN", "shape": [4, 4], "datatype": "UINT8", "data": [1] * 16}]}  # a batch each
+        status, text = runtime.ask("POST", "/v2/models/b/infer", json.dumps(body))
+        order.append(priority if status == 200 else text)
+
+    def metric(line):
+        return lambda: line in runtime.ask("GET", "/metrics", port=runtime.metrics)[1]
+    for i, priority in enumerate((0, 0, 7, 2, 1)):  # the first of them runs meanwhile
+        threads.append(threading.Thread(target=ask, args=(priority,)))
+        threads[-1].start()
+        if i == 0:
+            wait_for(metric('gpulet_in_flight{model="b"} 1'))
+    for thread in threads:
+        thread.join()
+    assert order == [0, 1, 2, 7, 0], order
+    assert runtime.end()[0] == 0
+
+
 def test_service_manager(folder):
     address = os.path.join(folder, "notify")
     manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
