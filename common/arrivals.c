@@ -16,16 +16,22 @@ enum glet_process glet_process_of(enum glet_arrival arrival)
     return GLET_PROCESS_POISSON;
 }
 
+double glet_trace_period_s(double first_s, double last_s, size_t count)
+{
+    return last_s - first_s + (last_s - first_s) / (double)(count > 1 ? count - 1 : 1);
+}
+
 static double trace_time_s(const struct glet_arrivals *arrivals)
 {
     if (arrivals->time_count == 0)
         return INFINITY;
-    /* A repeated trace goes on one mean gap after its last time. */
-    double first = arrivals->times_s[0], last = arrivals->times_s[arrivals->time_count - 1];
-    size_t gaps = arrivals->time_count > 1 ? arrivals->time_count - 1 : 1;
-    double mean_gap_s = (last - first) / (double)gaps;
+    double first = arrivals->trace_begin_s, period_s = arrivals->trace_period_s;
+    if (period_s <= 0) {
+        first = arrivals->times_s[0];
+        period_s = glet_trace_period_s(first, arrivals->times_s[arrivals->time_count - 1],
+                                       arrivals->time_count);
+    }
     size_t round = arrivals->index / arrivals->time_count;
-    double period_s = last - first + mean_gap_s;
     if (round > 0 && period_s <= 0)
         return INFINITY;
     double at = arrivals->times_s[arrivals->index % arrivals->time_count] - first;

@@ -29,10 +29,16 @@ struct glet_arrivals {
     const double *times_s; /* trace: ascending, borrowed */
     size_t time_count;
     double time_scale; /* trace: 0.5 plays it twice as fast */
+    /* trace: begin and length of the recording, when these times are a part of it; length 0: they
+       are all of it, and it goes on one mean gap after the last */
+    double trace_begin_s, trace_period_s;
     struct glet_random random;
     double next_s; /* the next arrival, seconds from the start; INFINITY = none */
     size_t index;  /* of arrivals so far */
 };
+
+/* After how long a trace of `count` times starts again: one mean gap after its last. */
+double glet_trace_period_s(double first_s, double last_s, size_t count);
 
 /* Sets next_s to the first arrival. The fields above `next_s` are filled. */
 void glet_arrivals_start(struct glet_arrivals *arrivals);

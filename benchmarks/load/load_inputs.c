@@ -2,6 +2,7 @@
 /* What else shapes a load than the workload (load_setup.h): a recorded trace, a plan's shares. */
 #include "benchmarks/load/load_setup.h"
 
+#include "common/arrivals.h"
 #include "common/csv.h"
 #include "common/memory.h"
 #include "common/plan_file.h"
@@ -10,10 +11,8 @@
 #include <string.h>
 
 static int append_time(struct glet_workload_model *model, size_t *capacity, double at_s,
-                       const struct glet_csv *csv, size_t column, struct glet_error *err)
+                       struct glet_error *err)
 {
-    if (model->trace_count > 0 && at_s < model->trace_s[model->trace_count - 1])
-        return glet_csv_error(csv, column, err, GLET_ERR_INPUT, "times must ascend");
     if (glet_reserve(&model->trace_s, capacity, model->trace_count + 1, sizeof *model->trace_s,
                      err) < 0)
         return -1;
@@ -23,30 +22,30 @@ static int append_time(struct glet_workload_model *model, size_t *capacity, doub
 
 /* The models that one row of the trace is for: the named one, or all that had a rate. */
 static int append_row(struct glet_workload *workload, size_t *capacities,
-                      const struct glet_csv *csv, size_t time, size_t name, struct glet_error *err)
+                      const struct glet_csv *csv, size_t name, double at_s,
+                      struct glet_error *err)
 {
-    double at_s;
-    if (glet_csv_double(csv, time, 0, 1e9, &at_s, err) < 0)
-        return -1;
     if (name != GLET_CSV_NONE) {
         int k = glet_workload_find_model(workload, glet_csv_text(csv, name));
         if (k < 0)
             return glet_csv_error(csv, name, err, GLET_ERR_INPUT, "%.100s is not in the workload",
                                   glet_csv_text(csv, name));
-        return append_time(&workload->models[k], &capacities[k], at_s, csv, time, err);
+        return append_time(&workload->models[k], &capacities[k], at_s, err);
     }
     for (size_t k = 0; k < workload->model_count; k++)
         if (workload->models[k].arrival == GLET_ARRIVAL_TRACE &&
-            append_time(&workload->models[k], &capacities[k], at_s, csv, time, err) < 0)
+            append_time(&workload->models[k], &capacities[k], at_s, err) < 0)
             return -1;
     return 0;
 }
 
-int glet_load_replay(struct glet_workload *workload, const char *csv_path, struct glet_error *err)
+int glet_load_replay(struct glet_workload *workload, const char *csv_path, double *begin_s_out,
+                     double *period_s_out, struct glet_error *err)
 {
     GLET_CLEANUP(glet_csv_close) struct glet_csv *csv = NULL;
     GLET_CLEANUP(glet_cleanup_free) size_t *capacities = NULL;
-    size_t time;
+    size_t time, rows = 0;
+    double at_s = 0, last_s = 0;
     int row;
     if (glet_csv_open(csv_path, &csv, err) < 0 || glet_csv_column(csv, "t_s", &time, err) < 0)
         return -1;
@@ -62,9 +61,18 @@ int glet_load_replay(struct glet_workload *workload, const char *csv_path, struc
         model->rate_rps = 0;
         model->arrival = plays ? GLET_ARRIVAL_TRACE : GLET_ARRIVAL_POISSON;
     }
-    while ((row = glet_csv_next(csv, err)) > 0)
-        if (append_row(workload, capacities, csv, time, name, err) < 0)
+    while ((row = glet_csv_next(csv, err)) > 0) {
+        if (glet_csv_double(csv, time, 0, 1e9, &at_s, err) < 0)
             return -1;
+        if (rows++ == 0)
+            *begin_s_out = at_s;
+        else if (at_s < last_s)
+            return glet_csv_error(csv, time, err, GLET_ERR_INPUT, "times must ascend");
+        last_s = at_s;
+        if (append_row(workload, capacities, csv, name, at_s, err) < 0)
+            return -1;
+    }
+    *period_s_out = rows ? glet_trace_period_s(*begin_s_out, last_s, rows) : 0;
     return row;
 }
 

@@ -72,6 +72,8 @@ static int add_model(struct glet_load_set *set, const struct glet_workload *work
         .arrivals = {.process = schedule->override_process ? schedule->process
                                                            : glet_process_of(model->arrival),
                      .rate_rps = model->rate_rps * schedule->rate_scale,
+                     .trace_begin_s = schedule->trace_begin_s,
+                     .trace_period_s = schedule->trace_period_s,
                      .times_s = model->trace_s,
                      .time_count = model->trace_count},
     };

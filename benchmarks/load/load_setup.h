@@ -14,6 +14,7 @@ struct glet_load_schedule {
     bool override_process;     /* then `process` replaces what the workload says */
     enum glet_process process; /* not GLET_PROCESS_TRACE */
     double burstiness;         /* of GLET_PROCESS_BURST */
+    double trace_begin_s, trace_period_s; /* of glet_load_replay(), else 0 */
 };
 
 /* The streams of one run: models with a rate, then apps, each followed by its stages. */
@@ -42,10 +43,12 @@ int glet_load_weigh(struct glet_load_model *models, size_t model_count, const ch
 
 /*
  * Replaces the arrivals of models by those of a CSV with the columns t_s (ascending) and, if it has
- * one, model; without it every model with a rate follows all of its times.
+ * one, model; without it every model with a rate follows all of its times. What begins and repeats
+ * is the recording as a whole: *begin_s_out and *period_s_out are for the schedule.
  */
 GLET_MUST_CHECK
-int glet_load_replay(struct glet_workload *workload, const char *csv_path, struct glet_error *err);
+int glet_load_replay(struct glet_workload *workload, const char *csv_path, double *begin_s_out,
+                     double *period_s_out, struct glet_error *err);
 
 /* Borrows names and models. Release with glet_load_set_fini() whatever happens. GLET_ERR_INPUT when
    nothing has a rate. */

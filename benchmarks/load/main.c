@@ -171,6 +171,7 @@ struct load {
     const char **urls, **nodes; /* of the targets; a node may be NULL */
     char **copies;              /* "NODE" without its URL */
     size_t target_count;
+    double trace_begin_s, trace_period_s; /* of --trace */
     struct glet_load_set set; /* of the run in progress, or of the run to report */
     double shown_scale;       /* for the progress line */
 };
@@ -245,6 +246,8 @@ static int run_at(struct load *load, double rate_scale, struct glet_load_result 
         .override_process = values->arrival != ARRIVAL_WORKLOAD,
         .process = processes[values->arrival],
         .burstiness = values->burstiness,
+        .trace_begin_s = load->trace_begin_s,
+        .trace_period_s = load->trace_period_s,
     };
     const struct glet_load_options run = {.warmup_us = values->warmup_us,
                                           .duration_us = values->duration_us,
@@ -326,7 +329,8 @@ static int prepare(struct load *load, const char *workload_path, struct glet_err
     if (values->trace && values->arrival != ARRIVAL_WORKLOAD)
         return glet_error_set(err, GLET_ERR_USAGE, "--trace and --arrival exclude each other");
     if (glet_workload_load(workload_path, &load->workload, err) < 0 ||
-        (values->trace && glet_load_replay(load->workload, values->trace, err) < 0) ||
+        (values->trace && glet_load_replay(load->workload, values->trace, &load->trace_begin_s,
+                                           &load->trace_period_s, err) < 0) ||
         split_targets(load, err) < 0 ||
         glet_load_models_new(load->workload, load->target_count, &load->models, err) < 0)
         return -1;

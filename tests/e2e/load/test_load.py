@@ -142,6 +142,12 @@ class LoadTest(unittest.TestCase):
         text = workload([("ok-a", 1, SLO_MS), ("ok-b", 1, SLO_MS)])
         report = self.load(text, "--target", server.url, "--trace", trace, duration="300ms")
         self.assertEqual([row["requests"]["offered"] for row in report["models"]], [2, 1])
+        # All of it starts again after 0.4 s: neither model drifts against the other.
+        report = self.load(text, "--target", server.url, "--trace", trace, duration="850ms")
+        self.assertEqual([row["requests"]["offered"] for row in report["models"]], [7, 2])
+        late = self.file("late.csv", "t_s,model\n5,ok-a\n5.5,ok-b\n")
+        report = self.load(text, "--target", server.url, "--trace", late, duration="400ms")
+        self.assertEqual([row["requests"]["offered"] for row in report["models"]], [1, 0])
 
     # ---- outcomes ----
 
