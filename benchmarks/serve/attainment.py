@@ -130,6 +130,15 @@ def errors_of(model):
     return sum(count for what, count in model["requests"].items() if what not in known)
 
 
+def unanswered(model):
+    """Whatever the reason: an error, a refusal, or dropped as late."""
+    return model["requests"]["offered"] - model["requests"]["answered"]
+
+
+def late(model):
+    return model["requests"]["answered"] - model["requests"]["in_slo"]
+
+
 def attained(report, at_least, names=None):
     for name in names or report:
         ratio = report[name]["attainment_ratio"]
@@ -173,6 +182,8 @@ def change_plans(programs, folder, runtime, rates, text, changes):
     runtime.change(other)
     runtime.change(text)
     seconds = int((datetime.datetime.now() - start).total_seconds() / 2 * changes * 1.3) + 10
+    without = load(programs, folder, runtime, rates, seconds)  # the same requests, by their seed
+    table("the same load without changes", without)
     before = runtime.rss_mib()
     loading = threading.Thread(target=run)
     loading.start()
@@ -187,7 +198,9 @@ def change_plans(programs, folder, runtime, rates, text, changes):
     after = runtime.rss_mib()
     table(f"{changes} plan changes under load{'' if under_load else ' (load ended before the last)'}: "
           f"resident before and {REST_S} s after the load {before:.1f}, {after:.1f} MiB", report)
-    verdict("no request failed", sum(errors_of(model) for model in report.values()) == 0)
+    for what, count in (("failed, refused or dropped", unanswered), ("late", late)):
+        now, else_ = (sum(map(count, run.values())) for run in (report, without))
+        verdict(f"no request more {what} than without changes: {now}, {else_} without", now <= else_)
     attained(report, 0.99)
     verdict("memory back within 2 MiB", after <= before + 2)
 
