@@ -49,6 +49,12 @@ void glet_front_header_number(struct glet_call *call, const char *name, uint64_t
                       (struct glet_slice){begin, (size_t)(digits + sizeof digits - begin)});
 }
 
+static bool all_zero(const char *digits, size_t count)
+{
+    return strspn(digits, "0") >= count;
+}
+
+/* Version 00 of the trace context; ids of zeros are not valid there. */
 static bool is_trace(struct glet_slice value)
 {
     static const int dashes[] = {2, 35, 52};
@@ -64,7 +70,8 @@ static bool is_trace(struct glet_slice value)
             return false;
         }
     }
-    return true;
+    return memcmp(value.data, "ff", 2) != 0 && !all_zero(value.data + 3, 32) &&
+           !all_zero(value.data + 36, 16);
 }
 
 /* The W3C trace context of the request, or NULL. */

@@ -125,7 +125,8 @@ class Documents(fake.Case):
         _, headers, _ = self.server.infer("echo_FP32", json_body([1, 2, 3, 4]),
                                           {"traceparent": trace, "x-request-id": "r-1"})
         self.assertEqual((headers["traceparent"], headers["X-Request-Id"]), (trace, "r-1"))
-        for bad in ("00-x", trace.upper(), trace.replace("-", "_"), trace + "0"):
+        for bad in ("00-x", trace.upper(), trace.replace("-", "_"), trace + "0", "ff" + trace[2:],
+                    trace[:3] + "0" * 32 + trace[35:], trace[:36] + "0" * 16 + trace[52:]):
             _, headers, _ = self.server.request("GET", "/v2", headers={"traceparent": bad})
             self.assertIsNone(headers["traceparent"])
         _, headers, _ = self.server.request("GET", "/v2", headers={"x-request-id": "r" * 200})
