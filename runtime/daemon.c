@@ -113,7 +113,6 @@ static int begin_serving(struct daemon *daemon, struct glet_error *err)
     printf("ready port=%d metrics_port=%d admin_port=%d pid=%ld\n", port, metrics, admin,
            (long)getpid());
     fflush(stdout);
-    tell_ready(daemon);
     return 0;
 }
 
@@ -129,11 +128,12 @@ static int plan_finished(struct daemon *daemon, struct glet_error *err)
             *err = daemon->plan_error;
             return -1;
         }
-        return begin_serving(daemon, err);
-    }
-    if (daemon->plan_result < 0)
+        if (begin_serving(daemon, err) < 0)
+            return -1;
+    } else if (daemon->plan_result < 0) {
         glet_log_failure(GLET_LOG_ERROR, "plan not changed, the old one serves",
                          &daemon->plan_error);
+    }
     if (daemon->phase == SERVING)
         tell_ready(daemon);
     if (daemon->again && daemon->phase == SERVING) {
@@ -143,15 +143,17 @@ static int plan_finished(struct daemon *daemon, struct glet_error *err)
     return 0;
 }
 
+/* While starting: as soon as it serves, because the file may have been read before it changed. */
 static int reload(struct daemon *daemon, struct glet_error *err)
 {
-    if (daemon->phase != SERVING)
+    if (daemon->phase == DRAINING)
         return 0;
     if (strcmp(daemon->options->plan_path, "-") == 0) {
         glet_log_warning("the plan came from standard input: nothing to read again");
         return 0;
     }
-    glet_notify_reloading();
+    if (daemon->phase == SERVING)
+        glet_notify_reloading();
     return start_plan_thread(daemon, err);
 }
 

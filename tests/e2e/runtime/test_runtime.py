@@ -190,6 +190,17 @@ def test_plan_changes_by_link_swap(folder):
     assert runtime.end()[0] == 0
 
 
+def test_plan_changes_while_starting(folder):
+    with open(os.path.join(folder, "a.onnx"), "w") as out:
+        out.write("bytes 4\nbuild_us 200000\n")
+    runtime = Runtime(folder, "--drain", "0s")
+    wait_for(lambda: "model loaded name=b" in runtime.logged())  # the plan was read
+    replace(folder, plan(6))
+    runtime.ready()
+    wait_for(lambda: runtime.units() == 6)
+    assert runtime.end()[0] == 0
+
+
 def test_drain(folder):
     runtime = Runtime(folder, "--drain", "10m").ready()
     assert runtime.ask("GET", "/v2/health/ready")[0] == 200
