@@ -4,7 +4,8 @@
 
 /*
  * Notices that the plan file has changed: written in place, renamed over, or, as Kubernetes does
- * with a mounted ConfigMap, reached through another symbolic link. Main thread only.
+ * with a mounted ConfigMap, reached through another symbolic link, wherever on the path it is.
+ * Main thread only.
  */
 
 #include "common/error.h"
@@ -13,7 +14,7 @@
 #include <sys/stat.h>
 
 struct glet_plan_watch {
-    int fd; /* inotify: readable when something in the plan's folder changed; -1 = not watching */
+    int fd; /* inotify: readable when something in one of the plan's folders changed; -1 = not watching */
     const char *path; /* borrowed */
     struct stat seen;
 };

@@ -190,6 +190,30 @@ def test_plan_changes_by_link_swap(folder):
     assert runtime.end()[0] == 0
 
 
+def test_plan_changes_by_link_to_its_folder(folder):
+    """As deployments do that keep their releases side by side; and where the plan itself is a link."""
+    for name, units in ("v1", 5), ("v2", 6):
+        os.mkdir(os.path.join(folder, name))
+        with open(os.path.join(folder, name, "real.yaml"), "w") as out:
+            out.write(plan(units))
+        os.symlink("real.yaml", os.path.join(folder, name, "plan.yaml"))
+        for model in "a", "b":
+            os.symlink(f"../{model}.onnx", os.path.join(folder, name, model + ".onnx"))
+    os.symlink("v1", os.path.join(folder, "current"))
+    for path in "current/plan.yaml", os.path.join(folder, "current/plan.yaml"):
+        runtime = Runtime(folder, "--drain", "0s", path=path).ready()
+        assert runtime.units() == 5
+        os.symlink("v2", os.path.join(folder, "next"))
+        os.rename(os.path.join(folder, "next"), os.path.join(folder, "current"))
+        wait_for(lambda: runtime.units() == 6)
+        replace(folder, plan(7), "v2/real.yaml")  # what is behind the new link is followed, too
+        wait_for(lambda: runtime.units() == 7)
+        assert runtime.end()[0] == 0
+        replace(folder, plan(6), "v2/real.yaml")
+        os.remove(os.path.join(folder, "current"))
+        os.symlink("v1", os.path.join(folder, "current"))
+
+
 def test_plan_changes_while_starting(folder):
     with open(os.path.join(folder, "a.onnx"), "w") as out:
         out.write("bytes 4\nbuild_us 200000\n")
