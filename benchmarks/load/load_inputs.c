@@ -22,8 +22,7 @@ static int append_time(struct glet_workload_model *model, size_t *capacity, doub
 
 /* The models that one row of the trace is for: the named one, or all that had a rate. */
 static int append_row(struct glet_workload *workload, size_t *capacities,
-                      const struct glet_csv *csv, size_t name, double at_s,
-                      struct glet_error *err)
+                      const struct glet_csv *csv, size_t name, double at_s, struct glet_error *err)
 {
     if (name != GLET_CSV_NONE) {
         int k = glet_workload_find_model(workload, glet_csv_text(csv, name));

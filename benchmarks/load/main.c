@@ -172,8 +172,8 @@ struct load {
     char **copies;              /* "NODE" without its URL */
     size_t target_count;
     double trace_begin_s, trace_period_s; /* of --trace */
-    struct glet_load_set set; /* of the run in progress, or of the run to report */
-    double shown_scale;       /* for the progress line */
+    struct glet_load_set set;             /* of the run in progress, or of the run to report */
+    double shown_scale;                   /* for the progress line */
 };
 
 static void close_load(struct load *load)

@@ -56,10 +56,10 @@ struct glet_request {
     double retry_after_s;      /* refused: when it is worth trying again */
     uint64_t start_us, end_us; /* executor start and end; 0 when it never ran */
     int batch_rows;            /* rows of the batch it was part of */
-    const char *gpu; /* whose gpu-let answered it, by its id in the plan, valid as long as the
+    const char *gpu;   /* whose gpu-let answered it, by its id in the plan, valid as long as the
                         service; NULL: none did */
-    char message[128];         /* empty when done */
-    bool inputs_kept; /* a device that hangs may read the inputs for ever: they may be read, but
+    char message[128]; /* empty when done */
+    bool inputs_kept;  /* a device that hangs may read the inputs for ever: they may be read, but
                          neither freed nor written again */
     /* of the service */
     struct glet_request *next;

@@ -214,8 +214,8 @@ void glet_front_account(struct glet_call *call)
     int status = glet_http_exchange_status(call->exchange);
     _Atomic uint64_t *answers = frontend->other_answers;
     if (call->model && call->endpoint.kind == GLET_EP_INFER)
-        answers =
-            glet_front_answers(frontend, call->model, call->submitted ? call->job.gpu : NULL)->counts;
+        answers = glet_front_answers(frontend, call->model, call->submitted ? call->job.gpu : NULL)
+                      ->counts;
     atomic_fetch_add_explicit(&answers[slot_of(status)], 1, memory_order_relaxed);
     if (frontend->log)
         log_line(call, status);
