@@ -116,10 +116,10 @@ void glet_cuda_choice_key(const struct glet_cuda_actions *actions, const char *w
 {
     static const char *const precisions[] = {"fp16", "tf32", "fp32"};
     const struct glet_node *node = step->node;
-    size_t at =
-        append(key, size, 0, "%s | %d SMs | %s | %s %s",
-               glet_cuda_store_identity(actions->site->store), actions->site->sm_count,
-               precisions[actions->plan->precision], glet_cuda_step_kind_name(step->kind), way);
+    size_t at = append(
+        key, size, 0, "%s | %d SMs%s | %s | %s %s", glet_cuda_store_identity(actions->site->store),
+        actions->site->sm_count, glet_cuda_sm_target(actions->site) > 0 ? "" : ", no target",
+        precisions[actions->plan->precision], glet_cuda_step_kind_name(step->kind), way);
     for (int p = 0; p < step->place_count; p++) {
         const struct glet_cuda_place *place = &step->places[p];
         at = append(key, size, at, " ;");

@@ -157,10 +157,9 @@ static void suggestions_fini(const struct glet_cuda_libraries *l, struct suggest
 }
 
 static bool suggest(const struct glet_dnn_graph *graph, cudnnBackendDescriptor_t operations,
-                    cudnnBackendHeurMode_t mode, struct suggestions *s)
+                    cudnnBackendHeurMode_t mode, int32_t sms, struct suggestions *s)
 {
     const struct glet_cuda_libraries *l = libraries_of(graph->site);
-    int32_t sms = graph->site->sm_count;
     *s = (struct suggestions){.made = 0};
     if (l->cudnnBackendCreateDescriptor(CUDNN_BACKEND_ENGINEHEUR_DESCRIPTOR, &s->heuristics) !=
             CUDNN_STATUS_SUCCESS ||
@@ -170,9 +169,9 @@ static bool suggest(const struct glet_dnn_graph *graph, cudnnBackendDescriptor_t
         l->cudnnBackendSetAttribute(s->heuristics, CUDNN_ATTR_ENGINEHEUR_MODE, CUDNN_TYPE_HEUR_MODE,
                                     1, &mode) != CUDNN_STATUS_SUCCESS)
         return false;
-    /* an aim, not a condition: architectures that know none refuse it */
-    (void)l->cudnnBackendSetAttribute(s->heuristics, CUDNN_ATTR_ENGINEHEUR_SM_COUNT_TARGET,
-                                      CUDNN_TYPE_INT32, 1, &sms);
+    if (sms > 0 && l->cudnnBackendSetAttribute(s->heuristics, CUDNN_ATTR_ENGINEHEUR_SM_COUNT_TARGET,
+                                               CUDNN_TYPE_INT32, 1, &sms) != CUDNN_STATUS_SUCCESS)
+        return false;
     if (l->cudnnBackendFinalize(s->heuristics) != CUDNN_STATUS_SUCCESS)
         return false;
     while (s->made < SUGGESTIONS) {
@@ -222,6 +221,22 @@ static void try_suggestions(const struct glet_dnn_graph *graph, const struct sug
     }
 }
 
+/* The number of SMs is an aim, not a condition: architectures that know none refuse it. */
+static void try_mode(const struct glet_dnn_graph *graph, cudnnBackendDescriptor_t operations,
+                     cudnnBackendHeurMode_t mode, struct glet_dnn_plan *best)
+{
+    struct suggestions s;
+    int32_t sms = glet_cuda_sm_target(graph->site);
+    bool found = suggest(graph, operations, mode, sms, &s);
+    if (!found && sms > 0) {
+        suggestions_fini(libraries_of(graph->site), &s);
+        found = suggest(graph, operations, mode, 0, &s);
+    }
+    if (found)
+        try_suggestions(graph, &s, best);
+    suggestions_fini(libraries_of(graph->site), &s);
+}
+
 static cudnnBackendDescriptor_t make_operations(const struct glet_dnn_graph *graph)
 {
     const struct glet_cuda_libraries *l = libraries_of(graph->site);
@@ -256,12 +271,8 @@ int glet_dnn_graph_choose(struct glet_dnn_graph *graph, const char *key, struct 
     cudnnBackendDescriptor_t operations = make_operations(graph);
     if (!operations) /* this pattern is not one that cuDNN knows */
         return 0;
-    for (int i = 0; i < 2 && !out->plan; i++) {
-        struct suggestions s;
-        if (suggest(graph, operations, modes[i], &s))
-            try_suggestions(graph, &s, out);
-        suggestions_fini(l, &s);
-    }
+    for (int i = 0; i < 2 && !out->plan; i++)
+        try_mode(graph, operations, modes[i], out);
     (void)l->cudnnBackendDestroyDescriptor(operations);
     if (!out->plan)
         return 0;

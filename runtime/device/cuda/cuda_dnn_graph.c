@@ -74,12 +74,12 @@ static glet_dnn_tensor tensor(struct glet_dnn_graph *graph, enum glet_dtype dtyp
 {
     cudnnDataType_t type = dtype == GLET_FLOAT16 ? CUDNN_DATA_HALF : CUDNN_DATA_FLOAT;
     cudnnBackendDescriptor_t t = make(graph, CUDNN_BACKEND_TENSOR_DESCRIPTOR);
-    int64_t id = graph->next_id++, align = by_value ? (int64_t)sizeof(float) : ALIGN_BYTES;
+    int64_t id = graph->next_id++;
     set(graph, t, CUDNN_ATTR_TENSOR_DATA_TYPE, CUDNN_TYPE_DATA_TYPE, 1, &type);
     set(graph, t, CUDNN_ATTR_TENSOR_DIMENSIONS, CUDNN_TYPE_INT64, rank, dims);
     set(graph, t, CUDNN_ATTR_TENSOR_STRIDES, CUDNN_TYPE_INT64, rank, strides);
     set(graph, t, CUDNN_ATTR_TENSOR_UNIQUE_ID, CUDNN_TYPE_INT64, 1, &id);
-    set(graph, t, CUDNN_ATTR_TENSOR_BYTE_ALIGNMENT, CUDNN_TYPE_INT64, 1, &align);
+    set(graph, t, CUDNN_ATTR_TENSOR_BYTE_ALIGNMENT, CUDNN_TYPE_INT64, 1, &ALIGN_BYTES);
     set(graph, t, CUDNN_ATTR_TENSOR_IS_VIRTUAL, CUDNN_TYPE_BOOLEAN, 1, &is_virtual);
     if (by_value)
         set(graph, t, CUDNN_ATTR_TENSOR_IS_BY_VALUE, CUDNN_TYPE_BOOLEAN, 1, &by_value);

@@ -45,8 +45,10 @@ static int add_software(struct glet_cuda_device *device, struct glet_error *err)
     int version = device->api->driver_version;
     if (add(device, "driver", glet_strdup(*driver ? driver : "unknown", err)) < 0)
         return -1;
-    return add(device, "cuda_driver",
-               glet_format(err, "%d.%d", version / 1000, version % 1000 / 10));
+    if (add(device, "cuda_driver", glet_format(err, "%d.%d", version / 1000, version % 1000 / 10)) <
+        0)
+        return -1;
+    return add(device, "libraries", glet_strdup(glet_cuda_store_versions(device->store), err));
 }
 
 static int add_settings(struct glet_cuda_device *device, struct glet_error *err)

@@ -80,7 +80,7 @@ static int make_operation(const struct glet_cuda_site *site,
     cublasOperation_t first = g->trans_b ? CUBLAS_OP_T : CUBLAS_OP_N;
     cublasOperation_t second = g->trans_a ? CUBLAS_OP_T : CUBLAS_OP_N;
     cublasLtEpilogue_t epilogue = epilogue_of(activation, plan->operands.bias != NULL);
-    int32_t sms = site->sm_count;
+    int32_t sms = glet_cuda_sm_target(site);
 #define SET(name, value)                                                                           \
     GLET_CUBLASLT_TRY(l, err, cublasLtMatmulDescSetAttribute, plan->operation, name, &(value),     \
                       sizeof(value))
@@ -91,8 +91,9 @@ static int make_operation(const struct glet_cuda_site *site,
         SET(CUBLASLT_MATMUL_DESC_EPILOGUE, epilogue) < 0)
         return -1;
     /* an aim, not a condition */
-    (void)l->cublasLtMatmulDescSetAttribute(plan->operation, CUBLASLT_MATMUL_DESC_SM_COUNT_TARGET,
-                                            &sms, sizeof sms);
+    if (sms > 0)
+        (void)l->cublasLtMatmulDescSetAttribute(
+            plan->operation, CUBLASLT_MATMUL_DESC_SM_COUNT_TARGET, &sms, sizeof sms);
     if (plan->operands.bias && SET(CUBLASLT_MATMUL_DESC_BIAS_POINTER, plan->operands.bias) < 0)
         return -1;
 #undef SET

@@ -44,6 +44,9 @@ int glet_cuda_store_new(const struct glet_cuda_api *api, CUdevice device,
 void glet_cuda_store_free(struct glet_cuda_store *store); /* NULL is accepted; nets must be gone */
 void glet_cuda_store_forget(struct glet_cuda_store *store, const struct glet_model *model);
 
+/* Versions of the libraries that compute, as one line: what a measured latency depends on. */
+const char *glet_cuda_store_versions(const struct glet_cuda_store *store);
+
 /* Makes and ends the library handles and the workspace of a gpu-let, on its worker's thread. */
 GLET_MUST_CHECK int glet_cuda_site_open(struct glet_cuda_site *site, struct glet_error *err);
 void glet_cuda_site_close(struct glet_cuda_site *site);

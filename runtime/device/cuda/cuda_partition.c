@@ -19,6 +19,7 @@
  */
 #include "runtime/device/cuda/cuda_partition.h"
 
+#include "common/log.h"
 #include "common/memory.h"
 
 #include <stdlib.h>
@@ -30,13 +31,14 @@ int glet_cuda_split_open(const struct glet_cuda_api *api, CUdevice device,
     *split = (struct glet_cuda_split){0};
     if (!glet_cuda_has_green_contexts(api))
         return 0;
-    CUdevResource all;
+    CUdevResource all = {0};
     CUresult code = api->cuDeviceGetDevResource(device, &all, CU_DEV_RESOURCE_TYPE_SM);
     if (code == CUDA_ERROR_NOT_SUPPORTED)
         return 0;
     if (code != CUDA_SUCCESS)
         return glet_cuda_failed(api, code, "cuDeviceGetDevResource", err);
-    unsigned count = 0, least = all.sm.minSmPartitionSize;
+    /* Drivers before CUDA 13 do not tell the least size; they round what is asked for up to it. */
+    unsigned count = 0, least = all.sm.minSmPartitionSize > 0 ? all.sm.minSmPartitionSize : 1;
     if (GLET_CUDA_TRY(api, err, cuDevSmResourceSplitByCount, NULL, &count, &all, NULL, 0, least) <
         0)
         return -1;
@@ -51,6 +53,7 @@ int glet_cuda_split_open(const struct glet_cuda_api *api, CUdevice device,
         glet_cuda_split_close(split);
         return -1;
     }
+    split->all = all;
     split->unit_count = (int)count;
     split->unit_sms = (int)split->units[0].sm.smCount;
     if (split->remainder.type == CU_DEV_RESOURCE_TYPE_SM)
@@ -76,24 +79,43 @@ int glet_cuda_remainder_owner(const int *units, size_t count, int unit_count)
     return sum == unit_count ? (int)largest : -1;
 }
 
-/* A green context of `count` units from `first` on, and of the remainder. */
-static int make_green(struct glet_cuda_partition *partition, int first, bool with_remainder,
-                      struct glet_error *err)
+/*
+ * What describes `count` units from `first` on, and the remainder. All of the device is described by
+ * its own resource, unsplit. A driver may refuse to join the remainder to groups, because it is not
+ * aligned as they are; then its SMs stay idle, which is better than no gpu-let.
+ */
+static int describe(const struct glet_cuda_partition *partition, int first, bool with_remainder,
+                    CUdevResourceDesc *out, struct glet_error *err)
 {
-    const struct glet_cuda_device *device = partition->device;
-    const struct glet_cuda_split *split = &device->split;
+    const struct glet_cuda_split *split = &partition->device->split;
+    const struct glet_cuda_api *api = partition->device->api;
     size_t count = (size_t)partition->base.units;
+    CUdevResource all = split->all;
+    if (partition->base.units == split->unit_count &&
+        api->cuDevResourceGenerateDesc(out, &all, 1) == CUDA_SUCCESS)
+        return 0;
     GLET_CLEANUP(glet_cleanup_free)
     CUdevResource *resources = glet_alloc(count + 1, sizeof *resources, err);
     if (!resources)
         return -1;
     for (size_t i = 0; i < count; i++)
         resources[i] = split->units[(size_t)first + i];
-    if (with_remainder)
-        resources[count++] = split->remainder;
+    resources[count] = split->remainder;
+    if (with_remainder) {
+        if (api->cuDevResourceGenerateDesc(out, resources, (unsigned)count + 1) == CUDA_SUCCESS)
+            return 0;
+        glet_log_warning("the driver joins the SMs that no unit has to no gpu-let: %d stay idle",
+                         split->remainder_sms);
+    }
+    return GLET_CUDA_TRY(api, err, cuDevResourceGenerateDesc, out, resources, (unsigned)count);
+}
+
+static int make_green(struct glet_cuda_partition *partition, int first, bool with_remainder,
+                      struct glet_error *err)
+{
+    const struct glet_cuda_device *device = partition->device;
     CUdevResourceDesc description;
-    if (GLET_CUDA_TRY(device->api, err, cuDevResourceGenerateDesc, &description, resources,
-                      (unsigned)count) < 0 ||
+    if (describe(partition, first, with_remainder, &description, err) < 0 ||
         GLET_CUDA_TRY(device->api, err, cuGreenCtxCreate, &partition->green, description,
                       device->device, CU_GREEN_CTX_DEFAULT_STREAM) < 0)
         return -1;

@@ -19,6 +19,7 @@
  */
 struct glet_cuda_split {
     CUdevResource *units; /* NULL: the driver or the device has no green contexts */
+    CUdevResource all;    /* the device, unsplit: for a gpu-let that is all of it */
     int unit_count;
     int unit_sms;            /* SMs of a unit */
     CUdevResource remainder; /* SMs that no unit has */

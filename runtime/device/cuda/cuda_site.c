@@ -10,6 +10,7 @@
 #include "common/memory.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 /* cuBLAS's own default on Hopper is 32 MiB; plans that want more than this are not considered. */
 static const size_t WORKSPACE_BYTES = (size_t)64 << 20;
@@ -67,6 +68,12 @@ void glet_cuda_site_close(struct glet_cuda_site *site)
         (void)site->api->cuModuleUnload(handles->module);
     free(handles);
     site->handles = NULL;
+}
+
+int glet_cuda_sm_target(const struct glet_cuda_site *site)
+{
+    const char *wish = getenv("GPULET_SM_TARGET");
+    return wish && strcmp(wish, "off") == 0 ? 0 : site->sm_count;
 }
 
 int glet_cuda_function(const struct glet_cuda_site *site, const char *kernel, CUfunction *out,

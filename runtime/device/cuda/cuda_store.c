@@ -28,7 +28,7 @@ struct glet_cuda_store {
     const struct glet_cuda_libraries *libraries;
     enum glet_cuda_precision precision;
     struct glet_choice_cache *choices;
-    char identity[256];
+    char versions[64], identity[256];
     pthread_mutex_t lock;
     struct upload *uploads;
     size_t bytes;
@@ -42,10 +42,10 @@ static int describe(struct glet_cuda_store *store, CUdevice device, struct glet_
         GLET_CUDA_TRY(store->api, err, cuDeviceGetAttribute, &sms,
                       CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT, device) < 0)
         return -1;
-    snprintf(store->identity, sizeof store->identity,
-             "%s, %d SMs, driver %d, cuDNN %zu, cuBLASLt %zu", name, sms,
-             store->api->driver_version, store->libraries->cudnn_version,
-             store->libraries->cublaslt_version);
+    snprintf(store->versions, sizeof store->versions, "cuDNN %zu, cuBLASLt %zu",
+             store->libraries->cudnn_version, store->libraries->cublaslt_version);
+    snprintf(store->identity, sizeof store->identity, "%s, %d SMs, driver %d, %s", name, sms,
+             store->api->driver_version, store->versions);
     return 0;
 }
 
@@ -113,6 +113,11 @@ enum glet_cuda_precision glet_cuda_store_precision(const struct glet_cuda_store 
 struct glet_choice_cache *glet_cuda_store_choices(struct glet_cuda_store *store)
 {
     return store->choices;
+}
+
+const char *glet_cuda_store_versions(const struct glet_cuda_store *store)
+{
+    return store->versions;
 }
 
 const char *glet_cuda_store_identity(const struct glet_cuda_store *store)

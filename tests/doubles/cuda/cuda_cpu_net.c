@@ -90,6 +90,12 @@ void glet_cuda_store_forget(struct glet_cuda_store *store, const struct glet_mod
     glet_cpu_packs_forget(store->packs, model);
 }
 
+const char *glet_cuda_store_versions(const struct glet_cuda_store *store)
+{
+    (void)store;
+    return "the CPU's kernels";
+}
+
 int glet_cuda_site_open(struct glet_cuda_site *site, struct glet_error *err)
 {
     (void)site;

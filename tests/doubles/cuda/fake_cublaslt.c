@@ -118,6 +118,8 @@ cublasStatus_t cublasLtMatmulDescSetAttribute(cublasLtMatmulDesc_t desc,
         wanted = sizeof operation->bias;
         break;
     case CUBLASLT_MATMUL_DESC_SM_COUNT_TARGET:
+        if (fake_refusals & FAKE_REFUSE_SM_TARGET)
+            return CUBLAS_STATUS_NOT_SUPPORTED;
         to = &operation->sms;
         break;
     default:
@@ -226,7 +228,7 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t handle, cublasLtM
     if (!fits(operation, (void *)a, (void *)b, (void *)d) ||
         ((struct layout *)(void *)c)->rows != ((struct layout *)(void *)d)->rows)
         fake_library_breach("matrices that do not fit");
-    if (operation->sms <= 0 && !fake_library_failed())
+    if (operation->sms <= 0 && !fake_library_failed() && !(fake_refusals & FAKE_REFUSE_SM_TARGET))
         fake_library_breach("no number of SMs");
     *count = 0;
     if (fake_refusals & FAKE_REFUSE_GEMM)

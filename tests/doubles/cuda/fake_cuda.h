@@ -31,20 +31,21 @@
 #define FAKE_CUDA_KERNEL_MS 0.125
 
 struct fake_cuda_config {
-    const char *name;   /* NULL: "NVIDIA H100 80GB HBM3" */
-    int device_count;   /* 0: 1 */
-    int sm_count;       /* 0: 132 */
-    int unit_sms;       /* least green context; 0: 8 */
-    int unit_count;     /* that the split makes; 0: as many as fit */
-    int cc_major;       /* 0: 9 */
-    int driver_version; /* 0: 13000 */
-    int missing_sms;    /* every green context gets so many less than its descriptor says */
-    bool lacks_green;   /* the device does not support green contexts */
-    bool old;           /* the driver has never heard of them; only before it is first opened */
-    bool leaks;         /* kernels of green contexts also run on the first SM of the device */
-    bool slow;          /* asking an event never finds it done; only waiting does */
-    size_t memory_mib;  /* 0: 81920 */
-    size_t context_mib; /* that a green context costs; 0: 24 */
+    const char *name;    /* NULL: "NVIDIA H100 80GB HBM3" */
+    int device_count;    /* 0: 1 */
+    int sm_count;        /* 0: 132 */
+    int unit_sms;        /* least green context; 0: 8 */
+    int unit_count;      /* that the split makes; 0: as many as fit */
+    int cc_major;        /* 0: 9 */
+    int driver_version;  /* 0: 13000 */
+    int missing_sms;     /* every green context gets so many less than its descriptor says */
+    bool lone_remainder; /* the SMs that no unit has are not joined to groups */
+    bool lacks_green;    /* the device does not support green contexts */
+    bool old;            /* the driver has never heard of them; only before it is first opened */
+    bool leaks;          /* kernels of green contexts also run on the first SM of the device */
+    bool slow;           /* asking an event never finds it done; only waiting does */
+    size_t memory_mib;   /* 0: 81920 */
+    size_t context_mib;  /* that a green context costs; 0: 24 */
 };
 
 /* Forgets everything that exists, and starts anew. NULL: an H100. */

@@ -320,6 +320,9 @@ CUresult cuDevResourceGenerateDesc(CUdevResourceDesc *out, CUdevResource *resour
         if (tag.split != split)
             return fake_end(fake_breach(CUDA_ERROR_INVALID_RESOURCE_CONFIGURATION,
                                         "a descriptor of groups of two splits"));
+        if (fake_config.lone_remainder && count > 1 && split != 0 &&
+            tag.sm_count != (uint32_t)fake_config.unit_sms)
+            return fake_end(CUDA_ERROR_INVALID_RESOURCE_CONFIGURATION);
         made->device = (int)tag.device;
         for (uint32_t sm = tag.first_sm; sm < tag.first_sm + tag.sm_count; sm++) {
             if (used[sm])

@@ -6,12 +6,11 @@
  */
 #include "tests/doubles/cuda/fake_cudnn_state.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_COUNT = 16 };
+enum { MAX_COUNT = 16, MAX_TEXT = 65536 };
 
 /* X(descriptor, attribute, type, least, most, needed) */
 #define ATTRIBUTES(X)                                                                              \
@@ -63,7 +62,7 @@ enum { MAX_COUNT = 16 };
     X(ENGINEHEUR, ENGINEHEUR_SM_COUNT_TARGET, INT32, 1, 1, 0)                                      \
     X(EXECUTION_PLAN, EXECUTION_PLAN_HANDLE, HANDLE, 1, 1, 1)                                      \
     X(EXECUTION_PLAN, EXECUTION_PLAN_ENGINE_CONFIG, BACKEND_DESCRIPTOR, 1, 1, 0)                   \
-    X(EXECUTION_PLAN, EXECUTION_PLAN_JSON_REPRESENTATION, CHAR, 1, 4096, 0)                        \
+    X(EXECUTION_PLAN, EXECUTION_PLAN_JSON_REPRESENTATION, CHAR, 1, MAX_TEXT, 0)                    \
     X(VARIANT_PACK, VARIANT_PACK_DATA_POINTERS, VOID_PTR, 1, MAX_COUNT, 1)                         \
     X(VARIANT_PACK, VARIANT_PACK_UNIQUE_IDS, INT64, 1, MAX_COUNT, 1)                               \
     X(VARIANT_PACK, VARIANT_PACK_WORKSPACE, VOID_PTR, 1, 1, 1)
@@ -96,8 +95,6 @@ struct descriptor {
 struct handle {
     CUstream stream;
 };
-
-static struct fake_program *programs; /* that were ever in a graph */
 
 #define CALL                                                                                       \
     if (!fake_library_call())                                                                      \
@@ -311,9 +308,6 @@ static const struct fake_program *make_program(const struct descriptor *graph)
     struct fake_program *p = fake_library_keep(sizeof *p);
     for (int64_t i = 0; i < operations->count; i++)
         add_operation(p, ((struct descriptor *const *)(const void *)operations->bytes)[i]);
-    p->number = programs ? programs->number + 1 : 1;
-    p->next = programs;
-    programs = p;
     return p;
 }
 
@@ -343,15 +337,11 @@ static cudnnStatus_t finalize_plan(struct descriptor *d)
 {
     const struct value *json = value_of(d, CUDNN_ATTR_EXECUTION_PLAN_JSON_REPRESENTATION);
     const struct descriptor *config = child(d, CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG);
-    int graph = 0;
     if (config) {
         d->program = config->program;
         d->engine = config->engine;
-    } else if (json &&
-               sscanf(json->bytes, "{\"engine\":%d,\"graph\":%d}", &d->engine, &graph) == 2) {
-        for (const struct fake_program *p = programs; p; p = p->next)
-            if (p->number == graph)
-                d->program = p;
+    } else if (json) {
+        d->program = fake_cudnn_read(json->bytes, &d->engine);
     }
     if (!d->program || refuses(d->program, d->engine))
         return CUDNN_STATUS_NOT_SUPPORTED;
@@ -381,8 +371,11 @@ cudnnStatus_t cudnnBackendFinalize(cudnnBackendDescriptor_t descriptor)
         d->program = make_program(d);
     if (d->kind == CUDNN_BACKEND_ENGINEHEUR_DESCRIPTOR) {
         fake_library_heuristics++;
-        if (!fake_library_failed() && (!value_of(d, CUDNN_ATTR_ENGINEHEUR_SM_COUNT_TARGET) ||
-                                       number(d, CUDNN_ATTR_ENGINEHEUR_SM_COUNT_TARGET) <= 0))
+        bool aims = value_of(d, CUDNN_ATTR_ENGINEHEUR_SM_COUNT_TARGET);
+        if (aims && (fake_refusals & FAKE_REFUSE_SM_TARGET))
+            return CUDNN_STATUS_NOT_SUPPORTED;
+        if (aims ? number(d, CUDNN_ATTR_ENGINEHEUR_SM_COUNT_TARGET) <= 0
+                 : !fake_library_failed() && !(fake_refusals & FAKE_REFUSE_SM_TARGET))
             fake_library_breach("no number of SMs");
     }
     d->finalized = true;
@@ -412,7 +405,6 @@ cudnnStatus_t cudnnBackendGetAttribute(cudnnBackendDescriptor_t const descriptor
                                        int64_t *count, void *out)
 {
     const struct descriptor *d = descriptor;
-    char json[64];
     (void)type;
     CALL;
     if (!d->finalized)
@@ -425,11 +417,7 @@ cudnnStatus_t cudnnBackendGetAttribute(cudnnBackendDescriptor_t const descriptor
         *(int64_t *)out = 1024;
         return CUDNN_STATUS_SUCCESS;
     case CUDNN_ATTR_EXECUTION_PLAN_JSON_REPRESENTATION:
-        *count = snprintf(json, sizeof json, "{\"engine\":%d,\"graph\":%d}", d->engine,
-                          d->program->number) +
-                 1;
-        if (out && wanted >= *count)
-            memcpy(out, json, (size_t)*count);
+        *count = fake_cudnn_write(out, out ? (size_t)wanted : 0, d->engine, d->program) + 1;
         return CUDNN_STATUS_SUCCESS;
     case CUDNN_ATTR_ENGINECFG_ENGINE:
         *count = 1;
@@ -468,7 +456,8 @@ cudnnStatus_t cudnnBackendExecute(cudnnHandle_t handle, cudnnBackendDescriptor_t
         for (int64_t k = 0; k < ids->count && !t->is_virtual; k++)
             if (((const int64_t *)(const void *)ids->bytes)[k] == t->id)
                 run->pointers[i] = ((void *const *)(const void *)pointers->bytes)[k];
-        if (!t->is_virtual && (!run->pointers[i] || (uintptr_t)run->pointers[i] % (size_t)t->align))
+        size_t align = t->by_value ? sizeof(float) : (size_t)t->align; /* the one is the host's */
+        if (!t->is_virtual && (!run->pointers[i] || (uintptr_t)run->pointers[i] % align))
             fake_library_breach("tensor %d has no pointer, or not an aligned one", (int)t->id);
     }
     int kernels = p->engine == 2 ? 1 : 2;

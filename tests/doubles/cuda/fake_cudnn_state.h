@@ -20,8 +20,7 @@ struct fake_operation {
     double parameter;
 };
 struct fake_program {
-    struct fake_program *next;
-    int number, tensor_count, operation_count;
+    int tensor_count, operation_count;
     struct fake_tensor tensors[40];
     struct fake_operation operations[16];
 };
@@ -31,5 +30,10 @@ struct fake_run {
 };
 
 void fake_cudnn_run(void *run);
+
+/* A plan as text that says all of it, so that another process can make the same plan of it: the
+   length, or -1 where there is no room. Reading: NULL where it is not such a text. */
+int fake_cudnn_write(char *text, size_t size, int engine, const struct fake_program *program);
+const struct fake_program *fake_cudnn_read(const char *text, int *engine_out);
 
 #endif

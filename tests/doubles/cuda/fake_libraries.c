@@ -5,14 +5,17 @@
 #include "tests/doubles/cuda/fake_libraries_state.h"
 
 #include <math.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-int fake_refusals, fake_library_live, fake_library_plans, fake_library_heuristics;
-static long calls, failing;
+int fake_refusals;
+atomic_int fake_library_live, fake_library_plans, fake_library_heuristics;
+static atomic_long calls, failing;
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* of what follows */
 static int breaches;
 static char first[256];
 static struct kept {
@@ -65,7 +68,7 @@ int fake_libraries_live(void)
 
 bool fake_library_call(void)
 {
-    return ++calls != failing;
+    return atomic_fetch_add(&calls, 1) + 1 != failing;
 }
 
 bool fake_library_failed(void)
@@ -77,8 +80,10 @@ void fake_library_breach(const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
+    pthread_mutex_lock(&lock);
     if (breaches++ == 0)
         vsnprintf(first, sizeof first, format, arguments);
+    pthread_mutex_unlock(&lock);
     va_end(arguments);
 }
 
@@ -99,8 +104,10 @@ void *fake_library_keep(size_t bytes)
     struct kept *kept = calloc(1, sizeof *kept + bytes);
     if (!kept)
         abort();
+    pthread_mutex_lock(&lock);
     kept->next = all_kept;
     all_kept = kept;
+    pthread_mutex_unlock(&lock);
     return kept->bytes;
 }
 
@@ -117,22 +124,21 @@ static void run_job(const struct fake_cuda_launch *launch)
         job.work(job.data);
 }
 
-static const struct fake_kernel_entry *job_kernel(void)
+static const struct fake_kernel_entry *job_kernel;
+
+__attribute__((constructor)) static void add_job_kernel(void)
 {
     fake_cuda_add_kernel("fake_library_job", run_job, (const size_t[]){sizeof(struct job)}, 1);
-    return fake_kernel_named("fake_library_job");
+    job_kernel = fake_kernel_named("fake_library_job");
 }
 
 bool fake_library_enqueue(CUstream stream, int kernels, void (*work)(void *data), void *data)
 {
-    static const struct fake_kernel_entry *kernel;
-    if (!kernel)
-        kernel = job_kernel();
     for (int i = 0; i < kernels; i++) {
         struct job job = {i == 0 ? work : NULL, data};
         void *parameters[] = {&job};
-        if (cuLaunchKernel((CUfunction)(uintptr_t)kernel, 1, 1, 1, 1, 1, 1, 0, stream, parameters,
-                           NULL) != CUDA_SUCCESS)
+        if (cuLaunchKernel((CUfunction)(uintptr_t)job_kernel, 1, 1, 1, 1, 1, 1, 0, stream,
+                           parameters, NULL) != CUDA_SUCCESS)
             return false;
     }
     return true;
@@ -147,13 +153,17 @@ static float half_value(unsigned half)
     return half & 0x8000 ? -value : value;
 }
 
+static float half_values[65536];
+
+__attribute__((constructor)) static void fill_half_values(void)
+{
+    for (unsigned i = 0; i < 65536; i++)
+        half_values[i] = half_value(i);
+}
+
 float fake_half_to_float(uint16_t half)
 {
-    static float values[65536];
-    if (values[1] <= 0.0F)
-        for (unsigned i = 0; i < 65536; i++)
-            values[i] = half_value(i);
-    return values[half];
+    return half_values[half];
 }
 
 uint16_t fake_float_to_half(float value)

@@ -2,15 +2,18 @@
 #ifndef GLET_FAKE_LIBRARIES_STATE_H
 #define GLET_FAKE_LIBRARIES_STATE_H
 
-/* Insides of the fake libraries. Not for several threads at once. */
+/* Insides of the fake libraries. Handles and descriptors belong to a thread, the rest is safe from
+   any, as with the real ones. */
 
 #include "tests/doubles/cuda/fake_libraries.h"
 
 #include <cuda.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 
-extern int fake_refusals, fake_library_live, fake_library_plans, fake_library_heuristics;
+extern int fake_refusals;
+extern atomic_int fake_library_live, fake_library_plans, fake_library_heuristics;
 
 bool fake_library_call(void);   /* counts; false: this call is to fail */
 bool fake_library_failed(void); /* some call was to fail already */

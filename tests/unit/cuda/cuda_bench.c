@@ -37,13 +37,8 @@ static void add_kernels(void)
     GLET_K_ONCE(ADD)
 }
 
-int bench_open(struct bench *bench, enum glet_cuda_precision precision, const char *folder,
-               struct glet_error *err)
+static int open_stream(struct bench *bench, struct glet_error *err)
 {
-    memset(bench, 0, sizeof *bench);
-    add_kernels();
-    if (glet_cuda_api_open(&bench->api, err) < 0)
-        return -1;
     const struct glet_cuda_api *api = bench->api;
     if (GLET_CUDA_TRY(api, err, cuDeviceGet, &bench->device, 0) < 0 ||
         GLET_CUDA_TRY(api, err, cuDevicePrimaryCtxRetain, &bench->context, bench->device) < 0)
@@ -51,9 +46,30 @@ int bench_open(struct bench *bench, enum glet_cuda_precision precision, const ch
     bench->site.api = api;
     bench->site.context = bench->context;
     bench->site.sm_count = 24;
-    if (GLET_CUDA_TRY(api, err, cuCtxSetCurrent, bench->context) < 0 ||
-        GLET_CUDA_TRY(api, err, cuStreamCreate, &bench->site.stream, CU_STREAM_NON_BLOCKING) < 0 ||
-        glet_cuda_store_new(api, bench->device, precision, folder, &bench->store, err) < 0)
+    if (GLET_CUDA_TRY(api, err, cuCtxSetCurrent, bench->context) < 0)
+        return -1;
+    return GLET_CUDA_TRY(api, err, cuStreamCreate, &bench->site.stream, CU_STREAM_NON_BLOCKING);
+}
+
+int bench_open(struct bench *bench, enum glet_cuda_precision precision, const char *folder,
+               struct glet_error *err)
+{
+    memset(bench, 0, sizeof *bench);
+    add_kernels();
+    if (glet_cuda_api_open(&bench->api, err) < 0 || open_stream(bench, err) < 0 ||
+        glet_cuda_store_new(bench->api, bench->device, precision, folder, &bench->store, err) < 0)
+        return -1;
+    bench->site.store = bench->store;
+    return glet_cuda_site_open(&bench->site, err);
+}
+
+int bench_open_beside(struct bench *bench, const struct bench *first, struct glet_error *err)
+{
+    memset(bench, 0, sizeof *bench);
+    bench->api = first->api;
+    bench->store = first->store;
+    bench->borrows = true;
+    if (open_stream(bench, err) < 0)
         return -1;
     bench->site.store = bench->store;
     return glet_cuda_site_open(&bench->site, err);
@@ -63,7 +79,8 @@ void bench_close(struct bench *bench)
 {
     if (bench->site.store)
         glet_cuda_site_close(&bench->site);
-    glet_cuda_store_free(bench->store);
+    if (!bench->borrows)
+        glet_cuda_store_free(bench->store);
     if (bench->site.stream)
         (void)bench->api->cuStreamDestroy(bench->site.stream);
     if (bench->context) {

@@ -11,6 +11,7 @@ struct bench {
     CUdevice device;
     CUcontext context;
     struct glet_cuda_store *store;
+    bool borrows; /* the store */
     struct glet_cuda_site site;
 };
 
@@ -18,6 +19,9 @@ struct bench {
 GLET_MUST_CHECK
 int bench_open(struct bench *bench, enum glet_cuda_precision precision, const char *folder,
                struct glet_error *err);
+/* Another gpu-let of the same device, on the thread that will use it; ended before the first is. */
+GLET_MUST_CHECK
+int bench_open_beside(struct bench *bench, const struct bench *first, struct glet_error *err);
 void bench_close(struct bench *bench); /* also what a failed bench_open() left */
 
 /* Captures the net into a graph and replays it on these inputs, rows after rows. */

@@ -10,6 +10,7 @@ extern "C" {
 }
 
 #include <cstdlib>
+#include <pthread.h>
 #include <ucontext.h>
 
 host_index threadIdx, blockIdx, blockDim;
@@ -175,7 +176,7 @@ float __shfl_xor_sync(unsigned, float value, int lane)
     return other;
 }
 
-bool host_launch(const struct glet_cuda_launch *launch)
+static bool launch_alone(const struct glet_cuda_launch *launch)
 {
 #define TRY(name, text, parameter)                                                                 \
     if (std::strcmp(launch->kernel, text) == 0) {                                                  \
@@ -188,6 +189,16 @@ bool host_launch(const struct glet_cuda_launch *launch)
     GLET_K_BOTH(TRY_BOTH)
     GLET_K_ONCE(TRY_ONCE)
     return false;
+}
+
+// What CUDA has per thread and block is one of each here.
+bool host_launch(const struct glet_cuda_launch *launch)
+{
+    static pthread_mutex_t device = PTHREAD_MUTEX_INITIALIZER;
+    pthread_mutex_lock(&device);
+    bool known = launch_alone(launch);
+    pthread_mutex_unlock(&device);
+    return known;
 }
 
 void host_halves_to_floats(const uint16_t *from, float *to, size_t count)

@@ -10,7 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Runs every thread of the launch; false: no kernel has that name. Not for several threads. */
+/* Runs every thread of the launch; false: no kernel has that name. Launches of
+   several threads take turns. */
 bool host_launch(const struct glet_cuda_launch *launch);
 
 void host_halves_to_floats(const uint16_t *from, float *to, size_t count);

@@ -13,9 +13,11 @@
 
 #include <dirent.h>
 #include <math.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 /* 1 x 1 and 3 x 3, padded channels, depthwise, an activation that libraries lack, a residual, a
@@ -257,7 +259,7 @@ static void damage_file(const char *path)
 }
 static void spoil_value(const char *path) /* well-formed, but nothing that a library knows */
 {
-    char text[8192] = "";
+    static char text[1 << 16];
     FILE *file = fopen(path, "r+");
     size_t length = fread(text, 1, sizeof text - 1, file);
     text[length] = '\0';
@@ -307,6 +309,132 @@ static void choices_are_cached(void **state)
     job_end(&job);
 }
 
+static int heuristics_without_targets(struct job *job)
+{
+    expect(job, GLET_CUDA_FP16, FAKE_REFUSE_SM_TARGET, 1e-2, "no SM targets");
+    return fake_libraries_heuristics();
+}
+
+/* A library that takes no target is asked again without one; by wish it is never told one. */
+static void sm_targets_are_no_condition(void **state)
+{
+    struct job job;
+    (void)state;
+    job_start(&job, convolutions);
+    expect(&job, GLET_CUDA_FP16, FAKE_REFUSE_NOTHING, 1e-2, "SM targets");
+    int told = fake_libraries_heuristics();
+    assert_true(heuristics_without_targets(&job) > told);
+    setenv("GPULET_SM_TARGET", "off", 1);
+    int untold = heuristics_without_targets(&job);
+    unsetenv("GPULET_SM_TARGET");
+    assert_int_equal(untold, told);
+    job_end(&job);
+}
+
+static void right_with_choices(const char *folder, const char *text)
+{
+    struct job job;
+    job_start(&job, text);
+    (void)heuristics_of_a_life(&job, folder, "A");
+    job_end(&job);
+}
+
+/* A choice says all that there is to say of it: the next process has other graphs, in another
+   order, and takes it all the same. */
+static void choices_of_another_process(void **state)
+{
+    char folder[] = "/tmp/gpulet-choices-XXXXXX";
+    struct job job;
+    int status;
+    (void)state;
+    assert_non_null(mkdtemp(folder));
+    pid_t child = fork();
+    if (child == 0) {
+        right_with_choices(folder, attention);
+        right_with_choices(folder, little);
+        right_with_choices(folder, convolutions);
+        _exit(0);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    right_with_choices(folder, little);
+    job_start(&job, convolutions);
+    assert_int_equal(heuristics_of_a_life(&job, folder, "A"), 0);
+    job_end(&job);
+    right_with_choices(folder, attention);
+    for_files(folder, remove_file);
+    rmdir(folder);
+}
+
+/* -- several gpu-lets -------------------------------------------------------------------------- */
+
+enum { GPULETS = 4, ROUNDS = 3 };
+
+struct gpulet {
+    pthread_t thread;
+    const struct bench *first;
+    struct job job;
+    double worst;
+    struct glet_error err;
+};
+
+static double life_beside(struct gpulet *gpulet)
+{
+    struct bench bench;
+    struct job *job = &gpulet->job;
+    struct glet_cuda_net *net = NULL;
+    int rc = bench_open_beside(&bench, gpulet->first, &gpulet->err);
+    if (rc == 0)
+        rc = glet_cuda_net_build(&bench.site, job->model, BATCH, &net, &gpulet->err);
+    if (rc == 0)
+        rc = bench_run(&bench, net, job->model, BATCH, job->inputs, job->got, &gpulet->err);
+    glet_cuda_net_free(net);
+    bench_close(&bench);
+    return rc < 0 ? INFINITY : error_of(job);
+}
+
+static void *live(void *opaque)
+{
+    struct gpulet *gpulet = opaque;
+    for (int i = 0; i < ROUNDS; i++)
+        gpulet->worst = fmax(gpulet->worst, life_beside(gpulet));
+    return NULL;
+}
+
+/* Gpu-lets that build at the same time share weights and choices. */
+static void gpulets_build_at_once(void **state)
+{
+    static const char *const texts[GPULETS] = {convolutions, attention, little, convolutions};
+    char folder[] = "/tmp/gpulet-choices-XXXXXX";
+    struct gpulet gpulets[GPULETS];
+    struct glet_error err = {0};
+    struct bench first;
+    (void)state;
+    assert_non_null(mkdtemp(folder));
+    fake_cuda_configure(NULL);
+    fake_libraries_reset(FAKE_REFUSE_NOTHING);
+    assert_int_equal(bench_open(&first, GLET_CUDA_FP16, folder, &err), 0);
+    for (int i = 0; i < GPULETS; i++) {
+        gpulets[i] = (struct gpulet){.first = &first};
+        job_start(&gpulets[i].job, texts[i]);
+    }
+    for (int i = 0; i < GPULETS; i++)
+        assert_int_equal(pthread_create(&gpulets[i].thread, NULL, live, &gpulets[i]), 0);
+    for (int i = 0; i < GPULETS; i++) {
+        assert_int_equal(pthread_join(gpulets[i].thread, NULL), 0);
+        if (!(gpulets[i].worst < 1e-2))
+            fail_msg("gpu-let %d: error %g, %s", i, gpulets[i].worst, gpulets[i].err.message);
+    }
+    for (int i = 0; i < GPULETS; i++) {
+        glet_cuda_store_forget(first.store, gpulets[i].job.model);
+        job_end(&gpulets[i].job);
+    }
+    bench_close(&first);
+    assert_clean("gpu-lets at once");
+    for_files(folder, remove_file);
+    rmdir(folder);
+}
+
 /* Two nets of one model, and both batches, share their weights. */
 static void weights_are_shared(void **state)
 {
@@ -327,6 +455,7 @@ static void weights_are_shared(void **state)
     assert_true(glet_cuda_net_activation_bytes(b) > glet_cuda_net_activation_bytes(a));
     assert_true(glet_cuda_net_step_count(b) > 8);
     assert_non_null(glet_cuda_net_step_name(b, 0));
+    assert_non_null(strstr(glet_cuda_store_versions(bench.store), ", cuBLASLt 130100"));
     glet_cuda_net_free(a);
     glet_cuda_net_free(b);
     glet_cuda_store_forget(bench.store, job.model);
@@ -384,6 +513,9 @@ int main(void)
         cmocka_unit_test(no_algorithm_names_the_node),
         cmocka_unit_test(what_is_unsupported_is_named),
         cmocka_unit_test(choices_are_cached),
+        cmocka_unit_test(sm_targets_are_no_condition),
+        cmocka_unit_test(choices_of_another_process),
+        cmocka_unit_test(gpulets_build_at_once),
         cmocka_unit_test(weights_are_shared),
         cmocka_unit_test(library_failures),
         cmocka_unit_test(driver_failures),

@@ -77,6 +77,7 @@ static void test_info(void **state)
     CHECK_NEAR(info->memory_mib, 81920 - 400, 0);
     assert_string_equal(fact(device, "compute_capability"), "9.0");
     assert_string_equal(fact(device, "remainder_sms"), "4");
+    assert_string_equal(fact(device, "libraries"), "kernels of the test");
     assert_string_equal(fact(device, "driver"), "580.65.06");
     assert_string_equal(fact(device, "cuda_driver"), "13.0");
     assert_string_equal(fact(device, "max_sm_clock_mhz"), "1980");
@@ -218,6 +219,23 @@ static void test_dies(void **state)
         }
         close_device(device);
     }
+}
+
+/* SMs that the driver joins to no group: the whole device has them, halves do without. */
+static void test_lone_remainder(void **state)
+{
+    (void)state;
+    struct fake_cuda_config config = {.lone_remainder = true};
+    struct glet_device *device = open_device(&config, "cuda:0");
+    int units = glet_device_info(device)->units, halves[] = {units / 2, units - units / 2};
+    struct glet_partition_set *set = cut(device, &units, 1);
+    assert_int_equal(sms_of(set, 0), 132);
+    glet_partitions_free(set);
+    set = cut(device, halves, 2);
+    assert_int_equal(sms_of(set, 0), 64);
+    assert_int_equal(sms_of(set, 1), 64);
+    glet_partitions_free(set);
+    close_device(device);
 }
 
 /* A second set beside the first is made of the same split, and outlives it. */
@@ -594,6 +612,7 @@ int main(void)
         cmocka_unit_test(test_not_there),
         cmocka_unit_test(test_remainder_owner),
         cmocka_unit_test(test_dies),
+        cmocka_unit_test(test_lone_remainder),
         cmocka_unit_test(test_two_sets),
         cmocka_unit_test(test_refused_sizes),
         cmocka_unit_test(test_fewer_sms),
