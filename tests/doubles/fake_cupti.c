@@ -105,6 +105,10 @@ EXPORTED CUptiResult cuptiProfilerHostEvaluateToGpuValues(struct glet_cupti_host
 
 EXPORTED CUptiResult cuptiRangeProfilerEnable(CUpti_RangeProfiler_Enable_Params *params)
 {
+    if (glet_fake_cupti.refused_contexts > 0) {
+        glet_fake_cupti.refused_contexts--;
+        return CUPTI_ERROR_INVALID_CONTEXT;
+    }
     params->pRangeProfilerObject = (CUpti_RangeProfiler_Object *)&object;
     CUptiResult result = STEP(NOTHING, ENABLED);
     glet_fake_cupti.enabled += result == CUPTI_SUCCESS;

@@ -9,6 +9,7 @@
 struct glet_fake_cupti {
     const char *fail_call; /* name of the function that fails; NULL = none */
     CUptiResult fail_code;
+    int refused_contexts; /* so many are not taken, from now on */
     size_t passes;
     double percent[2];
     int hosts, enabled; /* objects that exist */

@@ -4,6 +4,7 @@ import json
 import os
 import platform
 import shutil
+import time
 
 from gpu_support import Failed, row, wheel_folders
 
@@ -45,7 +46,7 @@ def one(run, name):
     could not be done is a row that is not met, and no reason to leave out the others."""
     rows = []
     try:
-        text = run.call("gpu_checks", name, "--device", run.device)
+        text = run.call("gpu_checks", name, "--device", run.device, timeout_s=90)
     except Failed as reason:
         return [row(f"{name}: {reason}", None, target="done", met=False)]
     for line in text.splitlines():
@@ -61,8 +62,11 @@ def checks(run):
     rows = []
     for name in CHECKS:
         rows += one(run, name)
-    rows += counters(run)
-    rows += plan_builds(run)
+    for more in (counters, loading, plan_builds, sm_targets):
+        try:
+            rows += more(run)
+        except Failed as reason:
+            rows.append(row(f"{more.__name__}: {reason}", None, target="done", met=False))
     run.write("checks.json", rows)
     return "done", rows
 
@@ -79,6 +83,18 @@ def counters(run):
             row(f"counters: {name} b=8, DRAM", found["dram_ratio"], "ratio")]
 
 
+def loading(run):
+    """Seconds from start to end of a program that opens the device: kernels when they are needed,
+    or all at once as a server does it."""
+    rows = []
+    for mode in ("LAZY", "EAGER"):
+        start = time.monotonic()
+        with run.with_environment(CUDA_MODULE_LOADING=mode):
+            run.call("bench_device", run.model("lenet"), "--device", run.device, timeout_s=120)
+        rows.append(row(f"loading: device opened and closed, {mode}", time.monotonic() - start, "s"))
+    return rows
+
+
 def plan_builds(run):
     """Seconds to build an executor, without and with the choices that are kept on disk."""
     rows = []
@@ -86,16 +102,24 @@ def plan_builds(run):
     cache = run.out / "scratch" / "cache"
     shutil.rmtree(cache, ignore_errors=True)
     cache.mkdir(parents=True)
-    old = run.environment.get("GPULET_CACHE_DIR")
-    run.environment["GPULET_CACHE_DIR"] = str(cache)
-    for what in ("first", "again"):
-        text = run.call("bench_device", run.model(name), "--device", run.device, "--batch", 8,
-                        "--random-weights", 1, "--seconds", 0.2)
-        rows.append(row(f"build: {name} b=8, {what}", json.loads(text)["build_ms"] / 1000, "s"))
-    if old is None:
-        del run.environment["GPULET_CACHE_DIR"]
-    else:
-        run.environment["GPULET_CACHE_DIR"] = old
+    with run.with_environment(GPULET_CACHE_DIR=str(cache)):
+        for what in ("first", "again"):
+            text = run.call("bench_device", run.model(name), "--device", run.device, "--batch", 8,
+                            "--random-weights", 1, "--seconds", 0.2)
+            rows.append(row(f"build: {name} b=8, {what}", json.loads(text)["build_ms"] / 1000, "s"))
+    return rows
+
+
+def sm_targets(run):
+    """What it is good for that the libraries' heuristics are told the gpu-let's number of SMs."""
+    rows = []
+    name, units = run.zoo()[0], max(1, run.device_facts()["device_units"] // 4)
+    for mode in ("on", "off"):
+        with run.with_environment(GPULET_SM_TARGET=mode):
+            text = run.call("bench_device", run.model(name), "--device", run.device, "--batch", 8,
+                            "--random-weights", 1, "--seconds", 0.5, "--units", units)
+        rows.append(row(f"SM targets {mode}: {name} b=8 in {units} units",
+                        json.loads(text)["device_p50_ms"], "ms"))
     return rows
 
 

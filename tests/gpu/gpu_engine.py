@@ -87,11 +87,14 @@ def check_model(run, name):
 def correctness(run):
     results = run.read("correctness.json", {})
     for name in run.zoo():
-        if name in results:
+        if name in results and "failed" not in results[name]:
             continue
         if run.left_s() < 30:
             return "to be continued", correctness_rows(results)
-        results[name] = check_model(run, name)
+        try:
+            results[name] = check_model(run, name)
+        except Failed as reason:
+            results[name] = {"failed": str(reason)}
         run.write("correctness.json", results)
     return "done", correctness_rows(results)
 
@@ -99,6 +102,9 @@ def correctness(run):
 def correctness_rows(results):
     rows = []
     for name, result in results.items():
+        if "failed" in result:
+            rows.append(row(f"{name}: {result['failed']}", None, target="done", met=False))
+            continue
         pairs = [(result["oracle"], "error", "top")] if result["oracle"] else []
         for oracle, error, top in pairs + [("our CPU device, fp32", "cpu_error", "cpu_top")]:
             rows.append(at_most(f"{name}: relative L2 to {oracle}", result[error], ERROR_LIMIT))
@@ -110,9 +116,21 @@ def correctness_rows(results):
 
 def our_times(run, name, batch):
     seconds = 0.2 if run.rehearsal else 1
-    text = run.call("bench_device", run.model(name), "--device", run.device, "--batch", batch,
-                    "--random-weights", 1, "--seconds", seconds)
+    try:
+        text = run.call("bench_device", run.model(name), "--device", run.device, "--batch", batch,
+                        "--random-weights", 1, "--seconds", seconds)
+    except Failed as reason:
+        return {"batch": batch, "failed": str(reason)}
     return json.loads(text)
+
+
+def torch_times(run, name, batches, left_s):
+    try:
+        text = run.python("gpu_torch_speed.py", name, ",".join(map(str, batches)),
+                          int(left_s - 20), timeout_s=left_s - 15, partial=True)
+    except Failed as reason:
+        return [{"batch": batch, "failed": str(reason)} for batch in batches]
+    return [json.loads(line) for line in text.splitlines() if line.startswith("{")]
 
 
 def speed(run):
@@ -131,9 +149,7 @@ def speed(run):
             return "to be continued", speed_rows(results)
         theirs = []
         if torch:
-            text = run.python("gpu_torch_speed.py", name, ",".join(map(str, batches)),
-                              int(left_s - 20), timeout_s=left_s - 15, partial=True)
-            theirs = [json.loads(line) for line in text.splitlines() if line.startswith("{")]
+            theirs = torch_times(run, name, batches, left_s)
         results[name] = {"ours": [our_times(run, name, batch) for batch in batches],
                          "theirs": theirs}
         run.write("speed.json", results)
@@ -145,6 +161,10 @@ def speed_rows(results):
     rows = []
     for name, result in results.items():
         for ours in result["ours"]:
+            if "failed" in ours:
+                rows.append(row(f"{name} b={ours['batch']}: {ours['failed']}", None, target="done",
+                                met=False))
+                continue
             time_ms = ours["device_p50_ms"] or ours["served_p50_ms"]
             modes = [x for x in result["theirs"] if x["batch"] == ours["batch"] and x.get("p50_ms")]
             what = f"{name} b={ours['batch']}: {time_ms:.4g} ms"

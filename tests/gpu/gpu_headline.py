@@ -267,7 +267,7 @@ def headline(run, file, tight):
     used = {model for name in names for model in models_of(name)}
     known = slos_here(run, used)
     slos = known if tight or run.rehearsal else SLO_MS
-    results = run.read(file, {})
+    results, failed = run.read(file, {}), []
     longest_s = 10.0 if run.rehearsal else 60.0
     for name in names:
         if name in results or not set(models_of(name)) <= set(known):
@@ -275,13 +275,16 @@ def headline(run, file, tight):
         start_s = run.left_s()
         if start_s < longest_s:
             return "to be continued", rows_of(run, results, tight)
-        results[name] = measure(run, name, slos, tight)
-        run.write(file, results)
+        try:
+            results[name] = measure(run, name, slos, tight)
+            run.write(file, results)
+        except Failed as reason:
+            failed.append(row(f"{name}: {reason}", None, target="done", met=False))
         longest_s = max(longest_s, start_s - run.left_s())
     missing = sorted(name for name in names if name not in results)
-    rows = rows_of(run, results, tight)
-    if missing:
-        rows.append(row("not profiled yet: " + ", ".join(missing), None))
+    rows = rows_of(run, results, tight) + failed
+    if len(missing) > len(failed):
+        rows.append(row("not profiled yet, or failed: " + ", ".join(missing), None))
     return "to be continued" if missing else "done", rows
 
 

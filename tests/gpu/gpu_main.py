@@ -4,6 +4,7 @@
 Each slice leaves its own files in the output folder and is done, to be continued (its part of the
 budget was spent: call again), skipped with a reason, or failed. What is done is not done again, so
 that the same command, called until nothing is left, is one measurement in pieces of eight minutes.
+The archive of results is made anew after every slice: who stops the command loses one slice.
 """
 import argparse
 import datetime
@@ -21,24 +22,26 @@ import gpu_headline
 import gpu_profile
 from gpu_support import BUNDLE, Failed, Run, Skipped
 
-# name: (what it shows, function, seconds below which it is not begun)
+# name: (what it shows, function, seconds below which it is not begun, its share of the time)
 SLICES = {
-    "environment": ("the machine: driver, libraries, clocks", gpu_checks.environment, 5),
-    "checks": ("what the driver does with green contexts, graphs and locks", gpu_checks.checks, 30),
-    "isolation": ("no SM in two gpu-lets; a storm next door", gpu_checks.isolation, 20),
-    "correctness": ("the engine against PyTorch and the CPU device", gpu_engine.correctness, 30),
-    "speed": ("the engine against PyTorch's fastest mode", gpu_engine.speed, 40),
-    "profile": ("profiles of the zoo", gpu_profile.profile, 30),
-    "corun": ("pairs side by side, and the interference model", gpu_profile.corun, 30),
-    "headline": ("largest rates served, spatial against temporal", gpu_headline.paper_slos, 60),
-    "headline-tight": ("the same, SLO = 2 x latency at batch 32 here", gpu_headline.tight_slos, 60),
-    "change": ("how long a plan change takes under load", gpu_headline.change, 20),
+    "environment": ("the machine: driver, libraries, clocks", gpu_checks.environment, 5, 1),
+    "checks": ("what the driver does with green contexts, graphs and locks", gpu_checks.checks, 30,
+               5),
+    "isolation": ("no SM in two gpu-lets; a storm next door", gpu_checks.isolation, 20, 2),
+    "correctness": ("the engine against PyTorch and the CPU device", gpu_engine.correctness, 30, 7),
+    "speed": ("the engine against PyTorch's fastest mode", gpu_engine.speed, 40, 10),
+    "profile": ("profiles of the zoo", gpu_profile.profile, 30, 12),
+    "corun": ("pairs side by side, and the interference model", gpu_profile.corun, 30, 6),
+    "headline": ("largest rates served, spatial against temporal", gpu_headline.paper_slos, 60, 12),
+    "headline-tight": ("the same, SLO = 2 x latency at batch 32 here", gpu_headline.tight_slos, 60,
+                       8),
+    "change": ("how long a plan change takes under load", gpu_headline.change, 20, 2),
 }
 MARKS = {True: "met", False: "MISSED", None: ""}
 
 
 def parse():
-    listing = "\n".join(f"  {name:15} {what}" for name, (what, _, _) in SLICES.items())
+    listing = "\n".join(f"  {name:15} {what}" for name, (what, *_) in SLICES.items())
     parser = argparse.ArgumentParser(
         prog="tests/gpu/run", formatter_class=argparse.RawDescriptionHelpFormatter,
         description="Measures everything that only a GPU can show, in slices.",
@@ -66,7 +69,7 @@ def parse():
 
 
 def run_slice(run, name, again):
-    what, function, least_s = SLICES[name]
+    what, function, least_s, _ = SLICES[name]
     entry = run.state.get(name, {})
     if entry.get("status") == "done" and not again:
         return
@@ -89,6 +92,23 @@ def run_slice(run, name, again):
     run.state[name] = entry
     run.save_state()
     print(f"   {entry['status']} {entry.get('reason', '')} ({entry['seconds']} s)", flush=True)
+
+
+def run_slices(run, names, again):
+    """Each slice has its share of the time that is left; what some did not need, the others that
+    are to be continued have in further rounds."""
+    todo = [name for name in names if again or run.state.get(name, {}).get("status") != "done"]
+    while todo:
+        left_s = run.total_left_s()
+        for i, name in enumerate(todo):
+            shares = sum(SLICES[other][3] for other in todo[i:])
+            run.begin_part(SLICES[name][3] / shares, SLICES[name][2])
+            run_slice(run, name, again)
+            leave_results(run)
+        if run.total_left_s() > left_s - 1:  # nobody had the time to begin
+            return
+        todo = [name for name in todo if run.state[name]["status"] == "to be continued"]
+        again = False
 
 
 def number(value):
@@ -115,8 +135,11 @@ def table(run):
     return "\n".join(lines) + "\n"
 
 
-def pack_results(run):
-    """One archive of everything, for machines that give back only a few files."""
+def leave_results(run):
+    """The table, and one archive of everything, for machines that give back only a few files."""
+    (run.out / "table.txt").write_text(table(run), encoding="utf-8")
+    run.save_state()
+    run.log.flush()
     archive = run.out / "results.tar.gz"
     with tarfile.open(archive, "w:gz") as tar:
         for path in sorted(run.out.iterdir()):
@@ -165,14 +188,9 @@ def main():
             tar.extractall(out, filter="data")
     run = Run(out, options.device, options.budget, rehearsal)
     names = options.slices or list(SLICES)
-    for name in names:
-        run_slice(run, name, options.again)
-    text = table(run)
-    (out / "table.txt").write_text(text, encoding="utf-8")
-    print("\n" + text, end="")
-    run.save_state()
-    run.log.flush()
-    pack_results(run)
+    run_slices(run, names, options.again)
+    leave_results(run)
+    print("\n" + table(run), end="")
     where_files_go(run)
     status = verdict(run, names)
     if status == 3:

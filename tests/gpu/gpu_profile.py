@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Profiles of the zoo and the co-run matrix, by profile-models; resumable point by point."""
+import pathlib
 import re
 import shutil
 
-from gpu_support import row
+from gpu_support import Failed, row
 
 BATCHES = "1,8,32,16,4,2"
 REFERENCE_BATCH = 8  # of pairs
@@ -13,13 +14,30 @@ def models_of(run):
     return [str(run.model(name)) for name in run.zoo()]
 
 
-def sweep(run, budget_s, *options):
-    """One call of profile-models; True when it ended before its budget did, nothing left to do."""
-    before_s = run.left_s()
+def sweep_models(run, models, budget_s, options):
     run.call("profile-models", "--device", run.device, "--db", run.out / "profiles.db",
-             "--random-weights", 1, "--budget", f"{max(1, int(budget_s))}s", *options,
-             *models_of(run), timeout_s=budget_s + 120)
-    return before_s - run.left_s() < budget_s - 2
+             "--random-weights", 1, "--budget", f"{max(1, int(budget_s))}s", *options, *models,
+             timeout_s=budget_s + 120)
+
+
+def sweep(run, budget_s, *options):
+    """All models; where one of them cannot be profiled, each for itself, so that it does not keep
+    the others from it. True when that ended before the budget did, nothing left to do; and rows."""
+    models, rows, end_s = models_of(run), [], run.left_s() - budget_s
+    try:
+        sweep_models(run, models, budget_s, options)
+    except Failed as reason:
+        rows.append(row(f"the whole zoo at once: {reason}", None, target="done", met=False))
+        for i, model in enumerate(models):
+            part_s = max(1, (run.left_s() - end_s) / (len(models) - i))
+            try:
+                sweep_models(run, [model], part_s, options)
+            except Failed as alone:
+                rows.append(row(f"{pathlib.Path(model).stem}: {alone}", None, target="done",
+                                met=False))
+        if len(rows) > len(models):
+            raise
+    return run.left_s() > end_s + 2, rows
 
 
 def export(run):
@@ -39,15 +57,16 @@ def profile(run):
     sizes = run.sizes()
     batches = "1,8" if run.rehearsal else BATCHES
     budget_s = 6 if run.rehearsal else run.left_s() - 15
-    done = sweep(run, budget_s, "--batches", batches, "--units", ",".join(map(str, sizes)),
-                 "--interference", "counters")
+    done, failed = sweep(run, budget_s, "--batches", batches, "--units",
+                         ",".join(map(str, sizes)),
+                         "--interference", "counters")
     folder = export(run)
     points = csv_rows(folder / "latency.csv")
     quality = csv_rows(folder / "quality.csv")
     wanted = len(run.zoo()) * len(sizes) * len(batches.split(","))
     flagged = sum(bool(point["flags"]) for point in quality)
     meta = {fact["key"]: fact["value"] for fact in csv_rows(folder / "meta.csv")}
-    rows = [row("points measured", len(points), f"of {wanted}"),
+    rows = [*failed, row("points measured", len(points), f"of {wanted}"),
             row("points with a flag (drift, few, throttled, unconverged)", flagged),
             row("largest spread of the repeated point",
                 float(meta.get("sentinel_spread_ratio") or "nan"), "ratio"),
@@ -76,12 +95,13 @@ def corun(run):
     sizes = {units // 2} if run.rehearsal else {units // 2, units // 4, units - units // 4}
     budget_s = 12 if run.rehearsal else run.left_s() - 15
     batch = 1 if run.rehearsal else REFERENCE_BATCH
-    done = sweep(run, budget_s, "--batches", batch, "--units",
-                 ",".join(map(str, sorted(sizes, reverse=True))), "--interference", "measured")
+    done, failed = sweep(run, budget_s, "--batches", batch, "--units",
+                         ",".join(map(str, sorted(sizes, reverse=True))), "--interference",
+                         "measured")
     folder = export(run)
     pairs = csv_rows(folder / "corun.csv")
     slowdowns = sorted(float(pair[side]) for pair in pairs for side in ("slowdown_a", "slowdown_b"))
-    rows = [row("pairs measured", len(pairs))]
+    rows = [*failed, row("pairs measured", len(pairs))]
     for share in (0.5, 0.9, 0.99, 1.0):
         if slowdowns:
             value = slowdowns[min(len(slowdowns) - 1, int(share * len(slowdowns)))]

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What every slice of tests/gpu/run uses: the packed programs, the clock, results and verdicts."""
+import contextlib
 import glob
 import json
 import os
@@ -24,14 +25,21 @@ class Failed(Exception):
 
 def wheel_folders():
     """Folders of NVIDIA's libraries inside Python packages (cuDNN often lives only there)."""
-    places = {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}
-    return sorted(folder for place in places if place
-                  for folder in glob.glob(f"{place}/nvidia/*/lib"))
+    places = {sysconfig.get_path("purelib"), sysconfig.get_path("platlib"), *sys.path}
+    return sorted({folder for place in places if place
+                   for folder in glob.glob(f"{place}/nvidia/*/lib")})
 
 
-def program_environment():
-    """Our libraries first, then NVIDIA's of the Python packages; the rest is the system's."""
+def program_environment(out):
+    """Our libraries first, then NVIDIA's of the Python packages; the rest is the system's.
+
+    Kernels are loaded as they are needed, which is always before they are timed: a server loads all
+    of cuDNN and cuBLASLt as it starts, and here some hundred programs start. Choices of library
+    plans are results like others: the next call goes on with them."""
     environment = dict(os.environ)
+    environment.setdefault("CUDA_MODULE_LOADING", "LAZY")
+    (out / "cache").mkdir(exist_ok=True)
+    environment["GPULET_CACHE_DIR"] = str((out / "cache").resolve())
     folders = [str(BUNDLE / "lib")] + wheel_folders()
     old = environment.get("LD_LIBRARY_PATH")
     environment["LD_LIBRARY_PATH"] = ":".join(folders + ([old] if old else []))
@@ -43,17 +51,27 @@ class Run:
 
     def __init__(self, out, device, budget_s, rehearsal):
         self.out, self.device, self.rehearsal = out, device, rehearsal
-        self.end = time.monotonic() + budget_s
+        self.end = self.total_end = time.monotonic() + budget_s
         self.state_file = out / "state.json"
         self.state = json.loads(self.state_file.read_text()) if self.state_file.exists() else {}
-        self.environment = program_environment()
+        self.environment = program_environment(out)
         self.log = open(out / "log.txt", "a", encoding="utf-8")
         self.facts = None
         if self.state.setdefault("device", device) != device:
             raise SystemExit(f"run: {out} holds results of {self.state['device']}, not of {device}")
 
+    def total_left_s(self):
+        return self.total_end - time.monotonic()
+
     def left_s(self):
         return self.end - time.monotonic()
+
+    def begin_part(self, share, least_s):
+        """What follows has this share of the time that is left, and enough to begin; a rehearsal's
+        slices know themselves how little they need."""
+        left_s = self.total_left_s()
+        part_s = left_s if self.rehearsal else min(left_s, max(share * left_s, least_s + 1))
+        self.end = time.monotonic() + part_s
 
     def zoo(self):
         return ("lenet", "mobilenet_v2") if self.rehearsal else ZOO
@@ -74,6 +92,16 @@ class Run:
             raise Skipped(f"{name} was not built (no CUDA headers where this was packed)")
         return str(path)
 
+    @contextlib.contextmanager
+    def with_environment(self, **changes):
+        """Programs that are run inside have these variables."""
+        kept = self.environment
+        self.environment = kept | changes
+        try:
+            yield
+        finally:
+            self.environment = kept
+
     def start(self, name, *arguments, **options):
         """A program in the background; its standard error goes to the log."""
         command = [self.program(name), *map(str, arguments)]
@@ -93,6 +121,7 @@ class Run:
 
     def execute(self, command, environment, timeout_s, accept, partial=False):
         print("$", " ".join(command), file=self.log, flush=True)
+        timeout_s = max(10, min(timeout_s, self.total_left_s() + 45))  # whatever hangs, the table comes
         try:
             result = subprocess.run(command, env=environment, capture_output=True, text=True,
                                     timeout=timeout_s, check=False)

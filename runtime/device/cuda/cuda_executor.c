@@ -273,7 +273,13 @@ int glet_cuda_executor_utilisation(struct glet_executor *base, struct glet_utili
         return -1;
     double wanted = ceil(COUNTED_MS / once_ms);
     int replays = (int)fmin(fmax(wanted, 1), MOST_COUNTED);
-    return glet_cuda_counters_read(site->api, cupti, site->context,
-                                   (size_t)executor->partition->device->device, site->stream,
-                                   executor->graph, replays, out, err);
+    /* The counters are of the whole device, whichever context asks; not every CUPTI takes that of a
+       green context. */
+    const struct glet_cuda_device *device = executor->partition->device;
+    struct glet_error ignored;
+    return glet_cuda_counters_read(site->api, cupti, site->context, (size_t)device->device,
+                                   site->stream, executor->graph, replays, out, &ignored) == 0
+               ? 0
+               : glet_cuda_counters_read(site->api, cupti, device->primary, (size_t)device->device,
+                                         site->stream, executor->graph, replays, out, err);
 }

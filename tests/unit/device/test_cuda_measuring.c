@@ -84,6 +84,18 @@ static void test_without_counters(void **state)
     assert_string_equal(m.uncounted, "");
 }
 
+/* Not every CUPTI counts for a green context; the primary one counts the same. */
+static void test_counters_of_the_primary_context(void **state)
+{
+    (void)state;
+    struct glet_measurement m;
+    cupti->refused_contexts = 1;
+    CHECK_OK(measure(true, &m), &err);
+    assert_int_equal(cupti->refused_contexts, 0);
+    CHECK_NEAR(m.utilisation.l2_ratio, 0.4, 1e-12);
+    assert_string_equal(m.uncounted, "");
+}
+
 static void test_peaks(void **state)
 {
     (void)state;
@@ -117,6 +129,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_point, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_without_counters, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_counters_of_the_primary_context, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_peaks, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_failures, set_up, tear_down),
     };
