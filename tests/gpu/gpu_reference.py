@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Inputs and reference outputs of one network of the zoo, by whatever framework is installed.
 
-    gpu_reference.py MODEL FOLDER BATCH
+    gpu_reference.py MODEL FOLDER BATCH [--no-torch]
 
 PyTorch: the network as torchvision and transformers define it, with seeded weights, exported to
 FOLDER/model.onnx and run in fp32 without tf32. Else ONNX Runtime on the CPU, on the zoo's file with
@@ -100,7 +100,8 @@ def inputs_alone(name, folder, batch):
 def main():
     name, folder, batch = sys.argv[1], pathlib.Path(sys.argv[2]), int(sys.argv[3])
     oracle = None
-    for attempt in (with_torch, with_onnxruntime, inputs_alone):
+    attempts = (with_torch, with_onnxruntime, inputs_alone)
+    for attempt in attempts[1:] if "--no-torch" in sys.argv else attempts:
         for part in ("inputs", "reference"):
             shutil.rmtree(folder / part, ignore_errors=True)
             (folder / part).mkdir(parents=True)
