@@ -6,7 +6,7 @@ import json
 import math
 import shutil
 
-from gpu_support import Failed, Skipped, at_most, row
+from gpu_support import Failed, at_most, row
 
 ERROR_LIMIT = 1e-2  # relative L2 in fp16
 RATIO_LIMITS = {"resnet50": 1.0, "vgg16": 1.0, "bert_base": 1.0, "mobilenet_v2": 1.0}
@@ -145,8 +145,6 @@ def torch_times(run, name, batches, left_s):
 def speed(run):
     """Model by model: a model that was begun is finished, so that its ratios are of one run."""
     torch = has("torch") and not run.is_cpu()
-    if not torch and not run.is_cpu():
-        raise Skipped("PyTorch is not installed")
     results = run.read("speed.json", {})
     longest_s = 30.0
     batches = BATCHES[:1] if run.rehearsal else BATCHES

@@ -37,6 +37,7 @@ SLICES = {
                        8),
     "change": ("how long a plan change takes under load", gpu_headline.change, 20, 2),
 }
+MOST_CHOICES_BYTES = 12 << 20
 MARKS = {True: "met", False: "MISSED", None: ""}
 
 
@@ -59,8 +60,9 @@ def parse():
     parser.add_argument("--rehearse", action="store_true",
                         help="two small networks and short runs, as --device cpu implies")
     parser.add_argument("--again", action="store_true", help="also slices that are done")
-    parser.add_argument("--resume", type=pathlib.Path, metavar="results.tar.gz",
-                        help="unpack earlier results into the output folder first")
+    parser.add_argument("--resume", type=pathlib.Path, action="append", default=[],
+                        metavar="ARCHIVE", help="unpack results.tar.gz or choices.tar.gz of an "
+                        "earlier call into the output folder first; may be repeated")
     options = parser.parse_args()
     unknown = [name for name in options.slices if name not in SLICES]
     if unknown:
@@ -140,15 +142,32 @@ def leave_results(run):
     (run.out / "table.txt").write_text(table(run), encoding="utf-8")
     run.save_state()
     run.log.flush()
-    archive = run.out / "results.tar.gz"
-    with tarfile.open(archive, "w:gz") as tar:
-        for path in sorted(run.out.iterdir()):
-            if path.name not in (archive.name, "scratch"):
-                tar.add(path, path.name)
+    paths = [path for path in sorted(run.out.iterdir())
+             if path.name not in ("cache", "scratch") and not path.name.endswith(".tar.gz")]
+    give_back(run, archive(run, "results.tar.gz", paths), run.out / "table.txt",
+              run.out / "log.txt")
+
+
+def leave_choices(run):
+    """Choices of library plans, for the next call on such a machine; apart, because a compiled plan
+    can be large, and no result must be lost for it."""
+    path = archive(run, "choices.tar.gz", [run.out / "cache"])
+    if path.stat().st_size <= MOST_CHOICES_BYTES:
+        give_back(run, path)
+
+
+def archive(run, name, paths):
+    with tarfile.open(run.out / name, "w:gz", compresslevel=6) as tar:
+        for path in paths:
+            tar.add(path, path.name)
+    return run.out / name
+
+
+def give_back(run, *paths):
     back = os.environ.get("OUT")
     if back and pathlib.Path(back).is_dir() and pathlib.Path(back).resolve() != run.out.resolve():
-        for name in ("results.tar.gz", "table.txt", "log.txt"):
-            shutil.copy(run.out / name, back)
+        for path in paths:
+            shutil.copy(path, back)
 
 
 def where_files_go(run):
@@ -183,13 +202,14 @@ def main():
     if rehearsal and not options.out:
         out = out.with_name("gpu-rehearsal")
     out.mkdir(parents=True, exist_ok=True)
-    if options.resume:
-        with tarfile.open(options.resume) as tar:
+    for earlier in options.resume:
+        with tarfile.open(earlier) as tar:
             tar.extractall(out, filter="data")
     run = Run(out, options.device, options.budget, rehearsal)
     names = options.slices or list(SLICES)
     run_slices(run, names, options.again)
     leave_results(run)
+    leave_choices(run)
     print("\n" + table(run), end="")
     where_files_go(run)
     status = verdict(run, names)

@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 static const char FORMAT[] = "gpulet-choice/1";
-enum { MAX_FILE_BYTES = 1 << 20 };
+enum { MAX_FILE_BYTES = 32 << 20 }; /* a plan may bring its compiled kernels */
 
 struct entry {
     struct entry *next;

@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What we say to cuDNN and cuBLASLt, said to the real ones: descriptors need no GPU to be filled and
+ * finalised, so that a wrong attribute, type, count or order shows on every machine that has the
+ * libraries. Which engine would run them only a GPU tells. Skipped where they are not installed.
+ */
+#include "runtime/device/cuda/cuda_dnn_graph.h"
+#include "runtime/device/cuda/cuda_gemm.h"
+#include "tests/unit/check.h"
+
+#include <stdlib.h>
+
+/* What a gpu-let would be asked for. */
+struct glet_cuda_store {
+    const struct glet_cuda_libraries *libraries;
+    struct glet_choice_cache *choices;
+    enum glet_cuda_precision precision;
+};
+static struct glet_cuda_store store;
+static struct glet_cuda_handles handles = {.workspace_bytes = 32 << 20};
+static struct glet_cuda_site site = {.store = &store, .sm_count = 24, .handles = &handles};
+
+const struct glet_cuda_libraries *glet_cuda_store_libraries(const struct glet_cuda_store *s)
+{
+    return s->libraries;
+}
+enum glet_cuda_precision glet_cuda_store_precision(const struct glet_cuda_store *s)
+{
+    return s->precision;
+}
+struct glet_choice_cache *glet_cuda_store_choices(struct glet_cuda_store *s)
+{
+    return s->choices;
+}
+int glet_cuda_sm_target(const struct glet_cuda_site *s)
+{
+    return s->sm_count;
+}
+int glet_cuda_time(const struct glet_cuda_site *s,
+                   int (*enqueue)(void *context, struct glet_error *err), void *context,
+                   double *ms_out, struct glet_error *err)
+{
+    (void)s;
+    (void)enqueue;
+    (void)context;
+    *ms_out = 0.0;
+    return glet_error_set(err, GLET_ERR_INTERNAL, "nothing runs here");
+}
+
+static const float scale = 0.125F;
+static _Alignas(256) char memory[4096]; /* is pointed to, never read */
+
+static struct glet_cuda_place nhwc(enum glet_dtype dtype, int64_t n, int64_t c, int64_t h,
+                                   int64_t w)
+{
+    return (struct glet_cuda_place){
+        .dtype = dtype, .rank = 4, .dims = {n, c, h, w}, .strides = {h * w * c, 1, w * c, c}};
+}
+
+static struct glet_cuda_place rows(enum glet_dtype dtype, int64_t a, int64_t b, int64_t c,
+                                   int64_t d)
+{
+    return (struct glet_cuda_place){
+        .dtype = dtype, .rank = 4, .dims = {a, b, c, d}, .strides = {b * c * d, c * d, d, 1}};
+}
+
+static glet_dnn_tensor place(struct glet_dnn_graph *graph, struct glet_cuda_place p)
+{
+    return glet_dnn_place(graph, &p, memory);
+}
+
+static glet_dnn_tensor between(struct glet_dnn_graph *graph, struct glet_cuda_place p)
+{
+    return glet_dnn_virtual(graph, p.dtype, p.rank, p.dims, p.strides);
+}
+
+static void end(struct glet_dnn_graph *graph, const char *what)
+{
+    bool failed = graph->failed;
+    struct glet_error err = graph->error;
+    glet_dnn_graph_fini(graph);
+    if (failed)
+        fail_msg("%s: %s", what, err.message);
+}
+
+/* Convolution, residual, bias, activation: 3 x 3 with stride 2, 16 to 32 channels. */
+static void convolution(enum glet_dtype dtype, const struct glet_activation *activation)
+{
+    struct glet_dnn_graph graph;
+    struct glet_dnn_window window = {{1, 1}, {1, 1}, {2, 2}, {1, 1}};
+    struct glet_cuda_place y = nhwc(dtype, 2, 32, 8, 8), mid = nhwc(GLET_FLOAT32, 2, 32, 8, 8);
+    glet_dnn_graph_init(&graph, &site);
+    glet_dnn_tensor x = place(&graph, nhwc(dtype, 2, 16, 16, 16));
+    glet_dnn_tensor w = place(&graph, nhwc(dtype, 32, 16, 3, 3)), out = place(&graph, y);
+    glet_dnn_tensor product = between(&graph, mid), sum = between(&graph, mid);
+    glet_dnn_tensor biased = between(&graph, mid);
+    glet_dnn_conv(&graph, &window, x, w, product);
+    glet_dnn_binary(&graph, CUDNN_POINTWISE_ADD, product, place(&graph, y), sum);
+    glet_dnn_binary(&graph, CUDNN_POINTWISE_ADD, sum, place(&graph, nhwc(dtype, 1, 32, 1, 1)),
+                    biased);
+    glet_dnn_activation(&graph, activation, biased, out);
+    assert_true(graph.failed || graph.operation_count == 4);
+    end(&graph, glet_activation_name(activation->kind));
+}
+
+static void test_convolutions(void **state)
+{
+    (void)state;
+    int tried = 0;
+    for (int kind = 0; kind <= GLET_ACT_SIGN; kind++) {
+        struct glet_activation activation = {
+            .kind = (enum glet_activation_kind)kind, .a = 0.0F, .b = 6.0F};
+        if (kind != GLET_ACT_CLIP)
+            activation.a = 0.5F;
+        if (!glet_dnn_has_activation(&activation))
+            continue;
+        convolution(GLET_FLOAT16, &activation);
+        convolution(GLET_FLOAT32, &activation);
+        tried++;
+    }
+    assert_true(tried >= 8);
+}
+
+static void test_attention(void **state)
+{
+    (void)state;
+    struct glet_dnn_graph graph;
+    struct glet_cuda_place q = rows(GLET_FLOAT16, 2, 4, 16, 64), kt = q;
+    struct glet_cuda_place s = rows(GLET_FLOAT32, 2, 4, 16, 16),
+                           r = rows(GLET_FLOAT32, 2, 4, 16, 1);
+    kt.dims[2] = 64, kt.dims[3] = 16, kt.strides[2] = 1, kt.strides[3] = 64;
+    glet_dnn_graph_init(&graph, &site);
+    glet_dnn_tensor scores = between(&graph, s), scaled = between(&graph, s);
+    glet_dnn_matmul(&graph, place(&graph, q), place(&graph, kt), scores);
+    glet_dnn_binary(&graph, CUDNN_POINTWISE_MUL, scores, glet_dnn_scalar(&graph, 4, &scale),
+                    scaled);
+    glet_dnn_tensor masked = between(&graph, s), top = between(&graph, r);
+    glet_dnn_binary(&graph, CUDNN_POINTWISE_ADD, scaled,
+                    place(&graph, rows(GLET_FLOAT16, 2, 1, 1, 16)), masked);
+    glet_dnn_reduction(&graph, CUDNN_REDUCE_TENSOR_MAX, masked, top);
+    glet_dnn_tensor less = between(&graph, s), powers = between(&graph, s);
+    glet_dnn_binary(&graph, CUDNN_POINTWISE_SUB, masked, top, less);
+    glet_dnn_unary(&graph, CUDNN_POINTWISE_EXP, less, powers);
+    glet_dnn_tensor sum = between(&graph, r);
+    glet_dnn_tensor weights = between(&graph, rows(GLET_FLOAT16, 2, 4, 16, 16));
+    glet_dnn_reduction(&graph, CUDNN_REDUCE_TENSOR_ADD, powers, sum);
+    glet_dnn_binary(&graph, CUDNN_POINTWISE_DIV, powers, sum, weights);
+    glet_dnn_matmul(&graph, weights, place(&graph, q), place(&graph, q));
+    end(&graph, "attention");
+}
+
+/* Filled and then without a handle to ask: no algorithm, which is not an error. */
+static void test_products(void **state)
+{
+    (void)state;
+    static const enum glet_activation_kind kinds[] = {GLET_ACT_NONE, GLET_ACT_RELU,
+                                                      GLET_ACT_GELU_TANH};
+    struct glet_error err = {0};
+    for (int precision = GLET_CUDA_FP16; precision <= GLET_CUDA_FP32; precision++)
+        for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
+            for (int batch = 1; batch <= 3; batch += 2) {
+                struct glet_activation activation = {.kind = kinds[i]};
+                struct glet_cuda_gemm gemm = {.m = 8,
+                                              .n = 16,
+                                              .k = 32,
+                                              .trans_b = true,
+                                              .lda = 32,
+                                              .ldb = 32,
+                                              .ldc = 16,
+                                              .ldy = 16,
+                                              .batch = batch,
+                                              .outer = 1,
+                                              .stride_a = 256,
+                                              .stride_c = 128,
+                                              .stride_y = 128};
+                struct glet_lt_operands operands = {memory, memory, memory, memory, memory};
+                struct glet_lt_plan plan;
+                store.precision = (enum glet_cuda_precision)precision;
+                int found =
+                    glet_lt_choose(&site, &gemm, 1.0F, &activation, &operands, "test", &plan, &err);
+                int32_t sms = 24;
+                if (found < 0)
+                    fail_msg("%s", err.message);
+                assert_int_equal(
+                    store.libraries->cublasLtMatmulDescSetAttribute(
+                        plan.operation, CUBLASLT_MATMUL_DESC_SM_COUNT_TARGET, &sms, sizeof sms),
+                    CUBLAS_STATUS_SUCCESS);
+                glet_lt_plan_fini(&site, &plan);
+            }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_convolutions),
+        cmocka_unit_test(test_attention),
+        cmocka_unit_test(test_products),
+    };
+    struct glet_error err = {0};
+    if (glet_cuda_libraries_open(&store.libraries, &err) < 0) {
+        printf("skipped: %s\n", err.message);
+        return 77;
+    }
+    if (glet_choice_cache_new(NULL, &store.choices, &err) < 0)
+        return 1;
+    int rc = cmocka_run_group_tests(tests, NULL, NULL);
+    glet_choice_cache_free(store.choices);
+    return rc;
+}
