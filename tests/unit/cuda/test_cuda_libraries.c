@@ -2,7 +2,8 @@
 /*
  * What we say to cuDNN and cuBLASLt, said to the real ones: descriptors need no GPU to be filled and
  * finalised, so that a wrong attribute, type, count or order shows on every machine that has the
- * libraries. Which engine would run them only a GPU tells. Skipped where they are not installed.
+ * libraries; and cuDNN counts the engines that know a pattern on any GPU. Which of them run on one,
+ * only that tells. Skipped where the libraries are not installed.
  */
 #include "runtime/device/cuda/cuda_dnn_graph.h"
 #include "runtime/device/cuda/cuda_gemm.h"
@@ -74,28 +75,51 @@ static glet_dnn_tensor between(struct glet_dnn_graph *graph, struct glet_cuda_pl
     return glet_dnn_virtual(graph, p.dtype, p.rank, p.dims, p.strides);
 }
 
+/* Engines for the pattern, on whatever GPU; -1 = it is none, or a descriptor was refused. */
+static int64_t engines_of(const struct glet_dnn_graph *graph)
+{
+    const struct glet_cuda_libraries *l = store.libraries;
+    cudnnBackendDescriptor_t operations = NULL;
+    int64_t got = 0, engines = -1;
+    if (graph->failed || l->cudnnBackendCreateDescriptor(CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR,
+                                                         &operations) != CUDNN_STATUS_SUCCESS)
+        return -1;
+    if (l->cudnnBackendSetAttribute(operations, CUDNN_ATTR_OPERATIONGRAPH_OPS,
+                                    CUDNN_TYPE_BACKEND_DESCRIPTOR, graph->operation_count,
+                                    graph->operations) == CUDNN_STATUS_SUCCESS &&
+        l->cudnnBackendFinalize(operations) == CUDNN_STATUS_SUCCESS)
+        (void)l->cudnnBackendGetAttribute(operations, CUDNN_ATTR_OPERATIONGRAPH_ENGINE_GLOBAL_COUNT,
+                                          CUDNN_TYPE_INT64, 1, &got, &engines);
+    (void)l->cudnnBackendDestroyDescriptor(operations);
+    return engines;
+}
+
 static void end(struct glet_dnn_graph *graph, const char *what)
 {
-    bool failed = graph->failed;
+    int64_t engines = engines_of(graph);
     struct glet_error err = graph->error;
     glet_dnn_graph_fini(graph);
-    if (failed)
-        fail_msg("%s: %s", what, err.message);
+    if (engines <= 0)
+        fail_msg("%s: %d engines, %s", what, (int)engines, err.message);
 }
 
 /* Convolution, residual, bias, activation: 3 x 3 with stride 2, 16 to 32 channels. */
-static void convolution(enum glet_dtype dtype, const struct glet_activation *activation)
+static void convolution(enum glet_dtype dtype, const struct glet_activation *activation,
+                        int pitch_factor)
 {
     struct glet_dnn_graph graph;
     struct glet_dnn_window window = {{1, 1}, {1, 1}, {2, 2}, {1, 1}};
     struct glet_cuda_place y = nhwc(dtype, 2, 32, 8, 8), mid = nhwc(GLET_FLOAT32, 2, 32, 8, 8);
+    struct glet_cuda_place z = y;
+    for (int i = 0; i < 4; i++) /* a part of a concatenation of pitch_factor x 32 channels */
+        y.strides[i] *= i == 1 ? 1 : pitch_factor;
     glet_dnn_graph_init(&graph, &site);
     glet_dnn_tensor x = place(&graph, nhwc(dtype, 2, 16, 16, 16));
     glet_dnn_tensor w = place(&graph, nhwc(dtype, 32, 16, 3, 3)), out = place(&graph, y);
     glet_dnn_tensor product = between(&graph, mid), sum = between(&graph, mid);
     glet_dnn_tensor biased = between(&graph, mid);
     glet_dnn_conv(&graph, &window, x, w, product);
-    glet_dnn_binary(&graph, CUDNN_POINTWISE_ADD, product, place(&graph, y), sum);
+    glet_dnn_binary(&graph, CUDNN_POINTWISE_ADD, product, place(&graph, z), sum);
     glet_dnn_binary(&graph, CUDNN_POINTWISE_ADD, sum, place(&graph, nhwc(dtype, 1, 32, 1, 1)),
                     biased);
     glet_dnn_activation(&graph, activation, biased, out);
@@ -114,8 +138,9 @@ static void test_convolutions(void **state)
             activation.a = 0.5F;
         if (!glet_dnn_has_activation(&activation))
             continue;
-        convolution(GLET_FLOAT16, &activation);
-        convolution(GLET_FLOAT32, &activation);
+        convolution(GLET_FLOAT16, &activation, 1);
+        convolution(GLET_FLOAT16, &activation, 3);
+        convolution(GLET_FLOAT32, &activation, 1);
         tried++;
     }
     assert_true(tried >= 8);
