@@ -78,6 +78,8 @@ def run_slice(run, name, again):
     if run.left_s() < least_s:
         run.state.setdefault(name, {"status": "to do", "rows": []})
         return
+    if again:
+        (run.out / f"{name.replace('-', '_')}.json").unlink(missing_ok=True)
     print(f"== {name}: {what}", flush=True)
     start = time.monotonic()
     try:
