@@ -152,6 +152,7 @@ const struct glet_command glet_cmd_whatif = {
     .summary = "Plans the same workload with more load, tighter SLOs and one GPU less.",
     .options = options,
     .option_count = sizeof options / sizeof options[0],
+    .exit_undecided = "a model has no profile",
     .values_bytes = sizeof(struct values),
     .run = run,
 };

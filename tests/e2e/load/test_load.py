@@ -238,7 +238,7 @@ class LoadTest(unittest.TestCase):
 
     def test_hdr_files_of_a_model_and_an_app_of_one_name(self):
         server = self.server()
-        self.load(workload([("ok", 50, SLO_MS)], [("ok", 50, SLO_MS, "[{model: ok}]")]),
+        self.load(workload([("ok", 50, SLO_MS)], [("ok", 50, SLO_MS, "{model: ok}")]),
                   "--target", server.url, "--hdr", os.path.join(self.folder, "out"))
         self.assertEqual(sorted(f for f in os.listdir(self.folder) if f.endswith(".hgrm")),
                          ["out.app.ok.hgrm", "out.model.ok.hgrm"])
