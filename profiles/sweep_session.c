@@ -158,7 +158,7 @@ static int put_facts(struct glet_sweep_session *session,
 }
 
 static int open_device(const struct glet_sweep_session_options *options,
-                    struct glet_sweep_session *session, struct glet_error *err)
+                       struct glet_sweep_session *session, struct glet_error *err)
 {
     if ((options->gpu && check_name("device", options->gpu, "another --gpu", err) < 0) ||
         load_models(session, options, err) < 0 ||

@@ -146,8 +146,9 @@ static const struct glet_option options[] = {
      .kind = GLET_OPTION_TEXT,
      FIELD(hdr),
      .value = "PREFIX",
-     .help = "Also write PREFIX.model.NAME.hgrm for each model and PREFIX.app.NAME.hgrm for each app: "
-             "its latencies as HdrHistogram prints them, for its plotters."},
+     .help =
+         "Also write PREFIX.model.NAME.hgrm for each model and PREFIX.app.NAME.hgrm for each app: "
+         "its latencies as HdrHistogram prints them, for its plotters."},
     {.name = "quiet",
      .letter = 'q',
      .kind = GLET_OPTION_FLAG,

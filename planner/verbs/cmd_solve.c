@@ -158,7 +158,8 @@ static int run(const void *values, const struct glet_list *arguments, struct gle
     const struct values *v = values;
     struct glet_plan *from = NULL;
     if (v->max_moves >= 0 && !v->from)
-        return glet_error_set(err, GLET_ERR_USAGE, "--max-moves: from which plan? --from is missing");
+        return glet_error_set(err, GLET_ERR_USAGE,
+                              "--max-moves: from which plan? --from is missing");
     if (v->from && glet_plan_load(v->from, &from, err) < 0)
         return -1;
     int result = run_with(v, from, err);
