@@ -54,7 +54,8 @@ static int bad_value(const struct glet_option *option, const char *text, const c
 static int check_range(const struct glet_option *option, const char *text, double value,
                        struct glet_error *err)
 {
-    if (option->low == option->high || (value >= option->low && value <= option->high))
+    bool not_given = option->hide_fallback && text == option->fallback;
+    if (not_given || option->low == option->high || (value >= option->low && value <= option->high))
         return 0;
     bool below = value < option->low;
     return glet_error_set(err, GLET_ERR_USAGE, "--%s: %.100s is %s %g", option->name, text,
@@ -103,6 +104,8 @@ static int set_value(const struct glet_option *option, const char *text, void *v
             return bad_value(option, text, "a duration such as 250ms, 60s or 1h30m", err);
         return 0;
     case GLET_OPTION_LIST:
+        if (strspn(text, ",") == strlen(text))
+            return bad_value(option, text, "a list of values", err);
         return append_split(field, text, err);
     case GLET_OPTION_CHOICE:
         return set_choice(option, text, field, err);

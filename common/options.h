@@ -58,10 +58,10 @@ struct glet_option {
     char letter;       /* short form, or 0 */
     enum glet_option_kind kind;
     size_t offset;
-    const char *value;          /* placeholder in the help: "FILE"; NULL for flags and choices */
-    const char *fallback;       /* default, as typed; NULL = zero */
-    bool hide_fallback;         /* it stands for "not given": the help does not show it */
-    double low, high;           /* INT and DOUBLE: range, both included; equal = none */
+    const char *value;    /* placeholder in the help: "FILE"; NULL for flags and choices */
+    const char *fallback; /* default, as typed; NULL = zero */
+    bool hide_fallback;   /* it stands for "not given": not in the help, not held to the range */
+    double low, high;     /* INT and DOUBLE: range, both included; equal = none */
     const char *const *choices; /* CHOICE: NULL-terminated */
     const char *help;           /* one or more sentences */
 };

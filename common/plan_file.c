@@ -401,7 +401,8 @@ static int read_document(struct glet_plan *plan, const struct glet_yaml *yaml,
     };
     const struct glet_yaml_node *root = yaml->root;
     int schema_and_objective[2];
-    if (glet_yaml_fields(yaml, root, schema_field, COUNT_OF(schema_field), schema_and_objective,
+    if (glet_yaml_check_schema(yaml, schemas, err) < 0 ||
+        glet_yaml_fields(yaml, root, schema_field, COUNT_OF(schema_field), schema_and_objective,
                          err) < 0)
         return -1;
     plan->objective = (enum glet_objective)schema_and_objective[1];

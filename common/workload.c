@@ -215,7 +215,7 @@ static int read_options(struct glet_workload_options *options, const struct glet
         {.key = "rate_quantile", .type = GLET_YAML_NODE},
         {.key = "latency_factor",
          .type = GLET_YAML_DOUBLE,
-         .rules = GLET_YAML_ABOVE,
+         .low = 0.001,
          .high = 1000,
          .offset = offsetof(struct glet_workload_options, latency_factor)},
         {.key = "max_gpulets_per_gpu",
@@ -249,7 +249,8 @@ static int read_document(struct glet_workload *workload, const struct glet_yaml 
     };
     const struct glet_yaml_node *root = yaml->root;
     int schema;
-    if (glet_yaml_fields(yaml, root, fields, COUNT_OF(fields), &schema, err) < 0 ||
+    if (glet_yaml_check_schema(yaml, schemas, err) < 0 ||
+        glet_yaml_fields(yaml, root, fields, COUNT_OF(fields), &schema, err) < 0 ||
         read_models(workload, yaml, glet_yaml_get(root, "models"), err) < 0 ||
         glet_workload_read_apps(workload, yaml, glet_yaml_get(root, "apps"), err) < 0 ||
         read_gpus(workload, yaml, glet_yaml_get(root, "gpus"), err) < 0 ||

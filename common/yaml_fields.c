@@ -221,6 +221,16 @@ int glet_yaml_scalar(const struct glet_yaml *yaml, const struct glet_yaml_node *
     return glet_error_set(err, GLET_ERR_INTERNAL, "unknown type of field");
 }
 
+int glet_yaml_check_schema(const struct glet_yaml *yaml, const char *const *schemas,
+                           struct glet_error *err)
+{
+    const struct glet_yaml_node *root = yaml->root;
+    const struct glet_yaml_node *schema =
+        root->kind == GLET_YAML_MAPPING ? glet_yaml_get(root, "schema") : NULL;
+    int which;
+    return schema ? read_choice(yaml, schema, schemas, &which, err) : 0;
+}
+
 static int check_keys(const struct glet_yaml *yaml, const struct glet_yaml_node *mapping,
                       const struct glet_yaml_field *fields, size_t count, struct glet_error *err)
 {

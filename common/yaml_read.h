@@ -86,6 +86,15 @@ struct glet_yaml_field {
 };
 
 /*
+ * GLET_ERR_INPUT when the document says another schema than one of `schemas` (ends with NULL): it is
+ * another kind of file, and what else is in it would be no help. A missing schema is for
+ * glet_yaml_fields() to report.
+ */
+GLET_MUST_CHECK
+int glet_yaml_check_schema(const struct glet_yaml *yaml, const char *const *schemas,
+                           struct glet_error *err);
+
+/*
  * Stores the fields of a mapping in *out; what is absent and not required keeps its value, so put
  * the defaults there first. Refuses anything but a mapping, unknown keys (with a hint), missing
  * ones, wrong types and values out of range. On failure, texts stored so far are in *out.

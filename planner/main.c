@@ -3,7 +3,6 @@
  * plan: how many GPUs a set of models needs, how each is cut into gpu-lets, and what proves it.
  * One thread, no clock in the default path: the same input gives the same bytes.
  */
-#include "planner/session.h"
 #include "planner/verbs/commands.h"
 
 #include <string.h>
@@ -15,6 +14,5 @@ int main(int argc, char **argv)
                                       glet_cmd_compare, glet_cmd_simulate, glet_cmd_report};
     const struct glet_program program = {"plan", "plans and certifies how models share GPUs",
                                          commands, sizeof commands / sizeof commands[0]};
-    glet_session_catch_signals();
     return glet_program_main(&program, argc, argv);
 }

@@ -26,7 +26,7 @@ static void on_signal(int number)
     stop_requested = 1;
 }
 
-void glet_session_catch_signals(void)
+static void catch_signals(void)
 {
     /* A second signal ends the process as usual: nobody waits for a search that does not listen. */
     struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
@@ -57,6 +57,7 @@ int glet_session_open(const struct glet_inputs *inputs, struct glet_session *ses
         glet_error_set(err, GLET_ERR_USAGE, "--slo is missing");
         return glet_error_hint(err, "name the workload: plan --slo workload.yaml");
     }
+    catch_signals();
     if (glet_workload_load(inputs->slo, &session->workload, err) < 0)
         return -1;
     if (inputs->headroom_ratio >= 0)

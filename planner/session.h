@@ -35,10 +35,10 @@ extern const char *const glet_effort_names[];
      .offset = offsetof(struct type, inputs.profiles),                                             \
      .help = "The profile store, or a folder of exported CSVs."},                                  \
     {.name = "headroom", .kind = GLET_OPTION_DOUBLE, .value = "RATIO", .fallback = "-1", .hide_fallback = true,           \
-     .low = -1, .high = 100, .offset = offsetof(struct type, inputs.headroom_ratio),               \
+     .low = 0, .high = 100, .offset = offsetof(struct type, inputs.headroom_ratio),                \
      .help = "Plan for (1 + RATIO) x every rate, instead of the workload's own headroom."},        \
     {.name = "latency-factor", .kind = GLET_OPTION_DOUBLE, .value = "F", .fallback = "0", .hide_fallback = true,          \
-     .low = 0, .high = 1000, .offset = offsetof(struct type, inputs.latency_factor),               \
+     .low = 0.001, .high = 1000, .offset = offsetof(struct type, inputs.latency_factor),           \
      .help = "Multiply every profile latency by F, instead of the workload's own factor."},        \
     {.group = "Search", .name = "objective", .kind = GLET_OPTION_CHOICE, .fallback = "min-gpus",   \
      .choices = glet_objective_names, .offset = offsetof(struct type, inputs.objective),           \
@@ -51,7 +51,6 @@ extern const char *const glet_effort_names[];
      .help = "Stop then with the best plan so far. Plans may differ from run to run with it."},    \
     {.group = "Output", .name = "quiet", .letter = 'q', .kind = GLET_OPTION_FLAG,                  \
      .offset = offsetof(struct type, inputs.quiet), .help = "No notes on standard error."}
-#define GLET_INPUT_OPTION_COUNT 8
 /* clang-format on */
 
 struct glet_session {
@@ -94,6 +93,7 @@ struct glet_answer {
 /*
  * Reads both files and builds the problem. Errors as glet_workload_load(), glet_profile_load(),
  * glet_problem_new(); GLET_ERR_USAGE without --slo, or for max-rate with an unlimited stock.
+ * From then on the first SIGINT or SIGTERM makes a search stop at its best plan so far.
  * Release with glet_session_close() in either case.
  */
 GLET_MUST_CHECK
@@ -131,8 +131,5 @@ GLET_MUST_CHECK
 int glet_session_fits(const struct glet_session *session, bool *fits, struct glet_error *err);
 
 void glet_answer_fini(struct glet_answer *answer);
-
-/* Catches SIGINT and SIGTERM: the first one makes the search stop at its best plan so far. */
-void glet_session_catch_signals(void);
 
 #endif

@@ -110,40 +110,6 @@ void glet_let_remove_slot(struct glet_let *let, int index)
     remove_at(let->slots, &let->slot_count, index, sizeof *let->slots);
 }
 
-static bool copy_gpu(struct glet_solution *out, const struct glet_gpu *gpu)
-{
-    struct glet_gpu *copy = glet_solution_add_gpu(out, gpu->type);
-    if (!copy)
-        return false;
-    copy->stock = gpu->stock;
-    for (int i = 0; i < gpu->let_count; i++) {
-        struct glet_let *let = glet_gpu_add_let(copy, gpu->lets[i].size);
-        if (!let)
-            return false;
-        let->duty_cycle_ms = gpu->lets[i].duty_cycle_ms;
-        for (int k = 0; k < gpu->lets[i].slot_count; k++) {
-            struct glet_slot *slot = glet_let_add_slot(let, 0, 0);
-            if (!slot)
-                return false;
-            *slot = gpu->lets[i].slots[k];
-        }
-    }
-    return true;
-}
-
-int glet_solution_copy(struct glet_solution *out, const struct glet_solution *in)
-{
-    glet_solution_init(out);
-    out->scale = in->scale;
-    for (int g = 0; g < in->gpu_count; g++) {
-        if (!copy_gpu(out, &in->gpus[g])) {
-            glet_solution_fini(out);
-            return -1;
-        }
-    }
-    return 0;
-}
-
 static double slot_factor(const struct glet_problem *problem, const struct glet_gpu *gpu, int let,
                           const struct glet_slot *slot)
 {

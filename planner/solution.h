@@ -61,9 +61,6 @@ void glet_solution_remove_gpu(struct glet_solution *solution, int index);
 void glet_gpu_remove_let(struct glet_gpu *gpu, int index);
 void glet_let_remove_slot(struct glet_let *let, int index);
 
-GLET_MUST_CHECK
-int glet_solution_copy(struct glet_solution *out, const struct glet_solution *in);
-
 /*
  * Computes factor and exec_ms of every slot and duty_cycle_ms of every gpu-let of one GPU, with
  * all its co-residents. Returns false when a point does not exist.

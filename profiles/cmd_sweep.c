@@ -172,6 +172,10 @@ static void choose_interference(struct sweep *sweep)
         sweep->interference = cpu ? INTERFERENCE_NONE : INTERFERENCE_MEASURED;
     /* A CPU has neither counters nor a peak that an estimate could be held against. */
     sweep->session.utilisation = cpu ? GLET_UTILISATION_NONE : sources[sweep->interference];
+    if (cpu && sweep->interference != INTERFERENCE_NONE && !sweep->values->quiet)
+        fputs("note: a CPU tells no utilisations: its interference model is one constant for all "
+              "pairs\n",
+              stderr);
 }
 
 static int put_utilisation_source(struct sweep *sweep, struct glet_error *err)
@@ -292,8 +296,6 @@ static int finish(struct sweep *sweep, struct glet_error *err)
 static int sweep_models(struct sweep *sweep, struct glet_error *err)
 {
     choose_interference(sweep);
-    if (plan_points(sweep, err) < 0)
-        return -1;
     int rc = visit_all(sweep, err);
     struct glet_error finish_err;
     if (!stopped && rc == 0 && finish(sweep, err) < 0)
@@ -336,7 +338,11 @@ static int run(const void *opaque, const struct glet_list *arguments, struct gle
     sigaction(SIGTERM, &action, NULL);
     if (glet_sweep_session_open(&options, &sweep.session, err) < 0)
         return -1;
-    int rc = sweep_models(&sweep, err);
+    int rc = plan_points(&sweep, err);
+    if (rc == 0)
+        rc = glet_sweep_session_open_store(&options, &sweep.session, err);
+    if (rc == 0)
+        rc = sweep_models(&sweep, err);
     free(sweep.points);
     glet_sweep_session_close(&sweep.session);
     return rc;

@@ -157,8 +157,8 @@ static int put_facts(struct glet_sweep_session *session,
     return glet_sweep_session_put_meta(session, "gpulet", GLET_VERSION, err);
 }
 
-static int open_all(const struct glet_sweep_session_options *options,
-                    struct glet_sweep_session *session, struct glet_error *err)
+static int open_device(const struct glet_sweep_session_options *options,
+                       struct glet_sweep_session *session, struct glet_error *err)
 {
     if ((options->gpu && check_name("device", options->gpu, "another --gpu", err) < 0) ||
         load_models(session, options, err) < 0 ||
@@ -170,23 +170,29 @@ static int open_all(const struct glet_sweep_session_options *options,
                          ? session->info->units / session->info->sm_count
                          : 1;
     glet_machine_digest(session->device, session->machine);
-    if (glet_store_open(options->db, GLET_STORE_WRITE, &session->store, err) < 0 ||
-        glet_sweep_session_refresh(session, err) < 0 ||
-        check_machine(session, options->remeasure, err) < 0 || check_models(session, err) < 0 ||
-        put_facts(session, options, err) < 0)
-        return -1;
-    return glet_sweep_session_finish(session, err);
+    return 0;
 }
 
 int glet_sweep_session_open(const struct glet_sweep_session_options *options,
                             struct glet_sweep_session *session, struct glet_error *err)
 {
     *session = (struct glet_sweep_session){0};
-    if (open_all(options, session, err) < 0) {
+    if (open_device(options, session, err) < 0) {
         glet_sweep_session_close(session);
         return -1;
     }
     return 0;
+}
+
+int glet_sweep_session_open_store(const struct glet_sweep_session_options *options,
+                                  struct glet_sweep_session *session, struct glet_error *err)
+{
+    if (glet_store_open(options->db, GLET_STORE_WRITE, &session->store, err) < 0 ||
+        glet_sweep_session_refresh(session, err) < 0 ||
+        check_machine(session, options->remeasure, err) < 0 || check_models(session, err) < 0 ||
+        put_facts(session, options, err) < 0)
+        return -1;
+    return glet_sweep_session_finish(session, err);
 }
 
 void glet_sweep_session_close(struct glet_sweep_session *session)

@@ -49,13 +49,21 @@ struct glet_sweep_session {
 };
 
 /*
- * Opens everything. Points of a model whose file has changed are dropped (a line on standard error
- * says so). Points of another machine under the same name are GLET_ERR_UNDECIDED, unless remeasure:
- * then all points of that name are dropped.
+ * Loads the models and opens the device, so that what was asked for can be held against it before a
+ * store is made. On failure there is nothing to close.
  */
 GLET_MUST_CHECK
 int glet_sweep_session_open(const struct glet_sweep_session_options *options,
                             struct glet_sweep_session *session, struct glet_error *err);
+
+/*
+ * Opens the store, or makes it. Points of a model whose file has changed are dropped (a line on
+ * standard error says so). Points of another machine under the same name are GLET_ERR_UNDECIDED,
+ * unless remeasure: then all points of that name are dropped.
+ */
+GLET_MUST_CHECK
+int glet_sweep_session_open_store(const struct glet_sweep_session_options *options,
+                                  struct glet_sweep_session *session, struct glet_error *err);
 void glet_sweep_session_close(struct glet_sweep_session *session); /* a zeroed one is accepted */
 
 /* Reads the store again into session->known. */

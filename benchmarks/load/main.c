@@ -146,8 +146,9 @@ static const struct glet_option options[] = {
      .kind = GLET_OPTION_TEXT,
      FIELD(hdr),
      .value = "PREFIX",
-     .help = "Also write PREFIX.NAME.hgrm for each model and app: its latencies as HdrHistogram "
-             "prints them, for its plotters."},
+     .help =
+         "Also write PREFIX.model.NAME.hgrm for each model and PREFIX.app.NAME.hgrm for each app: "
+         "its latencies as HdrHistogram prints them, for its plotters."},
     {.name = "quiet",
      .letter = 'q',
      .kind = GLET_OPTION_FLAG,
@@ -310,7 +311,8 @@ static int write_hdr(const struct load *load, struct glet_error *err)
         if (stream->kind == GLET_STREAM_STAGE)
             continue;
         GLET_CLEANUP(glet_cleanup_free)
-        char *path = glet_format(err, "%s.%s.hgrm", load->values->hdr, stream->name);
+        char *path = glet_format(err, "%s.%s.%s.hgrm", load->values->hdr,
+                                 stream->kind == GLET_STREAM_APP ? "app" : "model", stream->name);
         if (!path || glet_output_open(&output, path, err) < 0 ||
             glet_load_hdr_write(stream->latency_us, output.stream, err) < 0 ||
             glet_output_commit(&output, err) < 0)

@@ -92,8 +92,7 @@ static void print_summary(const struct glet_simulate_options *options,
             simulation->let_count ? 100 * sum / (double)simulation->let_count : 0, 100 * most);
     for (size_t i = 0; i < simulation->stream_count; i++)
         if (!glet_simulate_meets_slo(&simulation->streams[i])) {
-            fprintf(out, "a missed SLO wants room for bursts: options: {rate_quantile: 0.99} or "
-                         "{headroom: 0.3} in the workload\n");
+            fprintf(out, "a missed SLO wants room for bursts: plan --bursts finds it\n");
             break;
         }
 }

@@ -362,14 +362,6 @@ double glet_master_value(const struct glet_master *master, int i)
     return glet_lp_value(master->lp, master->fixed_cols + i);
 }
 
-double glet_master_fixed_cost(const struct glet_master *master)
-{
-    double cost = 0;
-    for (int g = 0; g < master->space->problem->type_count; g++)
-        cost += master->alone_fixed[g] * glet_type_cost(master->space->problem, g);
-    return cost;
-}
-
 double glet_master_price(const struct glet_master *master, const struct glet_placed *placed)
 {
     int g = placed->type;

@@ -76,9 +76,6 @@ void glet_master_purge(struct glet_master *master, int most);
 /* Value of pool atom i in the last solution. */
 double glet_master_value(const struct glet_master *master, int i);
 
-/* Cost of the GPUs that committed atoms need alone, to be added to the objective. */
-double glet_master_fixed_cost(const struct glet_master *master);
-
 /* What the atom costs at the current prices, and what its (capped) rates are worth. */
 double glet_master_price(const struct glet_master *master, const struct glet_placed *placed);
 double glet_master_worth(const struct glet_master *master, const struct glet_placed *placed);

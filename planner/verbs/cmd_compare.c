@@ -114,6 +114,7 @@ const struct glet_command glet_cmd_compare = {
         "without and with interference. ideal: every layout of up to 4 GPUs.\n\n"
         "Violations are what `plan verify` finds in their plan, with the interference that the "
         "profile says.",
+    .exit_undecided = "a model has no profile",
     .values_bytes = sizeof(struct values),
     .run = run,
 };

@@ -27,7 +27,8 @@ static const struct glet_option options[] = {
      .kind = GLET_OPTION_TEXT,
      .value = "PLAN.yaml",
      .offset = offsetof(struct values, output),
-     .help = "Write the plan (gpulet-plan/1) there, complete or not at all."},
+     .help = "Write the plan (gpulet-plan/1) there, complete or not at all; - is standard output, "
+             "and then nothing else is printed there."},
     {.name = "format",
      .kind = GLET_OPTION_CHOICE,
      .fallback = "table",
@@ -105,9 +106,12 @@ static int write_plan(const struct glet_plan *plan, const char *path, struct gle
 static int report(const struct values *v, const struct glet_session *session,
                   struct glet_answer *answer, struct glet_error *err)
 {
+    bool plan_only = v->output && strcmp(v->output, "-") == 0; /* the plan has standard output */
     if (answer->outcome != GLET_PLAN_FOUND) {
         int result = 0;
-        if (v->format == FORMAT_TABLE)
+        if (plan_only)
+            ;
+        else if (v->format == FORMAT_TABLE)
             result = glet_report_no_plan(session, answer, stdout, err);
         else if (v->format == FORMAT_JSON)
             result = glet_report_no_plan_json(session, answer, stdout, err);
@@ -117,6 +121,8 @@ static int report(const struct values *v, const struct glet_session *session,
         glet_answer_notes(session, answer, err) < 0 ||
         (v->output && write_plan(answer->plan, v->output, err) < 0))
         return -1;
+    if (plan_only)
+        return 0;
     if (v->format == FORMAT_TABLE)
         return glet_report_plan(answer->plan, stdout, err);
     if (v->format == FORMAT_JSON)
@@ -151,6 +157,9 @@ static int run(const void *values, const struct glet_list *arguments, struct gle
     (void)arguments;
     const struct values *v = values;
     struct glet_plan *from = NULL;
+    if (v->max_moves >= 0 && !v->from)
+        return glet_error_set(err, GLET_ERR_USAGE,
+                              "--max-moves: from which plan? --from is missing");
     if (v->from && glet_plan_load(v->from, &from, err) < 0)
         return -1;
     int result = run_with(v, from, err);

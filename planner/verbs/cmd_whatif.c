@@ -51,7 +51,10 @@ static int percents(const struct glet_list *list, const char *option, double *ou
                     struct glet_error *err)
 {
     *count = 0;
-    for (size_t i = 0; i < list->count && i < PERCENTS_MAX; i++) {
+    if (list->count > PERCENTS_MAX)
+        return glet_error_set(err, GLET_ERR_USAGE, "--%s: more than %d values", option,
+                              PERCENTS_MAX);
+    for (size_t i = 0; i < list->count; i++) {
         if (!glet_parse_double(list->items[i], &out[i]) || out[i] <= -100 || out[i] > 1e6)
             return glet_error_set(err, GLET_ERR_USAGE, "--%s: '%s' is not a percentage above -100",
                                   option, list->items[i]);
@@ -149,6 +152,7 @@ const struct glet_command glet_cmd_whatif = {
     .summary = "Plans the same workload with more load, tighter SLOs and one GPU less.",
     .options = options,
     .option_count = sizeof options / sizeof options[0],
+    .exit_undecided = "a model has no profile",
     .values_bytes = sizeof(struct values),
     .run = run,
 };

@@ -218,8 +218,21 @@ class Solve(Case):
     def test_usage_errors(self):
         self.assertIn("--slo is missing", self.run_plan("--profiles", "small", status=2).stderr)
         for wrong in (["--formta", "json"], ["--format", "xml"], ["--effort"], ["--headroom", "x"],
-                      ["--survive", "2"], ["--time-limit", "5"], ["extra"], ["--max-moves", "-2"]):
+                      ["--survive", "2"], ["--time-limit", "5"], ["extra"], ["--max-moves", "-2"],
+                      ["--max-moves", "3"], ["--headroom", "-1"], ["--latency-factor", "0"],
+                      ["--latency-factor", "1e-300"]):
             self.plan(*wrong, status=2)
+
+    def test_the_wrong_kind_of_file(self):
+        done = self.plan("--from", "workload.yaml", status=2)
+        self.assertIn("workload.yaml:2:9: schema: ", done.stderr)
+        self.assertIn("gpulet-plan/1", done.stderr)
+
+    def test_a_plan_on_standard_output_is_alone_there(self):
+        self.plan("-o", "out.yaml")
+        self.assertEqual(self.plan("-o", "-").stdout, self.text("out.yaml"))
+        self.edit("workload.yaml", ("slo_ms: 20", "slo_ms: 0.001"))
+        self.assertEqual(self.plan("-o", "-", status=1).stdout, "")
 
     def test_bad_workloads(self):
         line = "  - {name: alpha, rate_rps: 900, slo_ms: 20}\n"

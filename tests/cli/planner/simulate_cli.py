@@ -5,6 +5,9 @@
 usage: simulate_cli.py PLAN_PROGRAM SOURCE_ROOT [unittest arguments]
 """
 import json
+import os
+import signal
+import subprocess
 import sys
 import unittest
 
@@ -32,7 +35,7 @@ class Simulate(plan_cli.Case):
     def test_far_beyond_the_plan_is_a_no(self):
         done = self.simulate("--rate-scale", "3", "--gpulets", status=1)
         self.assertIn("MISSED", done.stdout)
-        self.assertIn("rate_quantile", done.stdout)
+        self.assertIn("plan --bursts", done.stdout)
         self.assertIn("busy %", done.stdout)
 
     def test_usage(self):
@@ -41,6 +44,21 @@ class Simulate(plan_cli.Case):
         self.simulate("--rate-scale", "0", status=2)
         self.simulate("--seed", "x", status=2)
         self.run_plan("simulate", "absent.yaml", "--slo", "workload.yaml", status=4)
+
+    def test_a_signal_ends_it(self):
+        """Opening the pipe returns when the program has opened it too."""
+        os.mkfifo(self.path("pipe.yaml"))
+        with subprocess.Popen([plan_cli.PLAN, "simulate", "plan.yaml", "--slo", "pipe.yaml",
+                               "--profiles", "small", "--duration", "100h", "--rate-scale", "1000"],
+                              cwd=self.folder, stdout=subprocess.DEVNULL) as program:
+            self.addCleanup(program.kill)
+            with open(self.path("pipe.yaml"), "w") as pipe:
+                pipe.write(self.text("workload.yaml"))
+            program.terminate()
+            try:
+                self.assertEqual(program.wait(timeout=10), -signal.SIGTERM)
+            finally:
+                program.kill()
 
 
 class Bursts(plan_cli.Case):

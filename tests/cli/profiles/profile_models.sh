@@ -107,7 +107,7 @@ expect 0 "" "$program" export --db pairs.db pairs
 # Two slowdowns are a constant, and the fit says how many there were.
 grep -q '^cpu,interference_fit,"\?constant .* of 2 slowdowns' pairs/meta.csv || fail "$(cat pairs/meta.csv)"
 [ "$(wc -l <pairs/interference.csv)" = 2 ] || fail "$(cat pairs/interference.csv)"
-expect 0 "constant" "$program" --device $cores --db pairs.db --budget 2s --units $half --batches 1 \
+expect 0 "one constant for all" "$program" --device $cores --db pairs.db --budget 2s --units $half --batches 1 \
     --interference estimate "$lenet"
 expect 2 "--interference" "$program" --interference guess "$lenet"
 
@@ -122,7 +122,9 @@ expect 2 "none of the formats" "$program" import --db fresh.db "$me"
 
 # Usage.
 expect 2 "not a whole number" "$program" --batches 0 "$lenet"
-expect 2 "from 1 to" "$program" --units 99999 "$lenet"
+expect 2 "from 1 to" "$program" --db never.db --units 99999 "$lenet"
+expect 2 "from 1 to" "$program" --db never.db --batches 99999 "$lenet"
+[ ! -e never.db ] || fail "a store was made for a size that the device does not have"
 expect 2 "appears twice" "$program" --batches 1,2,1 "$lenet"
 expect 2 "is not a device" "$program" --device tpu "$lenet"
 expect 4 "may not use it" "$program" --device cpu:1000 "$lenet"

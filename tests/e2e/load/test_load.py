@@ -242,9 +242,16 @@ class LoadTest(unittest.TestCase):
         self.load(workload([("ok", 50, 5000)]), "--target", f"http://localhost:{server.port}")
         self.assertGreater(server.count("ok"), 0)
 
+    def test_hdr_files_of_a_model_and_an_app_of_one_name(self):
+        server = self.server()
+        self.load(workload([("ok", 50, SLO_MS)], [("ok", 50, SLO_MS, "{model: ok}")]),
+                  "--target", server.url, "--hdr", os.path.join(self.folder, "out"))
+        self.assertEqual(sorted(f for f in os.listdir(self.folder) if f.endswith(".hgrm")),
+                         ["out.app.ok.hgrm", "out.model.ok.hgrm"])
+
     def test_hdr_files(self):
         row, _ = self.one("ok", "--hdr", os.path.join(self.folder, "out"))
-        with open(os.path.join(self.folder, "out.ok.hgrm")) as lines:
+        with open(os.path.join(self.folder, "out.model.ok.hgrm")) as lines:
             text = lines.read()
         rows = [line.split() for line in text.splitlines()[2:] if not line.startswith("#")]
         values = [float(r[0]) for r in rows]

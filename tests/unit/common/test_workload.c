@@ -203,7 +203,7 @@ static const char *const mistakes[][3] = {
      "4:26: options.rate_quantile: 'nine' is not a number",
      "give none, or a probability such as 0.99"},
     {HEAD MODELS GPUS "options: {latency_factor: 0}\n",
-     "4:27: options.latency_factor: 0 is not above 0", ""},
+     "4:27: options.latency_factor: 0 is below 0.001", ""},
     {HEAD MODELS GPUS "options: {max_gpulets_per_gpu: 0}\n",
      "4:32: options.max_gpulets_per_gpu: 0 is below 1", ""},
     {HEAD MODELS GPUS "options: {sizes: []}\n", "4:18: options.sizes: at least one size is needed",
