@@ -7,6 +7,7 @@
  */
 #include "planner/solve/columns.h"
 
+#include "planner/solve/front.h"
 #include "planner/solve/scratch.h"
 
 #include <math.h>
@@ -18,13 +19,14 @@ struct pricing {
     const struct glet_problem *problem;
     const double *price;
     double per_rps[GLET_MENU_MODELS]; /* price per request per second */
-    double slack, grain;
+    double slack;
     bool levels; /* the entries' worth[] is known */
     bool best_only;
     double blur; /* best_only: relative worth that is not looked for */
     long left;
     const struct glet_halt *halt;
-    struct glet_columns *out;
+    struct glet_columns *out; /* best_only: of columns; else their front */
+    struct glet_front front;
     double ratio;
     /* of one combination */
     const struct glet_combination *combination;
@@ -66,41 +68,6 @@ void glet_columns_add(struct glet_columns *columns, const struct glet_column *co
             glet_must_resize(columns->list, sizeof *columns->list, (size_t)columns->room);
     }
     columns->list[columns->count++] = *column;
-}
-
-static bool beats(const struct glet_column *a, const struct glet_column *b, double grain)
-{
-    if (a->cost > b->cost || a->type != b->type)
-        return false;
-    for (int m = 0; m < GLET_MENU_MODELS; m++)
-        if (a->cover[m] + (a->cover[m] > 0 ? grain : 0) < b->cover[m])
-            return false;
-    return true;
-}
-
-/*
- * Adds unless another one covers as much, up to the grain, for at most its cost; drops those it
- * beats outright, so that the grain does not add up.
- */
-static void add_best(struct glet_columns *columns, const struct glet_column *column, double grain)
-{
-    for (int i = 0; i < columns->count; i++)
-        if (beats(&columns->list[i], column, grain)) {
-            /* What beat one column probably beats the next: move it forward. */
-            struct glet_column swap = columns->list[i / 2];
-            columns->list[i / 2] = columns->list[i];
-            columns->list[i] = swap;
-            return;
-        }
-    int kept = 0;
-    for (int i = 0; i < columns->count; i++)
-        if (!beats(column, &columns->list[i], 0)) {
-            if (kept < i)
-                columns->list[kept] = columns->list[i];
-            kept++;
-        }
-    columns->count = kept;
-    glet_columns_add(columns, column);
 }
 
 void glet_columns_free(struct glet_columns *columns)
@@ -231,7 +198,7 @@ static void leaf(struct pricing *p)
     if (worth < p->need)
         return;
     if (!p->best_only) {
-        add_best(p->out, &column, p->grain);
+        glet_front_add(&p->front, &column);
         return;
     }
     if (worth > p->best_worth) {
@@ -349,7 +316,6 @@ bool glet_columns_price(const struct glet_covering *covering, const double *pric
                         .problem = problem,
                         .price = price,
                         .slack = slack,
-                        .grain = grain,
                         .best_only = blur > 0,
                         .blur = blur,
                         .left = most,
@@ -358,6 +324,8 @@ bool glet_columns_price(const struct glet_covering *covering, const double *pric
                         .ratio = 1 + 2e-9 + blur};
     for (int m = 0; m < covering->models; m++)
         p.per_rps[m] = price[m] / covering->demand_rps[m] * (1 + GLET_TOLERANCE_RATIO);
+    if (!p.best_only)
+        glet_front_init(&p.front, out, covering->models, grain);
     double **list_best = glet_must_alloc(sizeof *list_best, (size_t)problem->type_count);
     for (int g = 0; g < problem->type_count; g++) {
         list_best[g] =
@@ -380,6 +348,8 @@ bool glet_columns_price(const struct glet_covering *covering, const double *pric
     for (int g = 0; g < problem->type_count; g++)
         free(list_best[g]);
     free(list_best);
+    if (!p.best_only)
+        glet_front_fini(&p.front);
     *ratio_out = p.ratio;
     return p.left > 0;
 }

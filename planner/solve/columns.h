@@ -36,9 +36,10 @@ void glet_covering_fini(struct glet_covering *covering);
 
 /*
  * With blur 0: all configurations worth at least cost - slack at the prices of a whole demand of
- * each model, appended to out, without those that another one equals or exceeds once its positive
- * covers are raised by grain. With blur > 0: of each combination of sizes one configuration that is
- * worth more than its cost and, up to the factor 1 + blur, the most. At most `most` leaves are
+ * each model into out, which must be empty, without those that another one equals or exceeds once
+ * its positive covers are raised by grain. With blur > 0: appended to out, of each combination of
+ * sizes one configuration that is worth more than its cost and, up to the factor 1 + blur, the
+ * most. At most `most` leaves are
  * looked at. *ratio_out is an upper bound of the worth / cost of any configuration (with slack >=
  * 0). Returns false when a limit was hit: then nothing is complete.
  */

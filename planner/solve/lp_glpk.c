@@ -165,16 +165,28 @@ void glet_lp_delete_cols(struct glet_lp *lp, int count, const int *cols)
     free(list);
 }
 
+/* Iterations that end a solve: degenerate programs can cycle, the others need far fewer. */
+static int iterations_of(const struct glet_lp *lp)
+{
+    return 1000 + 5 * glp_get_num_rows(lp->p) + glp_get_num_cols(lp->p) / 2;
+}
+
 int glet_lp_solve(struct glet_lp *lp)
 {
     glp_smcp options;
     glp_init_smcp(&options);
     options.msg_lev = GLP_MSG_OFF;
-    if (glp_simplex(lp->p, &options) == 0 && glp_get_status(lp->p) == GLP_OPT)
-        return 0;
-    glp_adv_basis(lp->p, 0);
-    if (glp_simplex(lp->p, &options) == 0 && glp_get_status(lp->p) == GLP_OPT)
-        return 0;
+    options.it_lim = iterations_of(lp);
+    for (int attempt = 0; attempt < 3; attempt++) {
+        if (attempt > 0)
+            glp_adv_basis(lp->p, 0);
+        options.meth = attempt < 2 ? GLP_PRIMAL : GLP_DUALP;
+        int status = glp_simplex(lp->p, &options);
+        if (status == 0 && glp_get_status(lp->p) == GLP_OPT)
+            return 0;
+        if (attempt == 1 && status != GLP_EITLIM)
+            break;
+    }
     return -1;
 }
 

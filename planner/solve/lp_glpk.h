@@ -51,7 +51,7 @@ void glet_lp_delete_cols(struct glet_lp *lp, int count, const int *cols);
 
 /*
  * Primal simplex from the current basis (new columns enter nonbasic, new rows basic), from an
- * advanced basis when that fails. Returns 0 = optimal, -1 = infeasible or no solution.
+ * advanced basis when that fails, and the dual one when it cycles there. Returns 0 = optimal, -1 = infeasible or no solution.
  */
 int glet_lp_solve(struct glet_lp *lp);
 

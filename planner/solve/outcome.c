@@ -6,8 +6,11 @@
  */
 #include "planner/solve/outcome.h"
 
+#include "planner/solve/app_bound.h"
 #include "planner/solve/app_search.h"
+#include "planner/solve/menu.h"
 #include "planner/solve/scratch.h"
+#include "planner/solve/split.h"
 #include "planner/solve/survive.h"
 
 #include <math.h>
@@ -16,6 +19,10 @@
 
 #define LEVELS        8 /* interference levels (space.h) */
 #define POLISH_MODELS 4
+#define APP_STEPS     6     /* towards the scale that prices over all splits exclude */
+#define APP_STEP      0.001 /* relative; a smaller step is not worth a search for prices */
+#define TRIES         24
+#define FIRST_STEP    0.01 /* upwards from the plan of a rough climb */
 
 double glet_stock_cost(const struct glet_problem *problem)
 {
@@ -133,52 +140,139 @@ static double cheap_limit(const struct glet_problem *problem, struct glet_proble
     return high;
 }
 
-/* Plans for scale x the demands; raises *low to what the plan found can serve. */
-static bool try_scale(const struct glet_task *task, struct glet_problem *view, double scale,
-                      double *low, struct glet_outcome *out)
+/*
+ * The smallest scale that prices over all splits of the apps' SLOs exclude; `high` if none. Their
+ * bound grows about as the demands do, so that each step lands just above what the stock allows.
+ */
+static double app_limit(const struct glet_task *task, struct glet_problem *view, double stock,
+                        double high)
+{
+    const struct glet_problem *problem = task->problem;
+    struct glet_problem *split = glet_problem_view(problem);
+    double *cost = glet_must_alloc(sizeof *cost, (size_t)problem->type_count);
+    bool good = split && glet_apps_split(problem, split, 0);
+    for (int g = 0; g < problem->type_count; g++)
+        cost[g] = glet_type_cost(problem, g);
+    double trial = high;
+    for (int i = 0; i < APP_STEPS && good && !glet_halted(task->halt); i++) {
+        double bound = 0;
+        scale_demands(problem, view, trial);
+        scale_demands(problem, split, trial);
+        good = glet_app_bound(view, split, cost, 1, task->halt, &bound) &&
+               bound > stock * (1 + GLET_TOLERANCE_RATIO);
+        if (bound <= stock * (1 + GLET_TOLERANCE_RATIO))
+            break;
+        high = trial;
+        trial *= fmax(0.5, stock / bound * (1 + APP_STEP));
+        if (trial > high * (1 - APP_STEP))
+            break;
+    }
+    free(cost);
+    glet_problem_free(split);
+    return high;
+}
+
+struct climb {
+    const struct glet_task *task;
+    struct glet_problem *view;
+    struct glet_outcome *out;
+    enum glet_effort effort;
+    double low, high; /* a plan serves low; high is out of reach, or was left undecided */
+    int undecided;    /* tries that neither found nor excluded a plan */
+};
+
+/* Plans for scale x the demands and narrows the climb by the answer. Returns whether it found. */
+static bool try_scale(struct climb *c, double scale)
 {
     struct glet_task at = {
-        .problem = view, .effort = task->effort, .halt = task->halt, .enough = INFINITY};
+        .problem = c->view, .effort = c->effort, .halt = c->task->halt, .enough = INFINITY};
     struct glet_outcome one;
-    scale_demands(task->problem, view, scale);
+    scale_demands(c->task->problem, c->view, scale);
     glet_outcome_cheapest(&at, &one);
     bool found = one.found;
     if (found) {
-        *low = fmax(*low, reach(task->problem, &one.boxes));
-        if (*low > out->scale) {
-            out->scale = *low;
-            out->found = true;
-            out->cost = one.cost;
-            glet_boxes_copy(&out->boxes, &one.boxes);
+        c->low = fmax(c->low, reach(c->task->problem, &one.boxes));
+        if (c->low > c->out->scale) {
+            c->out->scale = c->low;
+            c->out->found = true;
+            c->out->cost = one.cost;
+            glet_boxes_copy(&c->out->boxes, &one.boxes);
         }
-    } else if (one.impossible) {
-        out->scale_bound = fmin(out->scale_bound, scale);
+    } else {
+        c->high = scale;
+        if (one.impossible)
+            c->out->scale_bound = fmin(c->out->scale_bound, scale);
+        else
+            c->undecided++;
     }
     glet_outcome_fini(&one);
     return found;
 }
 
-/* Where a try takes milliseconds: to the last part in 2 million. */
-static void polish(const struct glet_task *task, struct glet_problem *view, double *low,
-                   struct glet_outcome *out)
+/* Whether the ends meet: an undecided upper end is not worth as much as a proven one. */
+static bool is_near(const struct climb *c)
 {
-    int models = 0;
-    for (int m = 0; m < task->problem->model_count; m++)
-        models += task->problem->models[m].demand_rps > 0;
-    for (int i = 0; i < 20 && *low > 0 && models <= POLISH_MODELS && !glet_halted(task->halt); i++)
-        if (*low * (1 + 5e-7) >= out->scale_bound ||
-            !try_scale(task, view, *low * (1 + 5e-7), low, out))
+    static const double proven[] = {1.005, 1.001, 1.0002}, unproven[] = {1.01, 1.005, 1.0005};
+    bool sure = c->high >= c->out->scale_bound;
+    return c->high <= c->low * (sure ? proven : unproven)[c->effort];
+}
+
+/* Halves what is open until the ends are near, or so many tries were left undecided. */
+static void halve(struct climb *c, int undecided)
+{
+    for (int i = 0; i < TRIES && c->undecided < undecided && !is_near(c); i++) {
+        /* The first tries look near the bound, where good planners end. */
+        double below = i < 4 ? c->out->scale_bound * (1 - 0.04 * (1 << i)) : c->high / 2;
+        if (glet_halted(c->task->halt))
+            return;
+        try_scale(c, c->low > 0 ? (c->low + c->high) / 2 : below);
+    }
+}
+
+/*
+ * Small menus decide most tries. Elsewhere what cannot be served costs far more than what can: first
+ * a rough climb, then thorough tries in growing steps from there, and once more between.
+ */
+static void climb(struct climb *c, bool menu)
+{
+    static const int undecided[] = {2, 3, 12};
+    enum glet_effort effort = c->task->effort;
+    c->effort = menu ? effort : GLET_EFFORT_FAST;
+    halve(c, undecided[effort]);
+    if (menu || effort == GLET_EFFORT_FAST || c->low <= 0)
+        return;
+    c->effort = effort;
+    c->high = c->out->scale_bound;
+    c->undecided = 0;
+    for (double step = FIRST_STEP; !is_near(c) && !glet_halted(c->task->halt); step *= 2)
+        if (!try_scale(c, fmin(c->low * (1 + step), (c->low + c->high) / 2)))
             break;
+    halve(c, undecided[effort] - 1);
+}
+
+/* Where a try takes milliseconds: to the last part in 2 million. */
+static void polish(struct climb *c)
+{
+    for (int i = 0; i < 20 && c->low > 0 && !glet_halted(c->task->halt); i++)
+        if (c->low * (1 + 5e-7) >= c->out->scale_bound || !try_scale(c, c->low * (1 + 5e-7)))
+            break;
+}
+
+static int demanded(const struct glet_problem *problem)
+{
+    int count = 0;
+    for (int m = 0; m < problem->model_count; m++)
+        count += problem->models[m].demand_rps > 0;
+    return count;
 }
 
 void glet_outcome_largest(const struct glet_task *task, struct glet_outcome *out)
 {
     const struct glet_problem *problem = task->problem;
-    double stock = glet_stock_cost(problem), demand = 0;
+    double stock = glet_stock_cost(problem);
+    int models = demanded(problem);
     *out = (struct glet_outcome){.cost = INFINITY, .scale_bound = INFINITY};
-    for (int m = 0; m < problem->model_count; m++)
-        demand += problem->models[m].demand_rps;
-    if (demand <= 0) { /* nothing to serve: no GPU serves any multiple of it */
+    if (models == 0) { /* nothing to serve: no GPU serves any multiple of it */
         out->found = true;
         out->scale = INFINITY;
         return;
@@ -188,29 +282,14 @@ void glet_outcome_largest(const struct glet_task *task, struct glet_outcome *out
         glet_problem_free(view);
         return;
     }
-    double high = cheap_limit(problem, view, stock), low = 0;
-    out->scale_bound = high;
-    int tries = task->effort == GLET_EFFORT_FAST ? 8 : task->effort == GLET_EFFORT_MAX ? 24 : 14;
-    /* What stayed undecided halfway need not be out of reach a little above the best plan. */
-    static const double nudge[] = {1.0005, 1.002, 1.005};
-    for (int i = 0; i < tries + 3; i++) {
-        bool late = i >= tries || high <= low * 1.0002;
-        /* The first tries look near the bound, where good planners end. */
-        double scale = low > 0 ? (low + high) / 2 : high * (1 - 0.04 * (1 << (i < 4 ? i : 4)));
-        if (low == 0 && i >= 4)
-            scale = high / 2;
-        if (late) {
-            i = i < tries ? tries : i;
-            scale = low * nudge[i - tries];
-            if (scale >= out->scale_bound || low == 0)
-                break;
-        }
-        if (!try_scale(task, view, scale, &low, out))
-            high = scale;
-        if (glet_halted(task->halt))
-            break;
-    }
-    polish(task, view, &low, out);
+    struct climb c = {
+        .task = task, .view = view, .out = out, .high = cheap_limit(problem, view, stock)};
+    if (problem->app_count)
+        c.high = app_limit(task, view, stock, c.high);
+    out->scale_bound = c.high;
+    climb(&c, models <= GLET_MENU_MODELS && problem->app_count == 0);
+    if (models <= POLISH_MODELS)
+        polish(&c);
     out->scale_bound = fmax(out->scale_bound, out->scale);
     glet_problem_free(view);
 }
