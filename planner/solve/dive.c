@@ -101,7 +101,7 @@ double glet_dive(const struct glet_space *space, const double *demand_rps,
                  struct glet_placed_list *out)
 {
     struct glet_master master;
-    glet_master_init(&master, space, demand_rps);
+    glet_master_init(&master, space, demand_rps, options->memory_ratio);
     master.stock_ratio = options->stock_ratio;
     double root = -1;
     bool failed = generate(&master, options, 200, false, 1e-6) < 0;

@@ -20,6 +20,7 @@ struct glet_dive_options {
     int duty_cycles;              /* tried by the pricing */
     bool shared;                  /* time-shared gpu-lets */
     double stock_ratio;           /* share of each limited stock that it may use, (0, 1] */
+    double memory_ratio;          /* share of each GPU's memory that it counts on, (0, 1] */
     const struct glet_halt *halt; /* NULL = never */
 };
 

@@ -41,6 +41,12 @@ static int memory_row(const struct glet_master *master, int type)
     return stock_row(master, type) + master->space->problem->type_count;
 }
 
+/* The memory that is counted on, MiB per GPU of the type. */
+static double memory_mib(const struct glet_master *master, int type)
+{
+    return master->space->problem->types[type].memory_mib * master->memory_ratio;
+}
+
 static void add_pattern(struct glet_master *master, int type, int level, const int16_t *uses)
 {
     int n = 0;
@@ -101,7 +107,7 @@ static void set_bounds(struct glet_master *master)
                 fmax(0, floor(type->count * master->stock_ratio) - master->alone_fixed[g]));
         if (master->space->types[g].memory_binds && type->memory_mib > 0)
             glet_lp_row_at_least(master->lp, memory_row(master, g),
-                                 master->memory_fixed_mib[g] / type->memory_mib);
+                                 master->memory_fixed_mib[g] / memory_mib(master, g));
     }
 }
 
@@ -133,11 +139,12 @@ static void seed_pool(struct glet_master *master)
 }
 
 void glet_master_init(struct glet_master *master, const struct glet_space *space,
-                      const double *demand_rps)
+                      const double *demand_rps, double memory_ratio)
 {
     const struct glet_problem *problem = space->problem;
     size_t models = (size_t)problem->model_count, types = (size_t)problem->type_count;
-    *master = (struct glet_master){.space = space, .lp = glet_lp_new(), .stock_ratio = 1};
+    *master = (struct glet_master){
+        .space = space, .lp = glet_lp_new(), .stock_ratio = 1, .memory_ratio = memory_ratio};
     master->demand_rps = glet_must_alloc(sizeof(double), models);
     master->residual_rps = glet_must_alloc(sizeof(double), models);
     master->model_price = glet_must_alloc(sizeof(double), models);
@@ -211,7 +218,7 @@ static void set_atom_col(struct glet_master *master, int col, const struct glet_
         if (master->space->types[g].memory_binds) {
             master->scratch_rows[n] = memory_row(master, g);
             master->scratch_values[n++] =
-                -glet_atom_memory_mib(problem, g, atom) / problem->types[g].memory_mib;
+                -glet_atom_memory_mib(problem, g, atom) / memory_mib(master, g);
         }
     } else {
         master->scratch_rows[n] = stock_row(master, g);
@@ -250,8 +257,7 @@ int glet_master_solve(struct glet_master *master)
         master->gpu_price[g] = glet_type_cost(problem, g) + rent;
         master->memory_price[g] =
             master->space->types[g].memory_binds && problem->types[g].memory_mib > 0
-                ? fmax(0, glet_lp_dual(master->lp, memory_row(master, g))) /
-                      problem->types[g].memory_mib
+                ? fmax(0, glet_lp_dual(master->lp, memory_row(master, g))) / memory_mib(master, g)
                 : 0;
     }
     return 0;

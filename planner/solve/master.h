@@ -35,7 +35,8 @@ struct glet_master {
     struct glet_placed_list pool;      /* pool.list[i] is column fixed_cols + i */
     struct glet_placed_list committed;
     bool capped;
-    double stock_ratio; /* share of each limited stock that may be used; 1 at first */
+    double stock_ratio;  /* share of each limited stock that may be used; 1 at first */
+    double memory_ratio; /* share of each GPU's memory that is counted on */
     /* Prices of the last solution. */
     double *model_price;  /* [model], per request per second of residual demand */
     double *size_price;   /* glet_master_size_price() */
@@ -54,9 +55,9 @@ struct glet_master {
     double *scratch_values;
 };
 
-/* demand_rps [model_count]; copied. */
+/* demand_rps [model_count]; copied. memory_ratio: in (0, 1]. */
 void glet_master_init(struct glet_master *master, const struct glet_space *space,
-                      const double *demand_rps);
+                      const double *demand_rps, double memory_ratio);
 void glet_master_fini(struct glet_master *master);
 
 /* Solves the linear program and reads the prices. Returns -1 when it has no solution. */

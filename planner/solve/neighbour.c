@@ -129,6 +129,7 @@ static bool replan(struct neighbour *n)
                                      .duty_cycles = 12 + (int)glet_random_below(&n->random, 14),
                                      .shared = true,
                                      .stock_ratio = 1,
+                                     .memory_ratio = 1,
                                      .halt = search->halt};
     int freed = choose(n), kept = n->plan.count - freed;
     const struct glet_box *old = &n->plan.list[kept];

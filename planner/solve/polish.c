@@ -117,6 +117,17 @@ static int first_place(const struct polish *p, double price)
     return low;
 }
 
+/* What the memory that the needs take in any gpu-let of the type costs: weights, no activations. */
+static double weights_price(const struct polish *p, int type, const struct needs *needs)
+{
+    if (p->places->memory_price[type] <= 0)
+        return 0;
+    double memory_mib = p->space->problem->types[type].context_mib;
+    for (int k = 0; k < needs->count; k++)
+        memory_mib += p->space->problem->models[needs->model[k]].memory_mib;
+    return p->places->memory_price[type] * memory_mib;
+}
+
 /* Whether the models' shares of the time, at their best batches, fit into one gpu-let. */
 static bool may_fit(const struct polish *p, const struct glet_place *at, const struct needs *needs)
 {
@@ -140,11 +151,16 @@ static double cover(struct polish *p, const struct needs *needs, double budget,
         return 0;
     if (needs->count > GLET_ATOM_PARTS)
         return best;
-    for (int i = first_place(p, needs->worth * WORTH); i < p->places->count && p->fits > 0; i++) {
+    double weights = 0; /* of the type where they are dearest */
+    for (int g = 0; g < p->space->problem->type_count; g++)
+        weights = fmax(weights, weights_price(p, g, needs));
+    for (int i = first_place(p, needs->worth * WORTH - weights); i < p->places->count && p->fits > 0;
+         i++) {
         const struct glet_place *at = &p->places->list[i];
         if (at->price >= budget)
             break;
-        if (!may_fit(p, at, needs))
+        double least = at->price + weights_price(p, at->type, needs);
+        if (least < needs->worth * WORTH || least >= budget || !may_fit(p, at, needs))
             continue;
         p->fits--;
         struct glet_placed placed = {.type = at->type, .level = at->level};
@@ -265,10 +281,11 @@ static void try_moves(struct polish *p, const struct needs *from, const struct n
             continue;
         struct needs more = *to;
         add_need(p, &more, m, need_rps - rate_rps);
-        if (at->price + more.worth * WORTH >= best->price)
+        double own = at->price + p->places->memory_price[at->type] * one->memory_mib;
+        if (own + more.worth * WORTH >= best->price)
             continue;
         struct glet_placed second;
-        double price = at->price + cover(p, &more, best->price - at->price, &second);
+        double price = own + cover(p, &more, best->price - own, &second);
         if (price >= best->price)
             continue;
         struct glet_placed first = {.type = at->type, .level = at->level};

@@ -43,7 +43,8 @@ static int run(void *context)
                                         .keep_open = 1,
                                         .duty_cycles = 16,
                                         .shared = true,
-                                        .stock_ratio = 1};
+                                        .stock_ratio = 1,
+                                        .memory_ratio = 1};
     struct glet_placed_list atoms = {0};
     struct glet_places places = {0};
     struct glet_boxes boxes = {0};
