@@ -5,6 +5,7 @@
  * each. Prints how many are schedulable, how many are proven not to be, and how many stay open.
  *
  *   paper_menu PROFILE_DIR [--no-interference] [--rates A,B,C] [--gpulets N] [--list]
+ *              [--scenarios FIRST-LAST]
  *
  * The profile is that of the paper's GPU in the project's formats; it is not part of the project.
  */
@@ -27,7 +28,7 @@ struct setup {
     const char *profile_path;
     double rates[4];
     bool interference, list;
-    int gpulets;
+    int gpulets, first, last; /* scenarios: base-4 numbers, a digit for each model's rate */
 };
 
 struct count {
@@ -113,7 +114,11 @@ static int decide(const struct setup *setup, int scenario, const struct glet_pro
 
 static int parse(int argc, char **argv, struct setup *setup)
 {
-    *setup = (struct setup){.rates = {0, 235, 448, 660}, .interference = true, .gpulets = 2};
+    *setup = (struct setup){.rates = {0, 235, 448, 660},
+                            .interference = true,
+                            .gpulets = 2,
+                            .first = 1,
+                            .last = SCENARIOS - 1};
     for (int i = 1; i < argc; i++) {
         if (!strcmp(argv[i], "--no-interference"))
             setup->interference = false;
@@ -123,12 +128,15 @@ static int parse(int argc, char **argv, struct setup *setup)
             setup->gpulets = atoi(argv[++i]);
         else if (!strcmp(argv[i], "--rates") && i + 1 < argc)
             sscanf(argv[++i], "%lf,%lf,%lf", &setup->rates[1], &setup->rates[2], &setup->rates[3]);
+        else if (!strcmp(argv[i], "--scenarios") && i + 1 < argc)
+            sscanf(argv[++i], "%d-%d", &setup->first, &setup->last);
         else if (argv[i][0] != '-' && !setup->profile_path)
             setup->profile_path = argv[i];
         else
             return -1;
     }
-    return setup->profile_path ? 0 : -1;
+    bool some = setup->first >= 1 && setup->first <= setup->last && setup->last < SCENARIOS;
+    return setup->profile_path && some ? 0 : -1;
 }
 
 int main(int argc, char **argv)
@@ -139,7 +147,7 @@ int main(int argc, char **argv)
     struct count count = {0};
     if (parse(argc, argv, &setup) < 0) {
         fprintf(stderr, "usage: paper_menu PROFILE_DIR [--no-interference] [--rates A,B,C] "
-                        "[--gpulets N] [--list]\n");
+                        "[--gpulets N] [--list] [--scenarios FIRST-LAST]\n");
         return 2;
     }
     if (glet_profile_load(setup.profile_path, &profile, &err) < 0) {
@@ -147,15 +155,16 @@ int main(int argc, char **argv)
         return glet_error_exit_status(err.code);
     }
     uint64_t start_us = glet_clock_process_cpu_us();
-    for (int scenario = 1; scenario < SCENARIOS; scenario++)
+    for (int scenario = setup.first; scenario <= setup.last; scenario++)
         if (decide(&setup, scenario, profile, &count, &err) < 0) {
             glet_error_print(&err, stderr);
             return glet_error_exit_status(err.code);
         }
-    printf("scenarios 1023 schedulable %d impossible %d open %d violations %d "
+    printf("scenarios %d schedulable %d impossible %d open %d violations %d "
            "cpu %.1f s slowest %.2f s\n",
-           count.schedulable, count.impossible, count.open, count.violations,
-           (double)(glet_clock_process_cpu_us() - start_us) / 1e6, count.slowest_s);
+           setup.last - setup.first + 1, count.schedulable, count.impossible, count.open,
+           count.violations, (double)(glet_clock_process_cpu_us() - start_us) / 1e6,
+           count.slowest_s);
     glet_profile_free(profile);
     return count.open > 0 || count.violations > 0;
 }

@@ -9,10 +9,14 @@
  *
  * Capping again at every level is what makes the bounds tight: half a configuration is worth a
  * whole one where only half of it is needed.
+ *
+ * Prices that ruled out one branch usually rule out the next: they are tried before anything is
+ * priced anew, on a copy of the columns that the processor reads in a row.
  */
 #include "planner/solve/cover.h"
 
 #include "planner/solve/lp_glpk.h"
+#include "planner/solve/packed.h"
 #include "planner/solve/scratch.h"
 
 #include <math.h>
@@ -24,26 +28,25 @@
 #define ROUNDS     25    /* of pricing per node */
 #define POOL       32    /* columns that mattered last */
 #define DEPTH_MAX  64
-#define LAST_NODES 800 /* once the grain has spoilt the proof */
+#define LAST_NODES 300 /* once the grain has spoilt the proof */
 #define SHRINKS    0.8 /* of the columns: worth pricing again */
-
-struct item {
-    double cover[GLET_MENU_MODELS]; /* the grain included */
-    double cost;
-    int type;
-};
+#define PROOFS     16  /* prices that are tried again, per level */
 
 struct cover {
     const struct glet_covering *covering;
     const struct glet_cover_options *options;
     const struct glet_columns *columns;
     int models, stock_left[GLET_MENU_LETS]; /* [type]; few types in a menu */
-    struct item *items;                     /* [columns->count] */
+    struct glet_item *items;                /* [columns->count]; the grain included */
     double cheapest;
     long nodes_left;
     bool coarse; /* only the grain made a plan of some columns */
     int pool[POOL], pool_count;
     int chosen[DEPTH_MAX], depth;
+    struct proofs { /* the latest first */
+        double price[PROOFS][GLET_MENU_MODELS];
+        int count;
+    } proofs[DEPTH_MAX];
 };
 
 struct node {
@@ -176,14 +179,6 @@ static double price_rest(struct cover *c, const struct node *node, double *price
     return bound;
 }
 
-static bool covers(const struct cover *c, int column, const double *rest)
-{
-    for (int m = 0; m < c->models; m++)
-        if (c->items[column].cover[m] < rest[m] - SAFE)
-            return false;
-    return true;
-}
-
 /* Whether the chosen columns cover everything without the grain. */
 static bool holds(const struct cover *c)
 {
@@ -203,21 +198,6 @@ static void blame_grain(struct cover *c)
     if (!c->coarse && c->nodes_left > LAST_NODES)
         c->nodes_left = LAST_NODES;
     c->coarse = true;
-}
-
-/* Tries every column as the last one. */
-static bool finish(struct cover *c, const struct node *node)
-{
-    for (int i = 0; i < node->count; i++) {
-        if (!covers(c, node->list[i], node->rest) || !usable(c, node->list[i], node->budget))
-            continue;
-        c->chosen[c->depth++] = node->list[i];
-        if (holds(c))
-            return true;
-        c->depth--;
-        blame_grain(c);
-    }
-    return false;
 }
 
 static int by_worth(const void *a, const void *b)
@@ -304,6 +284,59 @@ static int branch(const struct cover *c, struct node *node, const double *price)
     return front;
 }
 
+static bool is_open(const struct cover *c, const struct node *node)
+{
+    for (int m = 0; m < c->models; m++)
+        if (node->rest[m] > SAFE)
+            return true;
+    return false;
+}
+
+/* Tries every column as the last one; `from`: where the node's first is packed. */
+static bool finish(struct cover *c, const struct glet_packed *packed, int from,
+                   const struct node *node)
+{
+    int end = from + node->count;
+    for (int at = from; (at = glet_packed_fit(packed, at, end, node->rest, SAFE)) < end; at++) {
+        int column = node->list[at - from];
+        if (!usable(c, column, node->budget))
+            continue;
+        c->chosen[c->depth++] = column;
+        if (holds(c))
+            return true;
+        c->depth--;
+        blame_grain(c);
+    }
+    return false;
+}
+
+/* Whether prices that proved a budget too small do so again. */
+static bool proven_before(struct cover *c, const struct glet_packed *packed, int from,
+                          const struct node *node)
+{
+    struct proofs *old = &c->proofs[c->depth];
+    for (int i = 0; i < old->count; i++) {
+        double price[GLET_MENU_MODELS];
+        if (!glet_packed_exceeds(packed, from, from + node->count, node->rest,
+                                 node->budget * (1 + SAFE), old->price[i]))
+            continue;
+        memcpy(price, old->price[i], sizeof price);
+        memmove(old->price[1], old->price[0], sizeof price * (size_t)i);
+        memcpy(old->price[0], price, sizeof price);
+        return true;
+    }
+    return false;
+}
+
+static void keep_proof(struct cover *c, const double *price)
+{
+    struct proofs *old = &c->proofs[c->depth];
+    if (old->count < PROOFS)
+        old->count++;
+    memmove(old->price[1], old->price[0], sizeof old->price[0] * (size_t)(old->count - 1));
+    memcpy(old->price[0], price, sizeof old->price[0]);
+}
+
 static enum glet_cover_status descend(struct cover *c, const struct node *node,
                                       const double *parent_price);
 
@@ -311,6 +344,8 @@ static enum glet_cover_status try_branches(struct cover *c, const struct node *n
                                            const double *price, int branches)
 {
     enum glet_cover_status status = GLET_COVER_NONE;
+    struct glet_packed packed;
+    glet_packed_init(&packed, c->items, node->list, node->count, c->models);
     for (int i = 0; i < branches && status == GLET_COVER_NONE; i++) {
         int column = node->list[i], type = c->items[column].type;
         struct node child = {.budget = node->budget - cost_of(c, column),
@@ -320,11 +355,15 @@ static enum glet_cover_status try_branches(struct cover *c, const struct node *n
             child.rest[m] = fmax(0, node->rest[m] - c->items[column].cover[m]);
         c->chosen[c->depth++] = column;
         c->stock_left[type]--;
-        status = descend(c, &child, price);
+        if (gpus_left(c, child.budget) == 1 && is_open(c, &child))
+            status = finish(c, &packed, i, &child) ? GLET_COVER_FOUND : GLET_COVER_NONE;
+        else if (!proven_before(c, &packed, i, &child))
+            status = descend(c, &child, price);
         c->stock_left[type]++;
         if (status == GLET_COVER_NONE)
             c->depth--;
     }
+    glet_packed_fini(&packed);
     return status;
 }
 
@@ -345,19 +384,14 @@ static bool narrow(struct cover *c, struct node *node, double *price)
 static enum glet_cover_status descend(struct cover *c, const struct node *node,
                                       const double *parent_price)
 {
-    bool open = false;
-    for (int m = 0; m < c->models; m++)
-        open |= node->rest[m] > SAFE;
-    if (!open && holds(c))
+    if (!is_open(c, node) && holds(c))
         return GLET_COVER_FOUND;
-    if (!open) {
+    if (!is_open(c, node)) {
         blame_grain(c);
         return GLET_COVER_NONE;
     }
     if (gpus_left(c, node->budget) < 1)
         return GLET_COVER_NONE;
-    if (gpus_left(c, node->budget) == 1)
-        return finish(c, node) ? GLET_COVER_FOUND : GLET_COVER_NONE;
     if (--c->nodes_left < 0 || c->depth >= DEPTH_MAX - 1 || glet_halted(c->options->halt))
         return GLET_COVER_LIMIT;
     double price[GLET_MENU_MODELS];
@@ -368,6 +402,8 @@ static enum glet_cover_status descend(struct cover *c, const struct node *node,
     enum glet_cover_status status = GLET_COVER_NONE;
     if (narrow(c, &mine, price))
         status = try_branches(c, &mine, price, branch(c, &mine, price));
+    else
+        keep_proof(c, price);
     free(mine.list);
     return status;
 }

@@ -25,9 +25,10 @@
 #define PRICE_LEAVES 2000000 /* configurations evaluated per round */
 #define LIST_LEAVES  8000000 /* configurations evaluated for the list */
 #define LIST_COLUMNS 20000
-#define SEARCH_WORK  40000000L /* nodes x columns of one search */
-#define FAST_PART    20        /* of both, when the effort is fast */
-#define PROBE_NODES  200       /* of a look at the most valuable configurations only */
+#define SEARCH_WORK  500000000L /* nodes x columns of one search */
+#define FAST_LEAVES  400000     /* when the effort is fast */
+#define FAST_WORK    2000000L
+#define PROBE_NODES  200 /* of a look at the most valuable configurations only */
 #define ILP_NODES    500
 #define SAFE         1e-7 /* relative; errs towards searching on */
 
@@ -204,12 +205,6 @@ static enum glet_cover_status search_list(struct exact *e, const struct glet_col
     return status == GLET_COVER_FOUND ? GLET_COVER_COARSE : status;
 }
 
-/* What one search may cost: a fast answer does with a part of it. */
-static long part_of(const struct exact *e, long work)
-{
-    return e->search->effort == GLET_EFFORT_FAST ? work / FAST_PART : work;
-}
-
 /*
  * Searches the configurations within the slack; nodes 0 = as many as the list affords. NONE only
  * when the list is complete.
@@ -219,11 +214,13 @@ static enum glet_cover_status try_slack(struct exact *e, double slack, double gr
     struct glet_columns list = {0};
     double ratio;
     enum glet_cover_status status = GLET_COVER_LIMIT;
-    bool complete = glet_columns_price(&e->covering, e->price, slack, grain, 0,
-                                       part_of(e, LIST_LEAVES), e->search->halt, &list, &ratio);
+    bool fast = e->search->effort == GLET_EFFORT_FAST;
+    bool complete =
+        glet_columns_price(&e->covering, e->price, slack, grain, 0,
+                           fast ? FAST_LEAVES : LIST_LEAVES, e->search->halt, &list, &ratio);
+    long work = fast ? FAST_WORK : SEARCH_WORK;
     if (list.count > 0 && list.count <= LIST_COLUMNS)
-        status =
-            search_list(e, &list, grain, nodes > 0 ? nodes : part_of(e, SEARCH_WORK) / list.count);
+        status = search_list(e, &list, grain, nodes > 0 ? nodes : work / list.count);
     else if (list.count == 0 && complete)
         status = GLET_COVER_NONE;
     if (status == GLET_COVER_NONE && !complete)

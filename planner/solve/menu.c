@@ -25,6 +25,7 @@ struct builder {
     int left; /* gpu-lets that may still be added */
     struct glet_entries *out;
     struct glet_entry entry; /* under construction */
+    int *position;           /* [model] among those with demand */
 };
 
 static double mildest_factor(const struct builder *b, int m, int batch,
@@ -145,6 +146,72 @@ static void extend(struct builder *b, int m, double mild_ms)
     }
 }
 
+struct rated {         /* an entry that nothing slows down */
+    int entry, models; /* place in the list; bit set */
+    double rate_rps[GLET_MENU_MODELS], sum;
+};
+
+static struct rated rate(const struct builder *b, int place)
+{
+    const struct glet_atom *atom = &b->out->list[place].atom;
+    struct rated rated = {.entry = place};
+    for (int k = 0; k < atom->count; k++) {
+        double demand_rps = b->problem->models[atom->model[k]].demand_rps;
+        rated.rate_rps[k] = fmin(1000.0 * atom->batch[k] / atom->duty_ms, demand_rps);
+        rated.sum += rated.rate_rps[k] / demand_rps;
+        rated.models |= 1 << b->position[atom->model[k]];
+    }
+    return rated;
+}
+
+/* Entries of the same models side by side, the best first. */
+static int by_models(const void *a, const void *b)
+{
+    const struct rated *x = a, *y = b;
+    if (x->models != y->models)
+        return x->models - y->models;
+    if (x->sum != y->sum)
+        return x->sum < y->sum ? 1 : -1;
+    return x->entry - y->entry;
+}
+
+static bool outdoes(const struct builder *b, const struct rated *x, const struct rated *y)
+{
+    if (x->models != y->models ||
+        b->out->list[x->entry].memory_mib > b->out->list[y->entry].memory_mib)
+        return false;
+    for (int k = 0; k < GLET_MENU_MODELS; k++)
+        if (x->rate_rps[k] < y->rate_rps[k])
+            return false;
+    return true;
+}
+
+/* Where nothing interferes only rates and memory matter: leaves out what another entry of the same
+   models outdoes in all of them. */
+static void thin(struct builder *b)
+{
+    struct glet_entries *out = b->out;
+    struct rated *rated = glet_must_alloc(sizeof *rated, (size_t)out->count + 1);
+    struct glet_entry *kept = glet_must_alloc(sizeof *kept, (size_t)out->count + 1);
+    int count = 0;
+    for (int i = 0; i < out->count; i++)
+        rated[i] = rate(b, i);
+    qsort(rated, (size_t)out->count, sizeof *rated, by_models);
+    for (int i = 0; i < out->count; i++) {
+        bool outdone = false;
+        for (int j = count - 1; j >= 0 && rated[j].models == rated[i].models && !outdone; j--)
+            outdone = outdoes(b, &rated[j], &rated[i]);
+        if (!outdone)
+            rated[count++] = rated[i];
+    }
+    for (int i = 0; i < count; i++)
+        kept[i] = out->list[rated[i].entry];
+    free(out->list);
+    free(rated);
+    b->left += out->count - count;
+    *out = (struct glet_entries){kept, count, count};
+}
+
 static void combine(struct glet_menu *menu, int type, struct glet_combination *c, int from)
 {
     const struct glet_problem_type *t = &menu->problem->types[type];
@@ -166,24 +233,31 @@ static void combine(struct glet_menu *menu, int type, struct glet_combination *c
     }
 }
 
-static int open_models(const struct glet_problem *problem)
+/* How many models have demand; their positions among those. */
+static int open_models(const struct glet_problem *problem, int *position)
 {
     int count = 0;
-    for (int m = 0; m < problem->model_count; m++)
+    for (int m = 0; m < problem->model_count; m++) {
+        position[m] = count;
         count += problem->models[m].demand_rps > 0;
+    }
     return count;
 }
 
 struct glet_menu *glet_menu_new(const struct glet_problem *problem, int most,
                                 const struct glet_halt *halt)
 {
-    if (open_models(problem) > GLET_MENU_MODELS)
+    int *position = glet_must_alloc(sizeof *position, (size_t)problem->model_count + 1);
+    if (open_models(problem, position) > GLET_MENU_MODELS) {
+        free(position);
         return NULL;
+    }
     struct glet_menu *menu = glet_must_alloc(sizeof *menu, 1);
     menu->problem = problem;
     menu->shared = glet_must_alloc(sizeof *menu->shared, (size_t)problem->type_count);
     menu->alone = glet_must_alloc(sizeof *menu->alone, (size_t)problem->type_count);
-    struct builder b = {.menu = menu, .problem = problem, .left = most, .halt = halt};
+    struct builder b = {
+        .menu = menu, .problem = problem, .left = most, .halt = halt, .position = position};
     for (int g = 0; g < problem->type_count; g++) {
         size_t sizes = (size_t)problem->types[g].size_count;
         menu->shared[g] = glet_must_alloc(sizeof **menu->shared, sizes);
@@ -198,8 +272,11 @@ struct glet_menu *glet_menu_new(const struct glet_problem *problem, int most,
                 b.out = alone ? &menu->alone[g][s] : &menu->shared[g][s];
                 b.entry = (struct glet_entry){.atom = {.size = (int16_t)s}};
                 extend(&b, 0, 0);
+                if (alone || !problem->types[g].interferes)
+                    thin(&b);
             }
     }
+    free(position);
     if (b.left < 0 || menu->combination_count > COMBINATIONS_MAX || glet_halted(halt)) {
         glet_menu_free(menu);
         return NULL;
