@@ -4,8 +4,8 @@
  * fails.
  *
  * Copies into and out of the executor's staging memory happen outside the hang watch: only inside
- * the executor may a batch be taken away from the thread, because only there it touches nothing of
- * the requests.
+ * the executor may a batch be taken away from the thread, because only there it writes nothing of
+ * the requests. What it may be reading there, inputs lent to it in place, is kept for good then.
  *
  * An executor may refuse data (a token number out of range, say). Then each request of the batch
  * runs alone, so that one bad request costs its neighbours time but no answer.
