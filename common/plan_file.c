@@ -327,6 +327,10 @@ static int read_gpu(struct glet_plan *plan, const struct glet_yaml *yaml,
          .low = 1,
          .high = 1000000,
          .offset = offsetof(struct glet_plan_gpu, units)},
+        {.key = "memory_mib",
+         .type = GLET_YAML_DOUBLE,
+         .high = 1e9,
+         .offset = offsetof(struct glet_plan_gpu, memory_mib)},
         {.key = "gpulets", .type = GLET_YAML_NODES, .rules = GLET_YAML_REQUIRED},
     };
     struct glet_plan_gpu *gpu = &plan->gpus[plan->gpu_count++];

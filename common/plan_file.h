@@ -57,8 +57,9 @@ struct glet_plan_let { /* one gpu-let */
 struct glet_plan_gpu {
     char *id;
     char *type;
-    char *node; /* NULL = any */
-    int units;  /* of the whole device */
+    char *node;        /* NULL = any */
+    int units;         /* of the whole device */
+    double memory_mib; /* that its gpu-lets need by the profile; 0 = not said */
     struct glet_plan_let *lets;
     size_t let_count;
     struct glet_mark mark;

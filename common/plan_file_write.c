@@ -86,7 +86,10 @@ static void write_gpus(const struct glet_plan *plan, FILE *out)
         glet_yaml_put_text(out, "    type: ", gpu->type, "\n");
         if (gpu->node)
             glet_yaml_put_text(out, "    node: ", gpu->node, "\n");
-        fprintf(out, "    units: %d\n    gpulets:%s\n", gpu->units, gpu->let_count ? "" : " []");
+        fprintf(out, "    units: %d\n", gpu->units);
+        if (gpu->memory_mib > 0)
+            glet_yaml_put_double(out, "    memory_mib: ", gpu->memory_mib, "\n");
+        fprintf(out, "    gpulets:%s\n", gpu->let_count ? "" : " []");
         for (size_t i = 0; i < gpu->let_count; i++)
             write_let(plan, &gpu->lets[i], out);
     }

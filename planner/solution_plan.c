@@ -6,6 +6,7 @@
  * gpu-let can serve, so that all run equally full and the slack is where the load is. A canonical
  * order makes equal solutions equal bytes.
  */
+#include "planner/model/gpu_memory.h"
 #include "planner/solution.h"
 
 #include <math.h>
@@ -205,6 +206,7 @@ static int fill_gpu(const struct glet_problem *problem, const struct glet_gpu *f
     const struct glet_problem_type *type = &problem->types[from->type];
     const char *node = type->stock[from->stock].node;
     to->units = type->units;
+    to->memory_mib = glet_memory_gpu_mib(problem, from);
     to->type = strdup(type->name);
     to->node = node ? strdup(node) : NULL;
     to->lets = calloc((size_t)from->let_count + 1, sizeof *to->lets);

@@ -73,6 +73,8 @@ static void gpus(struct glet_json *json, const struct glet_plan *plan)
         if (gpu->node)
             glet_json_string(json, "node", gpu->node);
         glet_json_int(json, "units", gpu->units);
+        if (gpu->memory_mib > 0)
+            glet_json_double(json, "memory_mib", gpu->memory_mib);
         glet_json_array(json, "gpulets");
         for (size_t i = 0; i < gpu->let_count; i++)
             gpulet(json, plan, &gpu->lets[i]);

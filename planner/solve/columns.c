@@ -7,7 +7,7 @@
  */
 #include "planner/solve/columns.h"
 
-#include "planner/solve/front.h"
+#include "planner/solve/frontier.h"
 #include "planner/solve/scratch.h"
 
 #include <math.h>

@@ -154,8 +154,8 @@ static double cover(struct polish *p, const struct needs *needs, double budget,
     double weights = 0; /* of the type where they are dearest */
     for (int g = 0; g < p->space->problem->type_count; g++)
         weights = fmax(weights, weights_price(p, g, needs));
-    for (int i = first_place(p, needs->worth * WORTH - weights); i < p->places->count && p->fits > 0;
-         i++) {
+    for (int i = first_place(p, needs->worth * WORTH - weights);
+         i < p->places->count && p->fits > 0; i++) {
         const struct glet_place *at = &p->places->list[i];
         if (at->price >= budget)
             break;

@@ -192,6 +192,12 @@ static void check_memory(struct place *p)
                            "needs %.6g MiB, a %s has %.6g", sum_mib, p->gpu->type,
                            device->memory_mib);
     }
+    if (p->gpu->memory_mib > 0 && !glet_verify_at_most(sum_mib, p->gpu->memory_mib)) {
+        char where[64];
+        snprintf(where, sizeof where, "gpus[%zu].memory_mib", p->g);
+        glet_verify_report(p->run, GLET_RULE_MEMORY, p->gpu->mark, where,
+                           "says %.6g MiB, its gpu-lets need %.6g", p->gpu->memory_mib, sum_mib);
+    }
 }
 
 void glet_verify_gpu(struct verify_run *run, size_t g)

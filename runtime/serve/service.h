@@ -135,8 +135,8 @@ void glet_service_plan_info(const struct glet_service *service, struct glet_plan
 struct glet_gpu_stats {
     char id[64], type[64];
     int units;
-    double sms;                                     /* of the whole device; cores on a CPU */
-    uint64_t memory_used_bytes, memory_total_bytes; /* 0 = unknown */
+    double sms; /* of the whole device; cores on a CPU */
+    uint64_t memory_planned_bytes, memory_used_bytes, memory_total_bytes; /* 0 = unknown */
     bool temporal;            /* its gpu-lets are not kept apart, they take turns */
     uint64_t verified_blocks; /* of the isolation check, in each gpu-let; 0 = not checked */
 };

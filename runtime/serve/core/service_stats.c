@@ -155,6 +155,7 @@ bool glet_service_gpu_stats(const struct glet_service *service, size_t gpu,
         *out = (struct glet_gpu_stats){.units = planned->units, .sms = info->sm_count};
         snprintf(out->id, sizeof out->id, "%s", planned->id);
         snprintf(out->type, sizeof out->type, "%s", planned->type);
+        out->memory_planned_bytes = (uint64_t)(planned->memory_mib * 1048576);
         out->memory_used_bytes = (uint64_t)(used_mib(unit, info->context_mib) * 1048576);
         out->memory_total_bytes = (uint64_t)(info->memory_mib * 1048576);
         out->temporal = info->temporal;

@@ -58,10 +58,11 @@ static void put_gpu(struct glet_text *text, const struct glet_service *service, 
     glet_text_put(text, ",\"type\":");
     glet_text_json_string(text, gpu->type);
     glet_text_format(text,
-                     ",\"units\":%d,\"memory_used_bytes\":%" PRIu64
-                     ",\"memory_total_bytes\":%" PRIu64 ",\"sharing\":\"%s\"",
-                     gpu->units, gpu->memory_used_bytes, gpu->memory_total_bytes,
-                     gpu->temporal ? "temporal" : "spatial");
+                     ",\"units\":%d,\"memory_planned_bytes\":%" PRIu64
+                     ",\"memory_used_bytes\":%" PRIu64 ",\"memory_total_bytes\":%" PRIu64
+                     ",\"sharing\":\"%s\"",
+                     gpu->units, gpu->memory_planned_bytes, gpu->memory_used_bytes,
+                     gpu->memory_total_bytes, gpu->temporal ? "temporal" : "spatial");
     if (gpu->verified_blocks > 0)
         glet_text_format(text, ",\"isolation_blocks\":%" PRIu64, gpu->verified_blocks);
     glet_text_put(text, ",\"gpulets\":[");

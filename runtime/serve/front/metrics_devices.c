@@ -88,16 +88,21 @@ static void put_busy(struct glet_scrape *s)
 
 static void put_memory(struct glet_scrape *s)
 {
-    glet_scrape_family(s, "gpulet_device_memory_bytes", "gauge", "Memory of a device.");
+    static const char *const kinds[] = {"planned", "used", "total"};
+    glet_scrape_family(s, "gpulet_device_memory_bytes", "gauge",
+                       "Memory of a device: what the plan needs, what its models use, all of it.");
     for (size_t i = 0; i < glet_service_gpu_count(s->service); i++) {
         struct glet_gpu_stats gpu;
         if (!gpu_of(s, i, &gpu) || gpu.memory_total_bytes == 0)
             continue;
-        for (int total = 0; total < 2; total++) {
+        const uint64_t bytes[] = {gpu.memory_planned_bytes, gpu.memory_used_bytes,
+                                  gpu.memory_total_bytes};
+        for (size_t k = 0; k < 3; k++) {
+            if (bytes[k] == 0)
+                continue;
             glet_text_put(s->text, "gpulet_device_memory_bytes");
             glet_scrape_label(s, "{", "gpu", gpu.id);
-            glet_text_format(s->text, ",kind=\"%s\"} %" PRIu64 "\n", total ? "total" : "used",
-                             total ? gpu.memory_total_bytes : gpu.memory_used_bytes);
+            glet_text_format(s->text, ",kind=\"%s\"} %" PRIu64 "\n", kinds[k], bytes[k]);
         }
     }
 }

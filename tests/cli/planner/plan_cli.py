@@ -326,6 +326,14 @@ class Verify(Case):
         found = json.loads(self.verb("verify", "plan.yaml", "--format", "json", status=1).stdout)
         self.assertEqual([v["rule"] for v in found["violations"]], ["latency", "demand"])
 
+    def test_too_little_memory_is_said(self):
+        self.plan("-o", "new.yaml")
+        self.assertIn("memory_mib: 948\n", self.text("new.yaml"))
+        self.verb("verify", "new.yaml")
+        self.edit("new.yaml", ("memory_mib: 948", "memory_mib: 947.9"))
+        self.assertRegex(self.verb("verify", "new.yaml", status=1).stdout,
+                         r"gpus\[\d\]\.memory_mib: memory: says 947\.9 MiB, its gpu-lets need 948")
+
     def test_malformed_plans(self):
         for old, new in (("gpulet-plan/1", "gpulet-plan/2"), ("units: 6", "units: 0"),
                          ("batch: 5", "batch: 0"), ("name: beta, batch", "name: delta, batch"),
@@ -748,6 +756,7 @@ class Checker(Case):
         """Sets every number that follows from the others, so that one rule at a time breaks."""
         options = check_plan.load_yaml(self.path("workload.yaml")).get("options") or {}
         for gpu in plan["gpus"]:
+            gpu.pop("memory_mib", None)
             for let in gpu["gpulets"]:
                 for slot in let["models"]:
                     me = (slot["name"], slot["batch"], let["units"])

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-#include "planner/solve/front.h"
+#include "planner/solve/frontier.h"
 
 #include "planner/solve/scratch.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-#ifndef GLET_PLANNER_FRONT_H
-#define GLET_PLANNER_FRONT_H
+#ifndef GLET_PLANNER_FRONTIER_H
+#define GLET_PLANNER_FRONTIER_H
 
 /*
  * The columns that no other one makes useless, out of millions offered one after the other. An
