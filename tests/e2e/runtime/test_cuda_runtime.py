@@ -25,6 +25,7 @@ gpus:
   - id: gpu0
     type: {type}
     units: 16
+    memory_mib: 1234
     gpulets:
       - units: {units}
         duty_cycle_ms: 50
@@ -159,6 +160,10 @@ def test_serving(folder, right):
     assert samples['gpulet_device_throttled{gpu="gpu0",reason="power"}'] == "1"
     assert samples['gpulet_device_throttled{gpu="gpu0",reason="setting"}'] == "0"
     assert samples['gpulet_device_memory_occupied_bytes{gpu="gpu0"}'] == str(1 << 30)
+    memory = 'gpulet_device_memory_bytes{gpu="gpu0",kind="%s"}'
+    assert samples[memory % "planned"] == str(1234 << 20)
+    assert 0 < int(samples[memory % "used"]) < int(samples[memory % "total"])
+    assert gpu["memory_planned_bytes"] == 1234 << 20, gpu
     assert samples['gpulet_device_temporal{gpu="gpu0"}'] == "0"
     assert not any(name.startswith("gpulet_device_temperature") for name in samples)
     assert "isolation verified gpu=gpu0 gpulets=2" in runtime.end()
