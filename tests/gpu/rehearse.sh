@@ -9,7 +9,12 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 # What cannot run here is tried again by every call; nothing else is.
 done_twice() { grep '^== ' "$work/log" | grep -qv '^== \(checks\|isolation\):'; }
-fail() { echo "FAILED: $*"; cat "$work/log"; exit 1; }
+fail() {
+    cat "$work/log"
+    echo "FAILED: $*"
+    grep -h "failed:\|continued" "$work/out/table.txt"
+    exit 1
+}
 
 mkdir "$work/back"
 OUT=$work/back "$run" --device cpu --out "$work/out" --budget 400 >"$work/log" 2>&1 ||
