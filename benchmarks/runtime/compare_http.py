@@ -11,7 +11,10 @@ threads of a server spend per request.
   handover         the same, answered by another thread
   runtime          gpulet-runtime as it is: routing, admission, batching, the CPU device
 
-usage: compare_http.py BUILD_DIR [--rounds N] [--requests N] [--connections N] [--write FOLDER]
+The servers have one core and the client another: left to the scheduler, a server's threads land on
+the client's core or not, and the same server takes half as much again from one minute to the next.
+
+usage: compare_http.py BUILD_DIR [--rounds N] [--requests N] [--connections N] [--free] [--write FOLDER]
 Target: runtime at most 1.1.
 """
 import argparse
@@ -51,19 +54,29 @@ def write_result(name, text, result, folder):
     (folder / f"runtime_{name}_{today}.txt").write_text(text, encoding="utf-8")
 
 
+def on_core(core, free):
+    """Binds the process about to start to that core."""
+    cores = sorted(os.sched_getaffinity(0))
+    if free or len(cores) < 2:
+        return lambda: None
+    return lambda: os.sched_setaffinity(0, {cores[core]})
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("build", type=Path)
-    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--requests", type=int, default=4000)
     parser.add_argument("--connections", type=int, default=4)
+    parser.add_argument("--free", action="store_true", help="all on whatever core comes")
     parser.add_argument("--write", type=Path, default=RESULTS, help="folder of the dated text")
     args = parser.parse_args()
     servers = {}
     try:
         for name, (program, *options) in SERVERS.items():
             servers[name] = subprocess.Popen([args.build / program, *options],
-                                             stdout=subprocess.PIPE, text=True)
+                                             stdout=subprocess.PIPE, text=True,
+                                             preexec_fn=on_core(0, args.free))
         ports = {name: READY.match(server.stdout.readline().strip()).groups()
                  for name, server in servers.items()}
         cpu = {name: [] for name in servers}
@@ -72,7 +85,8 @@ def main():
             for name, (port, pid) in ports.items():
                 out = subprocess.run([args.build / "benchmarks/runtime/http_load", port,
                                       str(args.connections), str(args.requests), pid],
-                                     stdout=subprocess.PIPE, text=True, check=True).stdout.split()
+                                     stdout=subprocess.PIPE, text=True, check=True,
+                                     preexec_fn=on_core(1, args.free)).stdout.split()
                 if turn:  # the first warms up
                     cpu[name].append(float(out[2]))
                     p50[name].append(float(out[3]))
@@ -84,7 +98,8 @@ def main():
     result = {"benchmark": "runtime/compare_http", "connections": args.connections,
               "requests": args.requests, "rounds": args.rounds}
     lines = [f"{args.connections} connections, {args.rounds} rounds of {args.requests} requests of "
-             "150 KB; CPU us per request, all threads",
+             f"150 KB, {'any core' if args.free else 'servers on one core, client on another'}; CPU us "
+             "per request, all threads",
              f"{'server':16} {'min':>8} {'median':>8} {'ratio':>7} {'p50 us':>8}"]
     for name, values in cpu.items():
         median = statistics.median(values)
