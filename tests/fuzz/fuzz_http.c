@@ -140,15 +140,13 @@ static bool known_method(const struct glet_http_head *head)
     return false;
 }
 
-/* http_parser takes any name that begins like Transfer-Encoding for it, and knows no tab around the
+/* http_parser takes any name that begins like Transfer-Encoding for it, and knows no blank behind the
    value of Content-Length. */
 static bool misleads_oracle(const struct glet_http_head *head)
 {
     for (size_t i = 0; i < head->header_count; i++) {
         struct glet_slice name = head->headers[i].name, value = head->headers[i].value;
-        if (glet_slice_is_nocase(name, "content-length") &&
-            (value.data[-1] == '\t' || memchr(value.data + value.length, '\t', 1) ||
-             memchr(value.data + value.length, ' ', 1)))
+        if (glet_slice_is_nocase(name, "content-length") && value.data[value.length] == ' ')
             return true;
         if (name.length > 17 && strncasecmp(name.data, "transfer-encoding", 17) == 0)
             return true;

@@ -175,6 +175,20 @@ static bool list_has(struct glet_slice list, const char *word)
     return false;
 }
 
+/* A tab is as good as a blank (RFC 9110, 5.5), but not every proxy knows: one that takes it for a
+   part of the value sees the request end somewhere else. */
+static bool has_tab_around(const struct glet_http_header *header)
+{
+    const char *at = header->name.data + header->name.length;
+    for (; at < header->value.data; at++)
+        if (*at == '\t')
+            return true;
+    for (at += header->value.length; *at != '\r'; at++)
+        if (*at == '\t')
+            return true;
+    return false;
+}
+
 struct seen {
     int hosts, lengths, codings;
     bool close, keep;
@@ -188,11 +202,13 @@ static int interpret(const struct glet_http_header *header, struct glet_http_hea
         seen->hosts++;
     } else if (glet_slice_is_nocase(name, "content-length")) {
         seen->lengths++;
-        if (!parse_length(value, &out->content_length))
+        if (!parse_length(value, &out->content_length) || has_tab_around(header))
             return refuse(400, "malformed Content-Length", reason);
         out->has_length = true;
     } else if (glet_slice_is_nocase(name, "transfer-encoding")) {
         seen->codings++;
+        if (has_tab_around(header))
+            return refuse(400, "malformed Transfer-Encoding", reason);
         if (!glet_slice_is_nocase(value, "chunked"))
             return refuse(501, "the only transfer coding spoken here is chunked", reason);
         out->chunked = true;

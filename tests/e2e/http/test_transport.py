@@ -110,6 +110,7 @@ class Framing(fake.Case):
         for lines in (("Content-Length: 5", "Content-Length: 5"),
                       ("Content-Length: 5, 5",), ("Content-Length: +5",), ("Content-Length: 0x5",),
                       ("Content-Length: 5", "Transfer-Encoding: chunked"), ("Content-Length: -1",),
+                      ("Content-Length:\t5",), ("Transfer-Encoding: chunked\t",),
                       ("Content-Length : 5",), (" Content-Length: 5",), ("A: b", " folded"),
                       ("A: b\nContent-Length: 5",), ("A: \x00",), ("A\x00: b",), ("Content-Length:",),
                       ("Host: y",), ("Content-Length: 99999999999999999999",), ("no colon",),
