@@ -137,8 +137,8 @@ static struct glet_solve_options options_of(const struct glet_session *session,
 }
 
 /* Solves the problem for the largest factor on all rates that the stock serves. */
-static int find_scale(const struct glet_session *session, enum glet_effort effort, double *scale,
-                      double *bound, struct glet_error *err)
+static int find_scale(const struct glet_session *session, enum glet_effort effort, double guess,
+                      double *scale, double *bound, struct glet_error *err)
 {
     const struct glet_problem *problem = session->problem;
     *scale = *bound = 0;
@@ -151,6 +151,7 @@ static int find_scale(const struct glet_session *session, enum glet_effort effor
     view->objective = GLET_MAX_RATE;
     struct glet_solve_options options = options_of(session, NULL);
     options.effort = effort;
+    options.scale_guess = guess;
     struct glet_solve_result result;
     int status = glet_solve(view, &options, &result, err);
     if (status == 0) {
@@ -165,7 +166,7 @@ static int find_scale(const struct glet_session *session, enum glet_effort effor
 int glet_session_scale(const struct glet_session *session, double *scale, struct glet_error *err)
 {
     double bound;
-    return find_scale(session, (enum glet_effort)session->inputs->effort, scale, &bound, err);
+    return find_scale(session, (enum glet_effort)session->inputs->effort, 0, scale, &bound, err);
 }
 
 /*
@@ -180,14 +181,9 @@ static int solve_without_limits(const struct glet_session *session,
     struct glet_problem open = *session->problem;
     struct glet_solve_options options = options_of(session, NULL);
     struct glet_solve_result result;
-    open.types = malloc(((size_t)open.type_count + 1) * sizeof *open.types);
+    open.types = glet_problem_types_unlimited(session->problem);
     if (!open.types)
         return glet_error_set(err, GLET_ERR_NOMEM, "out of memory");
-    for (int t = 0; t < open.type_count; t++) {
-        open.types[t] = session->problem->types[t];
-        if (open.types[t].count != 0)
-            open.types[t].count = GLET_COUNT_UNLIMITED;
-    }
     options.effort = GLET_EFFORT_FAST;
     options.survive = wishes ? wishes->survive : 0;
     int status = glet_solve(&open, &options, &result, err);
@@ -217,8 +213,10 @@ static int explain_stock(const struct glet_session *session, const struct glet_w
                          struct glet_answer *answer, struct glet_error *err)
 {
     int status = solve_without_limits(session, wishes, answer, err);
+    double guess = answer->gpus_enough > 0 ? (double)answer->stock / answer->gpus_enough : 0;
     if (status == 0 && !(wishes && wishes->survive))
-        status = find_scale(session, GLET_EFFORT_FAST, &answer->scale, &answer->scale_bound, err);
+        status = find_scale(session, GLET_EFFORT_FAST, guess, &answer->scale, &answer->scale_bound,
+                            err);
     if (status == 0 && answer->scale_bound > 0 && answer->scale_bound < 1 &&
         !glet_within(1, answer->scale_bound))
         answer->outcome = GLET_PLAN_TOO_SMALL;
@@ -229,14 +227,30 @@ static int explain_stock(const struct glet_session *session, const struct glet_w
     return status;
 }
 
+/* At the effort asked for, or with fast_first at the least that finds a plan or excludes one. */
+static int search(const struct glet_session *session, const struct glet_wishes *wishes,
+                  struct glet_solve_result *result, struct glet_error *err)
+{
+    struct glet_solve_options options = options_of(session, wishes);
+    enum glet_effort asked = options.effort;
+    if (wishes && wishes->fast_first)
+        options.effort = GLET_EFFORT_FAST;
+    if (glet_solve(session->problem, &options, result, err) < 0)
+        return -1;
+    if (options.effort == asked || result->found || result->infeasible || result->limit_hit)
+        return 0;
+    glet_solve_result_fini(result);
+    options.effort = asked;
+    return glet_solve(session->problem, &options, result, err);
+}
+
 static int solve(const struct glet_session *session, const struct glet_wishes *wishes,
                  struct glet_answer *answer, struct glet_error *err)
 {
     const struct glet_problem *problem = session->problem;
-    struct glet_solve_options options = options_of(session, wishes);
     struct glet_solve_result result;
     answer->max_moves = -1;
-    if (glet_solve(problem, &options, &result, err) < 0)
+    if (search(session, wishes, &result, err) < 0)
         return -1;
     answer->bound = result.bound;
     answer->limit_hit = result.limit_hit;

@@ -64,6 +64,7 @@ struct glet_wishes {
     const struct glet_plan *from; /* an older plan to stay close to, or NULL */
     int max_moves;                /* with from: at most so many new gpu-lets; -1 = any */
     int survive;                  /* so many GPUs may fail */
+    bool fast_first;              /* the effort asked for only where a fast search finds no plan */
 };
 
 enum glet_outcome {

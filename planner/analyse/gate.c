@@ -107,6 +107,7 @@ static void check_model(struct builder *b, size_t m, const struct glet_gate_limi
     if (model->slo_ms > 0) {
         double headroom = glet_headroom_percent(worst, model->slo_ms);
         bool low = limits->min_headroom_percent >= 0 && headroom < limits->min_headroom_percent;
+        b->gate->open |= low;
         if (!b->gate->tightest || headroom < b->gate->tightest_headroom_percent) {
             b->gate->tightest = from->name;
             b->gate->tightest_headroom_percent = fmax(0, headroom);
@@ -119,6 +120,7 @@ static void check_model(struct builder *b, size_t m, const struct glet_gate_limi
     }
     double scale = capacity / model->rate_rps;
     bool low = limits->min_scale > 0 && !glet_within(limits->min_scale, scale);
+    b->gate->open |= low;
     b->gate->scale = b->gate->scale > 0 ? fmin(b->gate->scale, scale) : scale;
     add(b, low ? GLET_CHECK_FAIL : GLET_CHECK_PASS, "demand", model->name,
         from->rate_mark.line > 0 ? from->rate_mark : from->mark,
@@ -157,6 +159,7 @@ static void check_limits(struct builder *b, const struct glet_gate_limits *limit
     if (limits->max_gpus >= 0) {
         bool over = gate->gpus > limits->max_gpus;
         bool proven = gate->lower_bound > limits->max_gpus;
+        gate->open |= over && !proven;
         add(b,
             !over    ? GLET_CHECK_PASS
             : proven ? GLET_CHECK_FAIL
@@ -167,12 +170,13 @@ static void check_limits(struct builder *b, const struct glet_gate_limits *limit
             : proven ? ", and no plan uses few enough"
                      : ", and it is not proven that fewer do not suffice");
     }
-    if (limits->max_cost_per_hour >= 0)
-        add(b,
-            glet_within(gate->cost_per_hour, limits->max_cost_per_hour) ? GLET_CHECK_PASS
-                                                                        : GLET_CHECK_FAIL,
-            "cost", "stock", stock_mark(b), "at most %.6g per hour\nthe GPUs cost %.6g per hour",
-            limits->max_cost_per_hour, gate->cost_per_hour);
+    if (limits->max_cost_per_hour >= 0) {
+        bool low = glet_within(gate->cost_per_hour, limits->max_cost_per_hour);
+        gate->open |= !low;
+        add(b, low ? GLET_CHECK_PASS : GLET_CHECK_FAIL, "cost", "stock", stock_mark(b),
+            "at most %.6g per hour\nthe GPUs cost %.6g per hour", limits->max_cost_per_hour,
+            gate->cost_per_hour);
+    }
 }
 
 static void check_trust(struct builder *b, const struct glet_gate_limits *limits,

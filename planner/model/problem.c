@@ -190,6 +190,17 @@ struct glet_problem *glet_problem_view(const struct glet_problem *base)
     return view;
 }
 
+struct glet_problem_type *glet_problem_types_unlimited(const struct glet_problem *base)
+{
+    struct glet_problem_type *types = malloc(((size_t)base->type_count + 1) * sizeof *types);
+    for (int t = 0; types && t < base->type_count; t++) {
+        types[t] = base->types[t];
+        if (types[t].count != 0)
+            types[t].count = GLET_COUNT_UNLIMITED;
+    }
+    return types;
+}
+
 static void free_type(struct glet_problem_type *type, int model_count)
 {
     for (int i = 0; type->rows && i < model_count * type->size_count; i++)

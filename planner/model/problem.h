@@ -155,6 +155,12 @@ int glet_problem_new(const struct glet_workload *workload, const struct glet_pro
 struct glet_problem *glet_problem_view(const struct glet_problem *base);
 
 /*
+ * A copy of types[] without limits on the stock, to be freed with free(); what it points to is
+ * borrowed from base. Types of which there are none stay so. NULL when memory has run out.
+ */
+struct glet_problem_type *glet_problem_types_unlimited(const struct glet_problem *base);
+
+/*
  * Lowers limit_ms[model] to what the apps leave when every other stage takes at least
  * floor_ms[model] along the longest path. Returns -1 when memory has run out.
  */

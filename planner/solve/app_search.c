@@ -257,6 +257,23 @@ static void search_region(struct app_search *s, struct region *region)
     search_view(s, region);
 }
 
+/* The region's bound alone, where a plan at its limits would hardly keep the paths. */
+static void bound_region(struct app_search *s, struct region *region)
+{
+    struct glet_bound_options options = {.rounds = 60, .halt = s->task->halt};
+    struct glet_space space;
+    double *cost = glet_must_alloc(sizeof *cost, (size_t)s->problem->type_count);
+    for (int g = 0; g < s->problem->type_count; g++)
+        cost[g] = glet_type_cost(s->problem, g);
+    for (int m = 0; m < s->problem->model_count; m++)
+        s->view->models[m].limit_ms = region->limit_ms[m];
+    glet_space_init(&space, s->view, 1); /* prices do not depend on levels */
+    raise_least(s, glet_bound_find(&space, cost, &options, NULL));
+    region->bound = fmax(region->bound, s->least);
+    glet_space_fini(&space);
+    free(cost);
+}
+
 /* The models' limits around a plan that keeps the paths. */
 static void set_limits(const struct glet_problem *problem, const double *worst_ms,
                        struct glet_problem *view)
@@ -296,7 +313,7 @@ static void search_estimates(struct app_search *s, int variants)
     for (int v = 0; v < variants && !is_done(s); v++)
         if (glet_apps_split(s->problem, s->view, v))
             search_view(s, NULL);
-    double before = INFINITY;
+    double before = s->task->effort == GLET_EFFORT_FAST ? 0 : INFINITY;
     while (s->out->found && s->out->cost < before && !is_done(s) &&
            rate_plan(s->problem, &s->out->boxes, s->worst_ms)) {
         before = s->out->cost;
@@ -325,19 +342,22 @@ static void branch(struct app_search *s)
                : fast                  ? 1
                : models <= MENU_MODELS ? 16
                                        : 4;
+    bool quick = fast && models > SMALL_MODELS;
     for (int i = 0; i < most * by_effort && s->open_count > 0 && !has_enough(s); i++) {
         if (i > 0 && glet_halted(s->task->halt))
             break;
         struct region region = pop(s);
-        if (!is_beaten(s, region.bound))
+        if (quick)
+            bound_region(s, &region);
+        else if (!is_beaten(s, region.bound))
             search_region(s, &region);
         region_free(&region);
-        if (i == 0 && s->open_count > 0) { /* a plan to beat early on, and a bound */
+        if (i == 0 && (s->open_count > 0 || quick) && !is_done(s)) { /* a plan to beat, a bound */
             search_prices(s);
             search_estimates(s, fast || models <= SMALL_MODELS ? 1 : GLET_SPLIT_VARIANTS);
         }
     }
-    s->out->bound = s->undecided;
+    s->out->bound = quick ? s->least : s->undecided;
     for (int i = 0; i < s->open_count; i++) {
         if (!is_beaten(s, s->open[i].bound))
             s->out->bound = fmin(s->out->bound, s->open[i].bound);

@@ -22,6 +22,8 @@
 #define APP_STEPS     6     /* towards the scale that prices over all splits exclude */
 #define APP_STEP      0.001 /* relative; a smaller step is not worth a search for prices */
 #define TRIES         24
+#define COUNTED_TRIES 3
+#define COUNTED_STEP  0.99 /* whole GPUs are a little harder to fill with less */
 #define FIRST_STEP    0.01 /* upwards from the plan of a rough climb */
 
 double glet_stock_cost(const struct glet_problem *problem)
@@ -106,6 +108,22 @@ static bool out_of_reach(const struct glet_space *space, struct glet_problem *vi
     return glet_bound_find(space, cost, &options, NULL) > stock * (1 + GLET_TOLERANCE_RATIO);
 }
 
+/* Where the cheap bound without limits meets the stock: it grows about as the demands do. */
+static double guess_limit(const struct glet_space *space, const struct glet_problem *problem,
+                          const double *cost, double stock)
+{
+    struct glet_bound_options options = {.rounds = 60};
+    struct glet_problem open = *problem;
+    struct glet_space at = *space;
+    double bound = 0;
+    open.types = glet_problem_types_unlimited(problem);
+    at.problem = &open;
+    if (open.types)
+        bound = glet_bound_find(&at, cost, &options, NULL);
+    free(open.types);
+    return bound > 1e-12 && isfinite(bound) ? stock / bound : 1;
+}
+
 /* The smallest scale that the cheap bound excludes, within a part in 10^4. */
 static double cheap_limit(const struct glet_problem *problem, struct glet_problem *view,
                           double stock)
@@ -116,17 +134,18 @@ static double cheap_limit(const struct glet_problem *problem, struct glet_proble
     double *cost = glet_must_alloc(sizeof *cost, (size_t)problem->type_count);
     for (int g = 0; g < problem->type_count; g++)
         cost[g] = glet_type_cost(problem, g);
-    double high = 1, low = 0;
-    while (high < 1e12 && !out_of_reach(&space, view, problem, high, cost, stock)) {
+    double high = fmax(1e-12, guess_limit(&space, problem, cost, stock)), low = 0;
+    double step = 1.0005;
+    for (; high < 1e12 && !out_of_reach(&space, view, problem, high, cost, stock); step *= step) {
         low = high;
-        high *= 4;
+        high *= step;
     }
-    while (low == 0 && high > 1e-12) { /* the demands themselves may be far out of reach */
-        double quarter = high / 4;
-        if (out_of_reach(&space, view, problem, quarter, cost, stock))
-            high = quarter;
+    for (; low == 0 && high > 1e-12; step *= step) {
+        double less = high / step;
+        if (out_of_reach(&space, view, problem, less, cost, stock))
+            high = less;
         else
-            low = quarter;
+            low = less;
     }
     while (high > low * 1.0001 && high > 1e-12) {
         double middle = sqrt(low * high);
@@ -181,6 +200,18 @@ struct climb {
     int undecided;    /* tries that neither found nor excluded a plan */
 };
 
+/* A plan for scale x the demands within the stock. */
+static void take_found(struct climb *c, const struct glet_outcome *one)
+{
+    c->low = fmax(c->low, reach(c->task->problem, &one->boxes));
+    if (c->low > c->out->scale) {
+        c->out->scale = c->low;
+        c->out->found = true;
+        c->out->cost = one->cost;
+        glet_boxes_copy(&c->out->boxes, &one->boxes);
+    }
+}
+
 /* Plans for scale x the demands and narrows the climb by the answer. Returns whether it found. */
 static bool try_scale(struct climb *c, double scale)
 {
@@ -191,13 +222,7 @@ static bool try_scale(struct climb *c, double scale)
     glet_outcome_cheapest(&at, &one);
     bool found = one.found;
     if (found) {
-        c->low = fmax(c->low, reach(c->task->problem, &one.boxes));
-        if (c->low > c->out->scale) {
-            c->out->scale = c->low;
-            c->out->found = true;
-            c->out->cost = one.cost;
-            glet_boxes_copy(&c->out->boxes, &one.boxes);
-        }
+        take_found(c, &one);
     } else {
         c->high = scale;
         if (one.impossible)
@@ -230,6 +255,38 @@ static void halve(struct climb *c, int undecided)
 }
 
 /*
+ * With one type a plan without limits tells by how many GPUs a scale is missed, in a fraction of the
+ * time that it takes to find no plan within the limits.
+ */
+static void climb_by_count(struct climb *c)
+{
+    double stock = glet_stock_cost(c->task->problem), beyond = c->high;
+    double guess = c->task->scale_guess, scale = guess > 0 ? fmin(guess, beyond) : beyond;
+    struct glet_problem open = *c->view; /* shares models[] */
+    open.types = glet_problem_types_unlimited(c->view);
+    struct glet_task at = {
+        .problem = &open, .effort = GLET_EFFORT_FAST, .halt = c->task->halt, .enough = stock};
+    for (int i = 0; open.types && !glet_halted(c->task->halt); i++) {
+        struct glet_outcome one;
+        scale_demands(c->task->problem, c->view, scale);
+        glet_outcome_cheapest(&at, &one);
+        if (one.found && one.cost <= stock * (1 + GLET_TOLERANCE_RATIO)) {
+            take_found(c, &one);
+            scale = (c->low + beyond) / 2;
+        } else if (one.found) {
+            beyond = scale;
+            scale = c->low > 0 ? (c->low + beyond) / 2 : scale * stock / one.cost * COUNTED_STEP;
+        }
+        bool found = one.found;
+        glet_outcome_fini(&one);
+        bool good = c->low > 0 && (i + 1 >= COUNTED_TRIES || c->task->effort == GLET_EFFORT_FAST);
+        if (!found || good || i + 1 >= 3 * COUNTED_TRIES)
+            break;
+    }
+    free(open.types);
+}
+
+/*
  * Small menus decide most tries. Elsewhere what cannot be served costs far more than what can: first
  * a rough climb, then thorough tries in growing steps from there, and once more between.
  */
@@ -238,7 +295,10 @@ static void climb(struct climb *c, bool menu)
     static const int undecided[] = {2, 3, 12};
     enum glet_effort effort = c->task->effort;
     c->effort = menu ? effort : GLET_EFFORT_FAST;
-    halve(c, undecided[effort]);
+    if (!menu && c->task->problem->type_count == 1)
+        climb_by_count(c);
+    if (c->low <= 0)
+        halve(c, undecided[effort]);
     if (menu || effort == GLET_EFFORT_FAST || c->low <= 0)
         return;
     c->effort = effort;

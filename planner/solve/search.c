@@ -204,7 +204,9 @@ static void dives(struct glet_search *search)
     bool limited = false;
     for (int g = 0; g < search->problem->type_count; g++)
         limited |= search->problem->types[g].count >= 0;
-    for (int i = 0; i < (limited ? 5 : 1) && !isfinite(search->best_cost); i++)
+    bool quick = search->effort == GLET_EFFORT_FAST && search->problem->type_count == 1;
+    int tries = limited && !quick ? 5 : 1;
+    for (int i = 0; i < tries && !isfinite(search->best_cost); i++)
         if (!glet_search_closed(search) && !glet_halted(search->halt))
             dive(search, ratios[i], MEMORY_RATIO);
     if (limited && memory_binds(search) && !isfinite(search->best_cost) &&

@@ -138,6 +138,7 @@ static int run(void *context)
                              .effort = job->options->effort,
                              .halt = &job->halt,
                              .enough = job->options->fit_only ? INFINITY : 0,
+                             .scale_guess = job->options->scale_guess,
                              .survive = job->options->survive && !job->options->from};
     struct glet_solve_result *out = job->out;
     struct glet_outcome outcome;

@@ -139,19 +139,33 @@ static int keep_plan(const struct values *v, const struct glet_answer *answer,
     return glet_output_commit(&output, err);
 }
 
+static int solve(const struct values *v, const struct glet_session *session,
+                 const struct glet_plan *baseline, bool fast_first, struct glet_answer *answer,
+                 struct glet_gate *gate, struct glet_error *err)
+{
+    struct glet_wishes wishes = {baseline, -1, (int)v->survive, fast_first};
+    struct glet_gate_limits limits = {(int)v->max_gpus,        v->max_cost_per_hour, v->min_scale,
+                                      v->min_headroom_percent, v->require_measured,  v->model_dir};
+    if (glet_session_solve(session, &wishes, answer, err) < 0)
+        return -1;
+    return glet_gate(session, answer, baseline, &limits, gate, err);
+}
+
+/* Whether it fits is mostly decided by a fast search; a longer one follows only where its plan
+   might pass what the first did not. */
 static int judge(const struct values *v, const struct glet_session *session,
                  const struct glet_plan *baseline, struct glet_error *err)
 {
     struct glet_answer answer;
     struct glet_gate gate = {0};
-    struct glet_wishes wishes = {baseline, -1, (int)v->survive};
-    struct glet_gate_limits limits = {(int)v->max_gpus,        v->max_cost_per_hour, v->min_scale,
-                                      v->min_headroom_percent, v->require_measured,  v->model_dir};
-    int result = glet_session_solve(session, &wishes, &answer, err);
+    int result = solve(v, session, baseline, true, &answer, &gate, err);
+    if (result == 0 && gate.open && v->inputs.effort != GLET_EFFORT_FAST) {
+        glet_gate_fini(&gate);
+        glet_answer_fini(&answer);
+        result = solve(v, session, baseline, false, &answer, &gate, err);
+    }
     if (result == 0)
         result = keep_plan(v, &answer, err);
-    if (result == 0)
-        result = glet_gate(session, &answer, baseline, &limits, &gate, err);
     if (result == 0)
         result = show(v, &gate, err);
     glet_gate_fini(&gate);
@@ -203,6 +217,10 @@ const struct glet_command glet_cmd_check = {
     .summary = "Says whether a workload fits, how close, and what changed: a gate for CI.",
     .options = options,
     .option_count = sizeof options / sizeof options[0],
+    .description =
+        "The first search is a fast one, whatever --effort says: mostly its plan fits, and that is "
+        "the answer. A search at --effort follows where no plan was found, or a better one might "
+        "pass a check that the first did not.",
     .examples = examples,
     .exit_no = "a check failed",
     .exit_undecided =

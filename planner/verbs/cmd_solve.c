@@ -134,7 +134,8 @@ static int run_with(const struct values *v, const struct glet_plan *from, struct
 {
     struct glet_session session;
     struct glet_answer answer = {0};
-    struct glet_wishes wishes = {from, (int)v->max_moves, (int)v->survive};
+    struct glet_wishes wishes = {
+        .from = from, .max_moves = (int)v->max_moves, .survive = (int)v->survive};
     struct glet_bursts bursts = {0};
     int result = glet_session_open(&v->inputs, &session, err);
     if (result == 0)

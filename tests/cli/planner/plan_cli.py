@@ -457,6 +457,22 @@ class Check(Case):
         self.check(*arguments, status=10)
         self.check(*arguments, "--max-gpus", "1", status=1)
 
+    def test_the_effort_is_spent_where_it_decides(self):
+        """A fast search needs 7 GPUs here, a longer one 6."""
+        self.write("workload.yaml", "schema: gpulet-workload/1\nmodels:\n"
+                   "  - {name: alpha, rate_rps: 1159.3, slo_ms: 94.1}\n"
+                   "  - {name: beta, rate_rps: 1690.2, slo_ms: 265.4}\n"
+                   "  - {name: gamma, rate_rps: 1071.5, slo_ms: 87.8}\n"
+                   "gpus:\n  - {type: ten}\n")
+        self.assertIn("fits: 7 GPUs", self.check().stdout)
+        self.assertIn("fits: 6 GPUs", self.check("--max-gpus", "6", "-o", "kept.yaml").stdout)
+        self.verb("verify", "kept.yaml")
+        self.check("--max-gpus", "6", "--effort", "fast", status=3)
+        self.edit("workload.yaml", ("{type: ten}", "{type: ten, count: 6}"))
+        self.assertIn("fits: 6 GPUs", self.check().stdout)
+        self.edit("workload.yaml", ("count: 6", "count: 5"))
+        self.check("--effort", "fast", status=1)
+
     def test_unmeasured_rows_decide_nothing_when_told_so(self):
         self.edit("workload.yaml", ("type: ten", "type: slices"))
         self.assertIn("note", self.check().stdout)
@@ -553,13 +569,16 @@ class Check(Case):
         self.write("small/latency.csv", "\n".join(rows) + "\n")
         self.write("small/models.csv", "\n".join(models) + "\n")
         os.remove(self.path("small/interference.csv"))
-        self.write("workload.yaml", "\n".join(workload + ["gpus:", "  - {type: ten}"]) + "\n")
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        self.check("--format", "json")
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-        print("check of 100 models: %.2f s CPU" % spent, file=sys.stderr)
-        self.assertLess(spent, 2)
+        for stock, status in (("{type: ten}", 0), ("{type: ten, count: 30}", 1)):
+            self.write("workload.yaml", "\n".join(workload + ["gpus:", "  - " + stock]) + "\n")
+            before = resource.getrusage(resource.RUSAGE_CHILDREN)
+            found = json.loads(self.check("--format", "json", status=status).stdout)
+            after = resource.getrusage(resource.RUSAGE_CHILDREN)
+            spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+            print("check of 100 models: %s, %.2f s CPU" % (found["summary"], spent),
+                  file=sys.stderr)
+            self.assertLess(spent, 2)
+            self.assertGreater(found["scale"], 0.4)
 
 
 class ExplainAndWhatIf(Case):
