@@ -164,8 +164,8 @@ static double cover(struct polish *p, const struct needs *needs, double budget,
             continue;
         p->fits--;
         struct glet_placed placed = {.type = at->type, .level = at->level};
-        struct glet_surroundings around = {at->level == 0,
-                                           p->space->types[at->type].threshold[at->level]};
+        struct glet_surroundings around = {
+            at->level == 0, glet_space_seen(p->space, at->type, at->level, at->size)};
         if (!glet_fit_rates(p->space->problem, at->type, at->size, around, needs->count,
                             needs->model, needs->rate_rps, &placed.atom) ||
             !glet_space_rate_atom(p->space, at->type, at->level, &placed.atom))

@@ -101,7 +101,7 @@ static void try_new_let(struct repair *r, int i, int m, double missing, struct m
     int free_units = type->layouts ? type->units : glet_box_free_units(r->problem, box);
     if (box->count >= type->max_gpulets)
         return;
-    int level = box->count ? r->space->types[box->type].level_count : 0;
+    int level = box->count ? r->space->types[box->type].even_count : 0;
     for (int s = type->size_count - 1; s >= 0; s--) {
         if (type->sizes_units[s] > free_units)
             continue;

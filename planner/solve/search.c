@@ -28,6 +28,8 @@
  */
 #define MEMORY_RATIO 0.86
 
+#define UNEVEN_MODELS 50
+
 /* Least used GPUs that each round of repair tries to empty. */
 #define DISSOLVE_TRIES 600
 
@@ -214,6 +216,24 @@ static void dives(struct glet_search *search)
         dive(search, 1, 1); /* what was kept back of the memory may be missing */
 }
 
+/*
+ * Once more where big gpu-lets, one to a GPU, are louder than their neighbours: up to 1 % fewer
+ * GPUs, but mostly none fewer. So only where the first dive left a gap, and few models make it quick.
+ */
+static void dive_uneven(struct glet_search *search)
+{
+    double near = search->whole_costs ? search->bound + 1 : search->bound * 1.003;
+    struct glet_space uneven, *even = search->space;
+    if (search->effort == GLET_EFFORT_FAST || search->problem->model_count > UNEVEN_MODELS ||
+        search->best_cost <= near || glet_search_closed(search) || glet_halted(search->halt) ||
+        !glet_space_init_uneven(&uneven, search->problem))
+        return;
+    search->space = &uneven;
+    dive(search, 1, MEMORY_RATIO);
+    search->space = even;
+    glet_space_fini(&uneven);
+}
+
 /* Never worse than any of them; their plans are repaired like our own. */
 static void offer_baselines(struct glet_search *search)
 {
@@ -260,6 +280,7 @@ void glet_search_run(struct glet_search *search)
     if (glet_search_closed(search) || glet_halted(search->halt))
         return;
     dives(search);
+    dive_uneven(search);
     offer_baselines(search);
     raise_by_pieces(search);
     if (!glet_search_closed(search))

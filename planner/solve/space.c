@@ -14,12 +14,19 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* More patterns than this are generated on demand instead of listed. */
 #define PATTERN_LIMIT 700
 
 /* A size is likely to be used when its rate per unit is at least this share of the best. */
 #define EFFICIENT 0.9
+
+/* Of a space with uneven levels; they are worth it where big gpu-lets bring this share of the load. */
+#define UNEVEN_LOAD 0.2
+#define EVEN_LEVELS 3
+#define LOUD_STEPS  2
+#define MILD_STEPS  3
 
 static bool was_victim(const struct glet_problem_type *type, int model, int size, int batch)
 {
@@ -40,6 +47,19 @@ static bool was_victim(const struct glet_problem_type *type, int model, int size
            type->pairs[low].victim_size == size && type->pairs[low].victim_batch == batch;
 }
 
+/* Only one gpu-let of such a size fits a GPU. */
+static bool is_big(const struct glet_problem_type *t, int size)
+{
+    return 2 * t->sizes_units[size] > t->units;
+}
+
+double glet_space_seen(const struct glet_space *space, int type, int level, int size)
+{
+    const struct glet_space_type *s = &space->types[type];
+    return is_big(&space->problem->types[type], size) ? s->mild[level]
+                                                      : fmax(s->loud[level], s->mild[level]);
+}
+
 double glet_space_factor(const struct glet_space *space, int type, int level, int model, int size,
                          int batch, const struct glet_cell *cell)
 {
@@ -48,10 +68,10 @@ double glet_space_factor(const struct glet_space *space, int type, int level, in
         return 1;
     double factor = 1;
     if (t->linear) {
-        double threshold = space->types[type].threshold[level];
-        if (cell->aggressor_ratio > threshold)
+        const struct glet_space_type *s = &space->types[type];
+        if (cell->aggressor_ratio > (is_big(t, size) ? s->loud[level] : s->mild[level]))
             return INFINITY;
-        factor = fmax(1, cell->victim_ratio + threshold);
+        factor = fmax(1, cell->victim_ratio + glet_space_seen(space, type, level, size));
     }
     if (t->pair_count && was_victim(t, model, size, batch))
         factor = fmax(factor, glet_interference_harshest(space->problem, type,
@@ -84,6 +104,7 @@ static void rate_single(const struct glet_space *space, int type, int level, int
 
 struct weighted {
     double aggressor, load;
+    bool big;
 };
 
 static int by_aggressor(const void *a, const void *b)
@@ -127,33 +148,84 @@ static int likely_aggressors(const struct glet_problem *problem, const struct gl
                 if (pass == 0)
                     best = fmax(best, per_unit);
                 else if (per_unit >= best * EFFICIENT && best > 0)
-                    out[count++] =
-                        (struct weighted){aggressor, problem->models[m].demand_rps / best};
+                    out[count++] = (struct weighted){
+                        aggressor, problem->models[m].demand_rps / best, is_big(t, s)};
             }
     }
     return count;
 }
 
-static void init_levels(const struct glet_problem *problem, const struct glet_problem_type *t,
-                        struct glet_space_type *out, int levels)
+/* The ratio below which so much of the load is; the list is sorted. */
+static double quantile(const struct weighted *list, int count, double load)
 {
-    out->level_count = t->linear && t->aggressor_max_ratio > t->aggressor_min_ratio ? levels : 1;
+    int at = 0;
+    for (double sum = 0; at < count - 1 && sum + list[at].load <= load; at++)
+        sum += list[at].load;
+    return list[at].aggressor;
+}
+
+static double load_of(const struct weighted *list, int count)
+{
+    double load = 0;
+    for (int i = 0; i < count; i++)
+        load += list[i].load;
+    return load;
+}
+
+/* Moves the big ones to the front and keeps the order otherwise; returns how many. */
+static int split_big(struct weighted *list, int count)
+{
+    struct weighted *small = glet_must_alloc(sizeof *small, (size_t)count + 1);
+    int bigs = 0, smalls = 0;
+    for (int i = 0; i < count; i++)
+        if (list[i].big)
+            list[bigs++] = list[i];
+        else
+            small[smalls++] = list[i];
+    memcpy(list + bigs, small, (size_t)smalls * sizeof *small);
+    free(small);
+    return bigs;
+}
+
+/* Levels for GPUs with one big gpu-let that is louder than the others. */
+static void add_uneven(struct glet_space_type *out, struct weighted *list, int count)
+{
+    int bigs = split_big(list, count);
+    struct weighted *small = list + bigs;
+    double big_load = load_of(list, bigs), small_load = load_of(small, count - bigs);
+    if (bigs == 0 || bigs == count || big_load < UNEVEN_LOAD * (big_load + small_load))
+        return;
+    for (int i = 1; i <= LOUD_STEPS; i++)
+        for (int j = 1; j <= MILD_STEPS; j++) {
+            double loud = quantile(list, bigs, big_load * i / LOUD_STEPS);
+            double mild = quantile(small, count - bigs, small_load * j / MILD_STEPS);
+            if (mild >= loud)
+                continue;
+            int l = ++out->level_count;
+            out->loud[l] = loud;
+            out->mild[l] = mild;
+        }
+}
+
+static void init_levels(const struct glet_problem *problem, const struct glet_problem_type *t,
+                        struct glet_space_type *out, int levels, bool uneven)
+{
+    bool varied = t->linear && t->aggressor_max_ratio > t->aggressor_min_ratio;
+    out->level_count = out->even_count = varied ? levels : 1;
     if (!t->linear)
         return;
     struct weighted *list =
         glet_must_alloc(sizeof *list, (size_t)problem->model_count * (size_t)t->size_count);
-    double largest = t->aggressor_min_ratio, total = 0;
-    int count = likely_aggressors(problem, t, list, &largest), at = 0;
+    double largest = t->aggressor_min_ratio;
+    int count = likely_aggressors(problem, t, list, &largest);
     qsort(list, (size_t)count, sizeof *list, by_aggressor);
-    for (int i = 0; i < count; i++)
-        total += list[i].load;
-    double sum = 0;
-    for (int l = 1; l < out->level_count; l++) {
-        while (at < count - 1 && sum + list[at].load <= total * l / out->level_count)
-            sum += list[at++].load;
-        out->threshold[l] = count ? list[at].aggressor : largest;
-    }
-    out->threshold[out->level_count] = largest;
+    double total = load_of(list, count);
+    for (int l = 1; l < out->even_count; l++)
+        out->loud[l] = out->mild[l] =
+            count ? quantile(list, count, total * l / out->even_count) : largest;
+    out->loud[out->even_count] = out->mild[out->even_count] = largest;
+    if (varied && uneven)
+        add_uneven(out, list, count);
     free(list);
 }
 
@@ -172,26 +244,52 @@ static bool memory_binds(const struct glet_problem *problem, const struct glet_p
     return parts * (t->context_mib + 3 * heaviest_mib) > t->memory_mib;
 }
 
-void glet_space_init(struct glet_space *space, const struct glet_problem *problem, int levels)
+static void init_best(struct glet_space *space, int g)
 {
+    const struct glet_problem *problem = space->problem;
+    const struct glet_problem_type *t = &problem->types[g];
+    struct glet_space_type *out = &space->types[g];
+    size_t cells =
+        (size_t)(out->level_count + 1) * (size_t)problem->model_count * (size_t)t->size_count;
+    out->best = glet_must_alloc(sizeof *out->best, cells);
+    struct glet_single *next = out->best;
+    for (int l = 0; l <= out->level_count; l++)
+        for (int m = 0; m < problem->model_count; m++)
+            for (int s = 0; s < t->size_count; s++, next++)
+                if (problem->models[m].demand_rps > 0)
+                    rate_single(space, g, l, m, s, next);
+}
+
+/* Returns whether any level is uneven. */
+static bool init(struct glet_space *space, const struct glet_problem *problem, int levels,
+                 bool uneven)
+{
+    bool any = false;
     space->problem = problem;
     space->types = glet_must_alloc(sizeof *space->types, (size_t)problem->type_count);
     for (int g = 0; g < problem->type_count; g++) {
         const struct glet_problem_type *t = &problem->types[g];
         struct glet_space_type *out = &space->types[g];
-        init_levels(problem, t, out, levels);
+        init_levels(problem, t, out, levels, uneven);
+        any |= out->level_count > out->even_count;
         glet_patterns_init(&out->patterns, t, PATTERN_LIMIT);
         out->memory_binds = memory_binds(problem, t);
-        size_t cells =
-            (size_t)(out->level_count + 1) * (size_t)problem->model_count * (size_t)t->size_count;
-        out->best = glet_must_alloc(sizeof *out->best, cells);
-        struct glet_single *next = out->best;
-        for (int l = 0; l <= out->level_count; l++)
-            for (int m = 0; m < problem->model_count; m++)
-                for (int s = 0; s < t->size_count; s++, next++)
-                    if (problem->models[m].demand_rps > 0)
-                        rate_single(space, g, l, m, s, next);
+        init_best(space, g);
     }
+    return any;
+}
+
+void glet_space_init(struct glet_space *space, const struct glet_problem *problem, int levels)
+{
+    init(space, problem, levels, false);
+}
+
+bool glet_space_init_uneven(struct glet_space *space, const struct glet_problem *problem)
+{
+    bool any = init(space, problem, EVEN_LEVELS, true);
+    if (!any)
+        glet_space_fini(space);
+    return any;
 }
 
 void glet_space_fini(struct glet_space *space)

@@ -11,6 +11,11 @@
  * and its latency is then taken as if its neighbours had exactly it. So any mix of gpu-lets of one
  * level is feasible on one GPU, and the exact factor, known once the GPU is packed, is never worse.
  * Level 0 means alone on its GPU.
+ *
+ * Of gpu-lets with more than half of the units a GPU has at most one, which does not see itself. So
+ * an uneven level has a higher threshold for them (`loud`) than for the others (`mild`): they see
+ * the mild one, the others the loud one. More levels are harder to pack, so that a space has either
+ * many even ones or few and uneven ones.
  */
 
 #include "planner/solve/atom.h"
@@ -25,8 +30,9 @@ struct glet_single { /* the one-model gpu-let of the highest rate; rate 0 = none
 };
 
 struct glet_space_type {
+    int even_count;  /* levels 1 .. even_count have loud = mild, rising to the largest ratio */
     int level_count; /* shared levels 1 .. level_count */
-    double threshold[GLET_LEVELS_MAX + 1];
+    double loud[GLET_LEVELS_MAX + 1], mild[GLET_LEVELS_MAX + 1];
     struct glet_patterns patterns;
     struct glet_single *best; /* [(level * model_count + model) * size_count + size] */
     bool memory_binds; /* a GPU's memory can keep gpu-lets apart that its units would allow */
@@ -39,6 +45,12 @@ struct glet_space {
 
 /* levels: interference levels per type, 1 .. GLET_LEVELS_MAX. Free with glet_space_fini(). */
 void glet_space_init(struct glet_space *space, const struct glet_problem *problem, int levels);
+
+/*
+ * The same with a few even levels and uneven ones. False, and nothing to free, where big gpu-lets
+ * bring too little of the load for it to make a difference.
+ */
+bool glet_space_init_uneven(struct glet_space *space, const struct glet_problem *problem);
 void glet_space_fini(struct glet_space *space);
 
 static inline const struct glet_single *glet_space_best(const struct glet_space *space, int type,
@@ -49,6 +61,9 @@ static inline const struct glet_single *glet_space_best(const struct glet_space 
                 .best[(level * problem->model_count + model) * problem->types[type].size_count +
                       size];
 }
+
+/* The aggressor ratio that a gpu-let of this size sees in a shared level, at most. */
+double glet_space_seen(const struct glet_space *space, int type, int level, int size);
 
 /* The factor of a point in a level, at least 1; INFINITY when it may not sit there. */
 double glet_space_factor(const struct glet_space *space, int type, int level, int model, int size,

@@ -12,6 +12,23 @@
 #include <math.h>
 #include <stdlib.h>
 
+/* Whether the gpu-let meets its limits in the level and still serves what is needed of it. */
+static bool may_move(const struct glet_space *space, const struct glet_placed *placed, int level,
+                     const double *demand_rps, const double *rate_rps)
+{
+    struct glet_atom trial = placed->atom;
+    if (!glet_space_rate_atom(space, placed->type, level, &trial))
+        return false;
+    for (int k = 0; k < trial.count; k++) {
+        int m = trial.model[k];
+        double least_rps = glet_atom_rate_rps(&placed->atom, k) *
+                           fmin(1, demand_rps[m] / rate_rps[m] * (1 + 1e-12));
+        if (!(glet_atom_rate_rps(&trial, k) >= least_rps))
+            return false;
+    }
+    return true;
+}
+
 void glet_spread_spans(const struct glet_space *space, const double *demand_rps,
                        const struct glet_placed_list *atoms, struct glet_span *spans)
 {
@@ -24,25 +41,12 @@ void glet_spread_spans(const struct glet_space *space, const double *demand_rps,
         spans[i] = (struct glet_span){placed->level, placed->level};
         if (placed->level == 0)
             continue;
-        for (int l = placed->level - 1; l >= 1; l--) {
-            struct glet_atom trial = placed->atom;
-            if (!glet_space_rate_atom(space, placed->type, l, &trial))
-                break;
-            spans[i].low = (int16_t)l;
-        }
-        for (int l = placed->level + 1; l <= space->types[placed->type].level_count; l++) {
-            struct glet_atom trial = placed->atom;
-            bool good = glet_space_rate_atom(space, placed->type, l, &trial);
-            for (int k = 0; k < trial.count && good; k++) {
-                int m = trial.model[k];
-                double least_rps = glet_atom_rate_rps(&placed->atom, k) *
-                                   fmin(1, demand_rps[m] / rate_rps[m] * (1 + 1e-12));
-                good = glet_atom_rate_rps(&trial, k) >= least_rps;
-            }
-            if (!good)
-                break;
-            spans[i].high = (int16_t)l;
-        }
+        int levels = space->types[placed->type].level_count;
+        while (spans[i].low > 1 && may_move(space, placed, spans[i].low - 1, demand_rps, rate_rps))
+            spans[i].low--;
+        while (spans[i].high < levels &&
+               may_move(space, placed, spans[i].high + 1, demand_rps, rate_rps))
+            spans[i].high++;
     }
     free(rate_rps);
 }
