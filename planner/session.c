@@ -215,8 +215,8 @@ static int explain_stock(const struct glet_session *session, const struct glet_w
     int status = solve_without_limits(session, wishes, answer, err);
     double guess = answer->gpus_enough > 0 ? (double)answer->stock / answer->gpus_enough : 0;
     if (status == 0 && !(wishes && wishes->survive))
-        status = find_scale(session, GLET_EFFORT_FAST, guess, &answer->scale, &answer->scale_bound,
-                            err);
+        status =
+            find_scale(session, GLET_EFFORT_FAST, guess, &answer->scale, &answer->scale_bound, err);
     if (status == 0 && answer->scale_bound > 0 && answer->scale_bound < 1 &&
         !glet_within(1, answer->scale_bound))
         answer->outcome = GLET_PLAN_TOO_SMALL;

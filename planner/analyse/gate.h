@@ -28,7 +28,7 @@ struct glet_gate {
     struct glet_check *checks;
     size_t count, capacity;
     bool has_plan;
-    bool open; /* a check did not pass that a better plan might pass */
+    bool open;             /* a check did not pass that a better plan might pass */
     int gpus, lower_bound; /* of the plan; lower_bound also without one */
     double scale;          /* factor on every rate that the plan serves as it is; 0 without one */
     double cost_per_hour;

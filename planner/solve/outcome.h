@@ -13,10 +13,10 @@ struct glet_task {
     const struct glet_problem *problem;
     enum glet_effort effort;
     const struct glet_halt *halt;
-    double enough; /* any plan of at most this cost will do; 0 = only the cheapest */
+    double enough;      /* any plan of at most this cost will do; 0 = only the cheapest */
     double scale_guess; /* max-rate: a factor that may fit; 0 = none */
-    bool survive;  /* the plan must serve everything when any one of its GPUs is gone */
-    bool keep;     /* survive only by adding to the plan at hand */
+    bool survive;       /* the plan must serve everything when any one of its GPUs is gone */
+    bool keep;          /* survive only by adding to the plan at hand */
 };
 
 struct glet_outcome {

@@ -20,7 +20,7 @@ struct glet_solve_options {
     const volatile sig_atomic_t *stop; /* NULL, or a flag that ends the search when set */
     const struct glet_plan *from;      /* NULL, or an older plan to stay close to */
     int max_moves;                     /* with from: at most so many new gpu-lets; -1 = any */
-    double scale_guess; /* max-rate: a factor that may fit; 0 = none */
+    double scale_guess;                /* max-rate: a factor that may fit; 0 = none */
     bool fit_only; /* any plan within the stock will do: none cheaper is sought */
     int survive;   /* so many GPUs may fail, and the rest still serves all */
 };
