@@ -96,6 +96,18 @@ static int commit_fractions(struct glet_master *master, double commit_ratio)
     return committed;
 }
 
+double glet_dive_estimate(const struct glet_space *space, const double *demand_rps,
+                          const struct glet_dive_options *options)
+{
+    struct glet_master master;
+    glet_master_init(&master, space, demand_rps, options->memory_ratio);
+    master.stock_ratio = options->stock_ratio;
+    bool failed = generate(&master, options, 200, false, 1e-6) < 0;
+    double value = failed ? INFINITY : glet_lp_objective(master.lp);
+    glet_master_fini(&master);
+    return value;
+}
+
 double glet_dive(const struct glet_space *space, const double *demand_rps,
                  const struct glet_dive_options *options, struct glet_places *places,
                  struct glet_placed_list *out)

@@ -33,4 +33,9 @@ double glet_dive(const struct glet_space *space, const double *demand_rps,
                  const struct glet_dive_options *options, struct glet_places *places,
                  struct glet_placed_list *out);
 
+/* The value of the root linear program with one-model gpu-lets alone, in a fraction of the time;
+   INFINITY when it has no solution. */
+double glet_dive_estimate(const struct glet_space *space, const double *demand_rps,
+                          const struct glet_dive_options *options);
+
 #endif
