@@ -206,10 +206,10 @@ static void fill_excess(struct knapsack *k, const struct glet_share *share, stru
     double demand_rps = k->grid * k->step_rps;
     if (fmin(at_kink, at_top) > budget && flat - lambda * fmin(demand_rps, kink_rps) > budget)
         return;
-    /* Below this rate the fixed part alone exceeds the budget. */
+    /* Below this rate the fixed part alone exceeds the budget. It may be far above the demand. */
     int first = 1;
     if (flat > budget)
-        first = (int)fmax(1, floor((flat - budget) / lambda / k->step_rps));
+        first = (int)fmin(k->grid + 2, fmax(1, floor((flat - budget) / lambda / k->step_rps)));
     double slope = t.unit / top_rps;
     for (int j = first; j <= k->grid + 1; j++) {
         double low = (j - 1) * k->step_rps, high = fmin(j * k->step_rps, top_rps);
