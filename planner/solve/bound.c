@@ -63,7 +63,9 @@ static void add_pieces(struct bound_lp *b, int m, const struct glet_payment *pay
                 (piece->memory_mib + piece->share * problem->types[g].context_mib) /
                 problem->types[g].memory_mib;
     }
-    b->use[b->model_row[m]] = 1;
+    /* The weights of whole pieces add up to the demand, their rates only nearly. */
+    for (int i = 0; i < payment->piece_count; i++)
+        b->use[b->model_row[m]] += payment->pieces[i].rate_rps / problem->models[m].demand_rps;
     for (int i = 0; i < width; i++)
         if (b->use[i] != 0) {
             b->rows[n] = i;
@@ -184,7 +186,8 @@ static int improve(struct bound_lp *b, const struct glet_share_table *tables, in
 static bool settled(const struct bound_lp *b, double best, const struct glet_bound_options *options)
 {
     double limit = glet_lp_objective(b->lp);
-    return options->round_up && (ceil(limit - 1e-6) <= ceil(best) || limit - best < 1e-4 * best);
+    return limit - best <= 1e-9 * best ||
+           (options->round_up && (ceil(limit - 1e-6) <= ceil(best) || limit - best < 1e-4 * best));
 }
 
 double glet_bound_find(const struct glet_space *space, const double *cost,
