@@ -3,15 +3,18 @@
  * Columns: the size patterns of each type, and for each model ways to serve its whole demand, found
  * at the prices of the last solution (glet_price_model). Divisible pieces converge in a few rounds;
  * whole pieces follow, which raise the bound where a model needs only a few gpu-lets or where every
- * gpu-let costs memory.
+ * gpu-let costs memory. For these, a size costs the same in all intervals: more prices than that
+ * prove nothing more there (benchmarks/planner/fleets), and take up to twice as long.
  */
 #include "planner/solve/bound.h"
 
 #include "planner/solve/lp_glpk.h"
 #include "planner/solve/scratch.h"
+#include "planner/solve/slots.h"
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* Price of leaving a model out; far above any plan's cost per model. */
 #define MISSING_COST 1e4
@@ -20,19 +23,32 @@ struct bound_lp {
     const struct glet_space *space;
     const double *cost;
     struct glet_lp *lp;
+    bool merged;               /* a size costs the same in all intervals */
     int *model_row;            /* -1: no demand */
-    int *size_row;             /* [type]: row of size 0 */
+    int *slot_row;             /* [type]: row of slot 0 */
     int memory_row, stock_row; /* of type 0; the others follow */
     int *rows;                 /* scratch of one column */
     double *values, *use;
 };
 
+static int row_of(const struct bound_lp *b, int g, int slot)
+{
+    int sizes = b->space->problem->types[g].size_count;
+    return b->slot_row[g] + (b->merged ? slot % sizes : slot);
+}
+
+/* Intervals that are told apart. */
+static int intervals(const struct bound_lp *b, int g)
+{
+    return b->merged ? 1 : glet_slots_intervals(b->space->problem, g);
+}
+
 static void add_pattern(struct bound_lp *b, int g, const int16_t *uses)
 {
     int n = 0;
-    for (int s = 0; s < b->space->problem->types[g].size_count; s++)
+    for (int s = 0; s < glet_slots_count(b->space->problem, g); s++)
         if (uses[s]) {
-            b->rows[n] = b->size_row[g] + s;
+            b->rows[n] = row_of(b, g, s);
             b->values[n++] = uses[s];
         }
     b->rows[n] = b->memory_row + g;
@@ -52,18 +68,20 @@ static void add_pieces(struct bound_lp *b, int m, const struct glet_payment *pay
     for (int i = 0; i < payment->piece_count; i++) {
         const struct glet_piece *piece = &payment->pieces[i];
         int g = piece->type;
-        if (piece->size < 0) {
+        if (piece->slot < 0) {
             b->use[b->stock_row + g] += piece->share;
             alone_cost += b->cost[g] * piece->share;
             continue;
         }
-        b->use[b->size_row[g] + piece->size] -= piece->share;
+        b->use[row_of(b, g, piece->slot)] -= piece->share;
         if (problem->types[g].memory_mib > 0) /* 0: nothing in it needs any */
             b->use[b->memory_row + g] -=
                 (piece->memory_mib + piece->share * problem->types[g].context_mib) /
                 problem->types[g].memory_mib;
     }
-    b->use[b->model_row[m]] = 1;
+    /* The weights of whole pieces add up to the demand, their rates only nearly. */
+    for (int i = 0; i < payment->piece_count; i++)
+        b->use[b->model_row[m]] += payment->pieces[i].rate_rps / problem->models[m].demand_rps;
     for (int i = 0; i < width; i++)
         if (b->use[i] != 0) {
             b->rows[n] = i;
@@ -72,12 +90,38 @@ static void add_pieces(struct bound_lp *b, int m, const struct glet_payment *pay
     glet_lp_add_col(b->lp, alone_cost, n, b->rows, b->values);
 }
 
+static void add_downgrade(struct bound_lp *b, int g, int from, int to)
+{
+    int rows[2] = {b->slot_row[g] + from, b->slot_row[g] + to};
+    double values[2] = {-1, 1};
+    glet_lp_add_col(b->lp, 0, 2, rows, values);
+}
+
+/*
+ * A slot may be cut smaller, take a milder gpu-let or have harsher neighbours. No program gains by
+ * that, but without it the slots that nothing uses yet are free, and it takes hundreds of rounds.
+ */
+static void add_downgrades(struct bound_lp *b, int g)
+{
+    const struct glet_problem_type *t = &b->space->problem->types[g];
+    int sizes = t->size_count, count = intervals(b, g);
+    for (int slot = 0; slot < sizes * count * count && !t->layouts; slot++) {
+        int own = slot / sizes / count, seen = slot / sizes % count;
+        if (slot % sizes > 0)
+            add_downgrade(b, g, slot, slot - 1);
+        if (own > 0)
+            add_downgrade(b, g, slot, slot - count * sizes);
+        if (seen + 1 < count)
+            add_downgrade(b, g, slot, slot + sizes);
+    }
+}
+
 static void build(struct bound_lp *b)
 {
     const struct glet_problem *problem = b->space->problem;
     b->lp = glet_lp_new();
     b->model_row = glet_must_alloc(sizeof *b->model_row, (size_t)problem->model_count);
-    b->size_row = glet_must_alloc(sizeof *b->size_row, (size_t)problem->type_count);
+    b->slot_row = glet_must_alloc(sizeof *b->slot_row, (size_t)problem->type_count);
     for (int m = 0; m < problem->model_count; m++) {
         b->model_row[m] = -1;
         if (problem->models[m].demand_rps > 0) {
@@ -86,9 +130,10 @@ static void build(struct bound_lp *b)
         }
     }
     for (int g = 0; g < problem->type_count; g++) {
-        b->size_row[g] = glet_lp_add_rows(b->lp, problem->types[g].size_count);
-        for (int s = 0; s < problem->types[g].size_count; s++)
-            glet_lp_row_at_least(b->lp, b->size_row[g] + s, 0);
+        int slots = problem->types[g].size_count * intervals(b, g) * intervals(b, g);
+        b->slot_row[g] = glet_lp_add_rows(b->lp, slots);
+        for (int s = 0; s < slots; s++)
+            glet_lp_row_at_least(b->lp, b->slot_row[g] + s, 0);
     }
     b->memory_row = glet_lp_add_rows(b->lp, problem->type_count);
     b->stock_row = glet_lp_add_rows(b->lp, problem->type_count);
@@ -108,8 +153,16 @@ static void build(struct bound_lp *b)
             glet_lp_add_col(b->lp, MISSING_COST, 1, &b->model_row[m], &one);
     for (int g = 0; g < problem->type_count; g++) {
         const struct glet_patterns *patterns = &b->space->types[g].patterns;
-        for (int p = 0; p < patterns->count; p++)
-            add_pattern(b, g, patterns->uses + (size_t)p * (size_t)patterns->size_count);
+        int sizes = patterns->size_count, count = intervals(b, g);
+        int16_t *uses = glet_must_alloc(sizeof *uses, (size_t)glet_slots_count(problem, g));
+        for (int p = 0; p < patterns->count * count; p++) {
+            int16_t *here = uses + p % count * (count + 1) * sizes; /* the pair of one interval */
+            memcpy(here, patterns->uses + p / count * sizes, sizeof *uses * (size_t)sizes);
+            add_pattern(b, g, uses);
+            memset(here, 0, sizeof *uses * (size_t)sizes);
+        }
+        free(uses);
+        add_downgrades(b, g);
     }
 }
 
@@ -120,8 +173,8 @@ static int read_prices(struct bound_lp *b, struct glet_prices *prices)
     int added = 0;
     for (int g = 0; g < problem->type_count; g++) {
         const struct glet_problem_type *t = &problem->types[g];
-        for (int s = 0; s < t->size_count; s++)
-            prices->sigma[g][s] = fmax(0, glet_lp_dual(b->lp, b->size_row[g] + s));
+        for (int s = 0; s < glet_slots_count(b->space->problem, g); s++)
+            prices->sigma[g][s] = fmax(0, glet_lp_dual(b->lp, row_of(b, g, s)));
         prices->mu[g] = t->count < 0 ? 0 : fmax(0, -glet_lp_dual(b->lp, b->stock_row + g));
         prices->nu[g] =
             t->memory_mib > 0 ? fmax(0, glet_lp_dual(b->lp, b->memory_row + g)) / t->memory_mib : 0;
@@ -129,18 +182,21 @@ static int read_prices(struct bound_lp *b, struct glet_prices *prices)
     glet_prices_round(prices, problem);
     for (int g = 0; g < problem->type_count; g++) {
         const struct glet_problem_type *t = &problem->types[g];
-        if (b->space->types[g].patterns.complete)
-            continue;
-        int64_t *price = glet_must_alloc(sizeof *price, (size_t)t->size_count);
-        int16_t *uses = glet_must_alloc(sizeof *uses, (size_t)t->size_count);
-        for (int s = 0; s < t->size_count; s++)
-            price[s] = (int64_t)(prices->sigma[g][s] * 4294967296.0);
-        double value = (double)glet_pattern_best(t, price, uses) / 4294967296.0;
-        if (value + prices->nu[g] * t->memory_mib > (b->cost[g] + prices->mu[g]) * (1 + 1e-7)) {
-            add_pattern(b, g, uses);
-            added++;
-        }
-        free(price);
+        int16_t *uses =
+            glet_must_alloc(sizeof *uses, (size_t)glet_slots_count(b->space->problem, g));
+        for (int i = 0; i < intervals(b, g); i++)
+            for (int j = 0; j <= i; j++) {
+                if (i == j && b->space->types[g].patterns.complete)
+                    continue;
+                double value =
+                    (double)glet_slots_filling(problem, g, prices->sigma[g], i, j, uses) /
+                    GLET_PRICE_UNIT;
+                if (value + prices->nu[g] * t->memory_mib <=
+                    (b->cost[g] + prices->mu[g]) * (1 + 1e-7))
+                    continue;
+                add_pattern(b, g, uses);
+                added++;
+            }
         free(uses);
     }
     return added;
@@ -150,7 +206,7 @@ static void copy_prices(struct glet_prices *to, const struct glet_prices *from,
                         const struct glet_problem *problem)
 {
     for (int g = 0; g < problem->type_count; g++) {
-        for (int s = 0; s < problem->types[g].size_count; s++)
+        for (int s = 0; s < glet_slots_count(problem, g); s++)
             to->sigma[g][s] = from->sigma[g][s];
         to->nu[g] = from->nu[g];
         to->mu[g] = from->mu[g];
@@ -180,11 +236,29 @@ static int improve(struct bound_lp *b, const struct glet_share_table *tables, in
     return added;
 }
 
-/* Whether more rounds cannot raise the bound to another whole number, or hardly at all. */
+/*
+ * Whether more rounds cannot raise the bound to another whole number, or hardly at all. Intervals
+ * prove more than one price per size by little: they are worth the last rounds.
+ */
 static bool settled(const struct bound_lp *b, double best, const struct glet_bound_options *options)
 {
-    double limit = glet_lp_objective(b->lp);
-    return options->round_up && (ceil(limit - 1e-6) <= ceil(best) || limit - best < 1e-4 * best);
+    double limit = glet_lp_objective(b->lp), hardly_ratio = 1e-4;
+    for (int g = 0; g < b->space->problem->type_count; g++)
+        if (intervals(b, g) > 1)
+            hardly_ratio = 2e-6;
+    return limit - best <= 1e-9 * best ||
+           (options->round_up &&
+            (ceil(limit - 1e-6) <= ceil(best) || limit - best < hardly_ratio * best));
+}
+
+/* Where a size costs the same in all intervals, the others are not worth a look. */
+static void keep_mildest(struct glet_share_table *table)
+{
+    int kept = 0;
+    for (int i = 0; i < table->count; i++)
+        if (table->list[i].seen == 0)
+            table->list[kept++] = table->list[i];
+    table->count = kept;
 }
 
 double glet_bound_find(const struct glet_space *space, const double *cost,
@@ -198,17 +272,20 @@ double glet_bound_find(const struct glet_space *space, const double *cost,
     double best = 0;
     /* Divisible pieces are not columns of the second program: it starts again from their prices. */
     for (int phase = 0; phase < (options->piece_rounds > 0 ? 2 : 1) && isfinite(best); phase++) {
-        struct bound_lp b = {.space = space, .cost = cost};
+        struct bound_lp b = {.space = space, .cost = cost, .merged = options->piece_rounds > 0};
         build(&b);
         int rounds = phase ? options->piece_rounds : options->rounds;
         int grid = phase ? options->grid : 0;
         for (int m = 0; m < problem->model_count; m++) {
             if (b.model_row[m] < 0)
                 continue;
+            if (b.merged)
+                keep_mildest(&tables[m]);
             for (int g = 0; phase == 0 && g < problem->type_count; g++)
-                for (int s = 0; s < problem->types[g].size_count; s++)
+                for (int s = 0; s < glet_slots_count(problem, g); s++)
                     now.sigma[g][s] =
-                        cost[g] * problem->types[g].sizes_units[s] / problem->types[g].units;
+                        cost[g] * problem->types[g].sizes_units[s % problem->types[g].size_count] /
+                        problem->types[g].units;
             struct glet_payment payment = glet_price_model(
                 space, &tables[m], &now, cost, problem->models[m].demand_rps, grid, true);
             if (payment.piece_count)
@@ -232,7 +309,7 @@ double glet_bound_find(const struct glet_space *space, const double *cost,
         }
         glet_lp_free(b.lp);
         free(b.model_row);
-        free(b.size_row);
+        free(b.slot_row);
         free(b.rows);
         free(b.values);
         free(b.use);

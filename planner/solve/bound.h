@@ -4,8 +4,8 @@
 
 /*
  * The certified lower bound: looks for prices (price.h) that prove much, by column generation on a
- * linear program with one row per model and per size. What it returns is proven by the prices
- * alone, whatever the linear program said.
+ * linear program with one row per model and per slot (slots.h), or per size where the pieces are
+ * whole. What it returns is proven by the prices alone, whatever the linear program said.
  */
 
 #include "planner/solve/halt.h"

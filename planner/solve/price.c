@@ -16,12 +16,11 @@
 #include "planner/model/gpu_memory.h"
 #include "planner/model/interference.h"
 #include "planner/solve/scratch.h"
+#include "planner/solve/slots.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define PRICE_UNIT 4294967296.0 /* 2^32 */
 
 /* Shortens latencies and memory, lengthens limits: twice the contract's slack. */
 #define SLACK (2 * GLET_TOLERANCE_RATIO)
@@ -34,7 +33,7 @@ void glet_prices_init(struct glet_prices *prices, const struct glet_problem *pro
     prices->mu = glet_must_alloc(sizeof *prices->mu, types);
     for (size_t g = 0; g < types; g++)
         prices->sigma[g] =
-            glet_must_alloc(sizeof **prices->sigma, (size_t)problem->types[g].size_count);
+            glet_must_alloc(sizeof **prices->sigma, (size_t)glet_slots_count(problem, (int)g));
 }
 
 void glet_prices_fini(struct glet_prices *prices, const struct glet_problem *problem)
@@ -49,13 +48,13 @@ void glet_prices_fini(struct glet_prices *prices, const struct glet_problem *pro
 
 static double rounded(double x)
 {
-    return x > 0 ? floor(x * PRICE_UNIT) / PRICE_UNIT : 0;
+    return x > 0 ? floor(x * GLET_PRICE_UNIT) / GLET_PRICE_UNIT : 0;
 }
 
 void glet_prices_round(struct glet_prices *prices, const struct glet_problem *problem)
 {
     for (int g = 0; g < problem->type_count; g++) {
-        for (int s = 0; s < problem->types[g].size_count; s++)
+        for (int s = 0; s < glet_slots_count(problem, g); s++)
             prices->sigma[g][s] = rounded(prices->sigma[g][s]);
         prices->mu[g] = problem->types[g].count < 0 ? 0 : rounded(prices->mu[g]);
         prices->nu[g] = prices->nu[g] > 0 ? prices->nu[g] : 0;
@@ -73,9 +72,26 @@ static void add_share(struct glet_share_table *table, struct glet_share share, d
     table->list[table->count++] = share;
 }
 
-static void fill_shares(const struct glet_problem *problem, int type, int model,
+/* The point next to others that are at least as harsh as each interval. */
+static void add_intervals(const struct glet_space *space, struct glet_share share,
+                          const struct glet_cell *cell, double limit_ms,
+                          struct glet_share_table *table)
+{
+    double latency_ms = share.latency_ms;
+    int count = glet_slots_intervals(space->problem, share.type);
+    while (cell->aggressor_ratio > glet_slots_interval_end(space, share.type, share.own))
+        share.own++;
+    for (share.seen = 0; share.seen < count; share.seen++) {
+        double least = glet_slots_interval_end(space, share.type, share.seen - 1);
+        share.latency_ms = latency_ms * fmax(1, cell->victim_ratio + least);
+        add_share(table, share, limit_ms);
+    }
+}
+
+static void fill_shares(const struct glet_space *space, int type, int model,
                         struct glet_share_table *table)
 {
+    const struct glet_problem *problem = space->problem;
     const struct glet_problem_type *t = &problem->types[type];
     const struct glet_problem_model *m = &problem->models[model];
     bool shared = glet_memory_shares_weights(t->mechanism);
@@ -89,16 +105,18 @@ static void fill_shares(const struct glet_problem *problem, int type, int model,
             double memory_mib = t->context_mib + m->memory_mib + cell->activation_mib;
             if (!glet_within(memory_mib, t->memory_mib))
                 continue;
-            struct glet_share share = {(int16_t)type, -1, batch, cell->latency_ms, 0, 0};
+            struct glet_share share = {
+                .type = (int16_t)type, .size = -1, .batch = batch, .latency_ms = cell->latency_ms};
             add_share(table, share, m->limit_ms);
-            double factor = 1;
-            if (t->interferes)
-                factor = t->pair_count ? glet_interference_mildest(
-                                             problem, type, (struct glet_point){model, s, batch})
-                                       : fmax(1, cell->victim_ratio + t->aggressor_min_ratio);
             share.size = (int16_t)s;
-            share.latency_ms *= factor;
             share.memory_mib = (weights_mib + cell->activation_mib) * (1 - SLACK);
+            if (t->interferes && !t->pair_count) {
+                add_intervals(space, share, cell, m->limit_ms, table);
+                continue;
+            }
+            if (t->interferes)
+                share.latency_ms *=
+                    glet_interference_mildest(problem, type, (struct glet_point){model, s, batch});
             add_share(table, share, m->limit_ms);
         }
     }
@@ -111,16 +129,17 @@ struct glet_share_table *glet_shares_new(const struct glet_space *space)
     for (int m = 0; m < problem->model_count; m++) {
         if (problem->models[m].demand_rps <= 0)
             continue;
-        size_t points = 0;
+        size_t shares = 0;
         for (int g = 0; g < problem->type_count; g++)
             for (int s = 0; s < problem->types[g].size_count; s++) {
                 const struct glet_cell_row *row =
                     &problem->types[g].rows[m * problem->types[g].size_count + s];
-                points += row->cells ? (size_t)(row->last_batch - row->first_batch + 1) : 0;
+                int points = row->cells ? row->last_batch - row->first_batch + 1 : 0;
+                shares += (size_t)(points * (1 + glet_slots_intervals(problem, g)));
             }
-        tables[m].list = glet_must_alloc(sizeof *tables[m].list, 2 * points);
+        tables[m].list = glet_must_alloc(sizeof *tables[m].list, shares);
         for (int g = 0; g < problem->type_count; g++)
-            fill_shares(problem, g, m, &tables[m]);
+            fill_shares(space, g, m, &tables[m]);
     }
     return tables;
 }
@@ -137,6 +156,28 @@ struct tariff {
     double fixed, unit;
 };
 
+/* The cheapest slot for a point that is not alone. */
+static int slot_of(const struct glet_problem *problem, const double *sigma,
+                   const struct glet_share *share)
+{
+    int count = glet_slots_intervals(problem, share->type), best = -1;
+    int sizes = problem->types[share->type].size_count;
+    for (int own = share->own; own < count; own++) {
+        int slot = (own * count + share->seen) * sizes + share->size;
+        if (best < 0 || sigma[slot] < sigma[best])
+            best = slot;
+    }
+    return best;
+}
+
+static struct glet_piece piece_of(const struct glet_space *space, const struct glet_prices *prices,
+                                  const struct glet_share *share)
+{
+    int g = share->type;
+    return (struct glet_piece){
+        .type = g, .slot = share->size < 0 ? -1 : slot_of(space->problem, prices->sigma[g], share)};
+}
+
 static struct tariff tariff_of(const struct glet_space *space, const struct glet_prices *prices,
                                const double *cost, const struct glet_share *share)
 {
@@ -144,8 +185,9 @@ static struct tariff tariff_of(const struct glet_space *space, const struct glet
     if (share->size < 0)
         return (struct tariff){0, cost[g] + prices->mu[g]};
     double context_mib = space->problem->types[g].context_mib;
+    int slot = slot_of(space->problem, prices->sigma[g], share);
     return (struct tariff){prices->nu[g] * share->memory_mib,
-                           prices->sigma[g][share->size] + prices->nu[g] * context_mib};
+                           prices->sigma[g][slot] + prices->nu[g] * context_mib};
 }
 
 static double highest_rate(const struct glet_share *share)
@@ -206,10 +248,10 @@ static void fill_excess(struct knapsack *k, const struct glet_share *share, stru
     double demand_rps = k->grid * k->step_rps;
     if (fmin(at_kink, at_top) > budget && flat - lambda * fmin(demand_rps, kink_rps) > budget)
         return;
-    /* Below this rate the fixed part alone exceeds the budget. */
+    /* Below this rate the fixed part alone exceeds the budget. It may be far above the demand. */
     int first = 1;
     if (flat > budget)
-        first = (int)fmax(1, floor((flat - budget) / lambda / k->step_rps));
+        first = (int)fmin(k->grid + 2, fmax(1, floor((flat - budget) / lambda / k->step_rps)));
     double slope = t.unit / top_rps;
     for (int j = first; j <= k->grid + 1; j++) {
         double low = (j - 1) * k->step_rps, high = fmin(j * k->step_rps, top_rps);
@@ -254,7 +296,8 @@ static double solve_knapsack(const struct knapsack *k, double budget, int *choic
     return result;
 }
 
-static void list_pieces(const struct knapsack *k, const struct glet_share_table *table,
+static void list_pieces(const struct glet_space *space, const struct glet_prices *prices,
+                        const struct knapsack *k, const struct glet_share_table *table,
                         const int *choice, struct glet_payment *out)
 {
     out->pieces = glet_must_alloc(sizeof *out->pieces, (size_t)k->grid);
@@ -262,8 +305,11 @@ static void list_pieces(const struct knapsack *k, const struct glet_share_table 
         int w = choice[i];
         int j = k->excess[w] <= k->excess[w + 1] ? w : w + 1;
         const struct glet_share *share = &table->list[k->point[j]];
-        out->pieces[out->piece_count++] = (struct glet_piece){
-            share->type, share->size, share_at(share, k->rate[j]), k->rate[j], share->memory_mib};
+        struct glet_piece piece = piece_of(space, prices, share);
+        piece.share = share_at(share, k->rate[j]);
+        piece.rate_rps = k->rate[j];
+        piece.memory_mib = share->memory_mib;
+        out->pieces[out->piece_count++] = piece;
     }
 }
 
@@ -305,7 +351,7 @@ struct glet_payment glet_price_model(const struct glet_space *space,
         if (isfinite(excess)) {
             out.least += excess * (1 - 1e-9);
             if (want_pieces)
-                list_pieces(&k, table, choice, &out);
+                list_pieces(space, prices, &k, table, choice, &out);
         }
         free(choice);
         free(k.excess);
@@ -316,9 +362,10 @@ struct glet_payment glet_price_model(const struct glet_space *space,
         out.pieces = glet_must_alloc(sizeof *out.pieces, 1);
         double copies = demand_rps / piece_rps;
         out.piece_count = 1;
-        out.pieces[0] =
-            (struct glet_piece){share->type, share->size, copies * share_at(share, piece_rps),
-                                demand_rps, copies * share->memory_mib};
+        out.pieces[0] = piece_of(space, prices, share);
+        out.pieces[0].share = copies * share_at(share, piece_rps);
+        out.pieces[0].rate_rps = demand_rps;
+        out.pieces[0].memory_mib = copies * share->memory_mib;
     }
     return out;
 }
@@ -332,22 +379,23 @@ double glet_price_bound(const struct glet_space *space, const struct glet_prices
     for (int m = 0; m < problem->model_count; m++) {
         if (problem->models[m].demand_rps <= 0)
             continue;
-        if (!(payments[m] * PRICE_UNIT < 1e15))
+        if (!(payments[m] * GLET_PRICE_UNIT < 1e15))
             return INFINITY;
-        paid += (int64_t)floor(payments[m] * (1 - 1e-12) * PRICE_UNIT);
+        paid += (int64_t)floor(payments[m] * (1 - 1e-12) * GLET_PRICE_UNIT);
     }
     double rent = 0;
     for (int g = 0; g < problem->type_count; g++) {
         const struct glet_problem_type *t = &problem->types[g];
-        int64_t *price = glet_must_alloc(sizeof *price, (size_t)t->size_count);
-        for (int s = 0; s < t->size_count; s++)
-            price[s] = (int64_t)(prices->sigma[g][s] * PRICE_UNIT);
-        int64_t most = glet_pattern_best(t, price, NULL);
-        free(price);
-        double value = (double)most / PRICE_UNIT + prices->nu[g] * t->memory_mib * (1 + SLACK);
+        int64_t most = 0;
+        for (int a = 0; a < glet_slots_intervals(problem, g); a++)
+            for (int b = 0; b <= a; b++) {
+                int64_t here = glet_slots_filling(problem, g, prices->sigma[g], a, b, NULL);
+                most = here > most ? here : most;
+            }
+        double value = (double)most / GLET_PRICE_UNIT + prices->nu[g] * t->memory_mib * (1 + SLACK);
         rho = fmax(rho, value * (1 + 4e-16) / (cost[g] + prices->mu[g]));
         if (t->count >= 0)
             rent += prices->mu[g] * t->count;
     }
-    return (double)paid / PRICE_UNIT / rho * (1 - 1e-15) - rent * (1 + 1e-15);
+    return (double)paid / GLET_PRICE_UNIT / rho * (1 - 1e-15) - rent * (1 + 1e-15);
 }

@@ -18,6 +18,13 @@
  *
  *     cost of any plan  >=  sum_m C_m / rho - sum_g mu_g N_g.
  *
+ * Interference: the aggressor ratios of a type's gpu-lets fall into n intervals. Of a GPU with two
+ * gpu-lets or more let a be the interval of the largest ratio and b <= a that of the second. That
+ * one gpu-let, with a ratio in a, sees at least the lower end of b; every other one has a ratio in
+ * b or below and sees at least the lower end of a. So a size has a price for each pair (own, seen):
+ * a GPU offers one slot of (a, b), the others are of (b, a), and a gpu-let may sit in any slot
+ * whose own interval is not below its ratio's.
+ *
  * So any prices give a bound, and the prices are its certificate: whatever found them need not be
  * trusted. The bound is evaluated in integers, from prices rounded to multiples of 2^-32 and model
  * payments rounded down.
@@ -26,7 +33,7 @@
 #include "planner/solve/space.h"
 
 struct glet_prices {
-    double **sigma; /* [type][size] >= 0 */
+    double **sigma; /* [type][slot] >= 0 */
     double *nu;     /* [type] per MiB, >= 0 */
     double *mu;     /* [type] >= 0; 0 where the stock is unlimited */
 };
@@ -36,7 +43,7 @@ void glet_prices_fini(struct glet_prices *prices, const struct glet_problem *pro
 
 /* One fact about a (type, model, size, batch) that the bound needs; size -1: alone on the GPU. */
 struct glet_share {
-    int16_t type, size;
+    int16_t type, size, own, seen; /* intervals: its ratio's, and the one it sees at least */
     int32_t batch;
     double latency_ms, least_share; /* L and L / (limit - L) */
     double memory_mib;              /* charged in full by each gpu-let with this model */
@@ -52,7 +59,7 @@ struct glet_share_table *glet_shares_new(const struct glet_space *space);
 void glet_shares_free(struct glet_share_table *tables, const struct glet_problem *problem);
 
 struct glet_piece { /* one gpu-let's worth of a model */
-    int type, size; /* size -1: alone */
+    int type, slot; /* slot -1: alone */
     double share;   /* phi */
     double rate_rps, memory_mib;
 };

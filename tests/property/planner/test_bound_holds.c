@@ -9,6 +9,7 @@
 #include "common/random.h"
 #include "planner/solve/bound.h"
 #include "planner/solve/lp_glpk.h"
+#include "planner/solve/slots.h"
 #include "tests/property/planner/brute_force.h"
 
 #include <math.h>
@@ -45,7 +46,7 @@ static void stretch_prices(const struct trial *t, struct glet_random *random,
 {
     double rent = 2 * glet_random_uniform(random), excess = 1 + glet_random_uniform(random);
     for (int g = 0; g < t->problem->type_count; g++) {
-        for (int s = 0; s < t->problem->types[g].size_count; s++)
+        for (int s = 0; s < glet_slots_count(t->problem, g); s++)
             prices->sigma[g][s] = found->sigma[g][s] * (1 + rent) * excess;
         prices->nu[g] = found->nu[g] * (1 + rent) * excess;
         prices->mu[g] = t->cost[g] * rent;
@@ -60,9 +61,9 @@ static void draw_prices(const struct trial *t, struct glet_random *random, int d
     double level = 0.3 + 2 * glet_random_uniform(random);
     for (int g = 0; g < t->problem->type_count; g++) {
         const struct glet_problem_type *type = &t->problem->types[g];
-        for (int s = 0; s < type->size_count; s++)
-            prices->sigma[g][s] = t->cost[g] * level * type->sizes_units[s] / type->units *
-                                  (0.5 + glet_random_uniform(random));
+        for (int s = 0; s < glet_slots_count(t->problem, g); s++)
+            prices->sigma[g][s] = t->cost[g] * level * type->sizes_units[s % type->size_count] /
+                                  type->units * (0.5 + glet_random_uniform(random));
         prices->mu[g] = draw % 2 ? t->cost[g] * glet_random_uniform(random) : 0;
         prices->nu[g] = draw % 3 == 0 && type->memory_mib > 0
                             ? t->cost[g] * glet_random_uniform(random) / type->memory_mib

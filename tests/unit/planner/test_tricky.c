@@ -235,6 +235,28 @@ static void rates_at_the_edges(void **state)
     expect(&f, 3);
 }
 
+/* Next to what the first row costs, the second is out of all proportion. */
+static void a_latency_near_nothing(void **state)
+{
+    (void)state;
+    struct fixture f = ten();
+    fixture_model(&f, "m", 1e-6, 20);
+    fixture_row(&f, 0, 0, 1, 2, 1e-6);
+    fixture_row(&f, 0, 0, 2, 2, 10);
+    struct glet_problem *p = fixture_problem(&f, GLET_MIN_GPUS);
+    struct glet_space space;
+    struct glet_prices prices;
+    glet_space_init(&space, p, 8);
+    glet_prices_init(&prices, p);
+    prices.sigma[0][0] = 0.2;
+    double bound = glet_bound_evaluate(&space, (double[]){1}, 512, &prices);
+    assert_true(bound > 0 && bound <= 1);
+    glet_prices_fini(&prices, p);
+    glet_space_fini(&space);
+    glet_problem_free(p);
+    expect(&f, 1);
+}
+
 static void a_tiny_rate_shares(void **state)
 {
     (void)state;
@@ -710,6 +732,7 @@ int main(void)
         cmocka_unit_test(a_negative_aggressor_must_not_break_the_bound),
         cmocka_unit_test(one_resident_has_factor_one),
         cmocka_unit_test(rates_at_the_edges),
+        cmocka_unit_test(a_latency_near_nothing),
         cmocka_unit_test(a_tiny_rate_shares),
         cmocka_unit_test(the_tail_shares_a_gpulet),
         cmocka_unit_test(a_tight_and_a_loose_slo_share_a_short_round),
