@@ -28,6 +28,11 @@
 #define LOUD_STEPS  2
 #define MILD_STEPS  3
 
+/* Gpu-lets with at least this share of the load have an end of their own; nearer ones share it. */
+#define HEAVY_ENDS 2
+#define HEAVY_LOAD 0.01
+#define NEAR_RATIO 0.003
+
 static bool was_victim(const struct glet_problem_type *type, int model, int size, int batch)
 {
     int low = 0, high = type->pair_count;
@@ -172,6 +177,38 @@ static double load_of(const struct weighted *list, int count)
     return load;
 }
 
+static int by_value(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return x < y ? -1 : x > y;
+}
+
+/*
+ * Just below the ratios of the gpu-lets that bring the most load, since all their neighbours see
+ * them, and at quantiles for what is left.
+ */
+static void init_ends(struct glet_space_type *out, const struct weighted *list, int count)
+{
+    int n = 0;
+    double total = load_of(list, count);
+    while (n < HEAVY_ENDS) {
+        int heaviest = -1;
+        for (int i = 0; i < count; i++) {
+            bool near = false;
+            for (int j = 0; j < n; j++)
+                near |= fabs(out->ends[j] - list[i].aggressor) < NEAR_RATIO;
+            if (!near && (heaviest < 0 || list[i].load > list[heaviest].load))
+                heaviest = i;
+        }
+        if (heaviest < 0 || list[heaviest].load < HEAVY_LOAD * total)
+            break;
+        out->ends[n++] = list[heaviest].aggressor * (1 - 1e-6);
+    }
+    for (int i = 1; n < GLET_ENDS; i++)
+        out->ends[n++] = count ? quantile(list, count, total * i / (GLET_ENDS + 1)) : 0;
+    qsort(out->ends, GLET_ENDS, sizeof *out->ends, by_value);
+}
+
 /* Moves the big ones to the front and keeps the order otherwise; returns how many. */
 static int split_big(struct weighted *list, int count)
 {
@@ -224,6 +261,7 @@ static void init_levels(const struct glet_problem *problem, const struct glet_pr
         out->loud[l] = out->mild[l] =
             count ? quantile(list, count, total * l / out->even_count) : largest;
     out->loud[out->even_count] = out->mild[out->even_count] = largest;
+    init_ends(out, list, count);
     if (varied && uneven)
         add_uneven(out, list, count);
     free(list);

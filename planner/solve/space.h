@@ -22,6 +22,7 @@
 #include "planner/solve/pattern.h"
 
 #define GLET_LEVELS_MAX 12
+#define GLET_ENDS       3
 
 struct glet_single { /* the one-model gpu-let of the highest rate; rate 0 = none */
     float memory_mib;
@@ -33,6 +34,7 @@ struct glet_space_type {
     int even_count;  /* levels 1 .. even_count have loud = mild, rising to the largest ratio */
     int level_count; /* shared levels 1 .. level_count */
     double loud[GLET_LEVELS_MAX + 1], mild[GLET_LEVELS_MAX + 1];
+    double ends[GLET_ENDS]; /* rising; where ratios are told apart by the bound (slots.h) */
     struct glet_patterns patterns;
     struct glet_single *best; /* [(level * model_count + model) * size_count + size] */
     bool memory_binds; /* a GPU's memory can keep gpu-lets apart that its units would allow */
