@@ -25,7 +25,7 @@ int64_t glet_slots_filling(const struct glet_problem *problem, int type, const d
                            int b, int16_t *uses_out);
 
 /*
- * The largest ratio of an interval, a level's threshold; INFINITY for the last one, the smallest
+ * The largest ratio of an interval: one of the space's ends; INFINITY for the last one, the smallest
  * ratio of all for -1.
  */
 double glet_slots_interval_end(const struct glet_space *space, int type, int interval);
