@@ -6,8 +6,8 @@
 
 #include <stdlib.h>
 
-#define OFFERED_MAX 1500 /* with the grain of 0, several hundred stay: rows of bits must grow */
-#define SEEDS       150
+#define OFFERED_MAX 3000 /* of which enough stay that the rows of bits must grow */
+#define SEEDS       60
 
 struct setup {
     struct glet_column offered[OFFERED_MAX];
@@ -16,10 +16,10 @@ struct setup {
     struct glet_columns kept;
 };
 
-/* Multiples of a step of the index and of a half, so that equal covers and edges are common. */
+/* Also none, and multiples of a step of the index, so that equal covers and edges are common. */
 static double draw_cover(struct glet_random *random)
 {
-    switch (glet_random_below(random, 4)) {
+    switch (glet_random_below(random, 8)) {
     case 0:
         return 0;
     case 1:
