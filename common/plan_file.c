@@ -69,8 +69,8 @@ static int read_certificate(struct glet_plan *plan, const struct glet_yaml *yaml
         return -1;
     if (certificate->lower_bound > certificate->gpus)
         return glet_yaml_error(yaml, glet_yaml_get(node, "lower_bound"), GLET_ERR_INPUT, err,
-                               "%d is above the %d GPUs used", certificate->lower_bound,
-                               certificate->gpus);
+                               "%d is above the %d GPU%s used", certificate->lower_bound,
+                               certificate->gpus, certificate->gpus == 1 ? "" : "s");
     return 0;
 }
 
@@ -381,7 +381,8 @@ static int check_totals(const struct glet_plan *plan, const struct glet_yaml *ya
                                    plan->models[node->index].planned_rps, total_rps[node->index]);
     if (certificate && plan->certificate.gpus != used)
         return glet_yaml_error(yaml, glet_yaml_get(certificate, "gpus"), GLET_ERR_INPUT, err,
-                               "%d, but %d GPUs have gpu-lets", plan->certificate.gpus, used);
+                               "%d, but %d GPU%s gpu-lets", plan->certificate.gpus, used,
+                               used == 1 ? " has" : "s have");
     return 0;
 }
 

@@ -3,18 +3,15 @@
  * The paper's schedulability experiment (arXiv 2109.01611): five models, each at one of four rates,
  * not all zero: 1,023 scenarios on 4 GPUs with at most two gpu-lets of 20, 40, 50, 60, 80 or 100 %
  * each. Prints how many are schedulable, how many are proven not to be, and how many stay open.
- *
- *   paper_menu PROFILE_DIR [--no-interference] [--rates A,B,C] [--gpulets N] [--list]
- *              [--scenarios FIRST-LAST]
- *
  * The profile is that of the paper's GPU in the project's formats; it is not part of the project.
  */
 #include "common/clock.h"
+#include "common/number.h"
+#include "common/options.h"
 #include "planner/solve/solve.h"
 #include "planner/verify/verify.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define MODELS    5
@@ -24,11 +21,48 @@ static char model_names[MODELS][16] = {"lenet", "googlenet", "resnet50", "ssd_mo
 static const double slo_ms[MODELS] = {5, 66, 108, 202, 142}; /* ATC'22 table 4 */
 static int sizes_units[] = {2, 4, 5, 6, 8, 10};
 
+struct values {
+    bool no_interference, list;
+    int64_t gpulets;
+    struct glet_list rates;
+    const char *scenarios;
+};
+
+static const struct glet_option option_rows[] = {
+    {.name = "no-interference",
+     .kind = GLET_OPTION_FLAG,
+     .offset = offsetof(struct values, no_interference),
+     .help = "As if gpu-lets did not slow each other down."},
+    {.name = "rates",
+     .kind = GLET_OPTION_LIST,
+     .value = "A,B,C",
+     .fallback = "235,448,660",
+     .offset = offsetof(struct values, rates),
+     .help = "Requests per second of a model, besides none."},
+    {.name = "gpulets",
+     .kind = GLET_OPTION_INT,
+     .value = "N",
+     .fallback = "2",
+     .low = 1,
+     .high = 10,
+     .offset = offsetof(struct values, gpulets),
+     .help = "Gpu-lets on a GPU at most."},
+    {.name = "scenarios",
+     .kind = GLET_OPTION_TEXT,
+     .value = "FIRST-LAST",
+     .fallback = "1-1023",
+     .offset = offsetof(struct values, scenarios),
+     .help = "Base-4 numbers, a digit for each model's rate, lenet's the lowest."},
+    {.name = "list",
+     .kind = GLET_OPTION_FLAG,
+     .offset = offsetof(struct values, list),
+     .help = "A line for every scenario."},
+};
+
 struct setup {
-    const char *profile_path;
     double rates[4];
     bool interference, list;
-    int gpulets, first, last; /* scenarios: base-4 numbers, a digit for each model's rate */
+    int gpulets, first, last;
 };
 
 struct count {
@@ -112,59 +146,71 @@ static int decide(const struct setup *setup, int scenario, const struct glet_pro
     return status;
 }
 
-static int parse(int argc, char **argv, struct setup *setup)
+static int read_rates(const struct glet_list *list, double *rates, struct glet_error *err)
 {
-    *setup = (struct setup){.rates = {0, 235, 448, 660},
-                            .interference = true,
-                            .gpulets = 2,
-                            .first = 1,
-                            .last = SCENARIOS - 1};
-    for (int i = 1; i < argc; i++) {
-        if (!strcmp(argv[i], "--no-interference"))
-            setup->interference = false;
-        else if (!strcmp(argv[i], "--list"))
-            setup->list = true;
-        else if (!strcmp(argv[i], "--gpulets") && i + 1 < argc)
-            setup->gpulets = atoi(argv[++i]);
-        else if (!strcmp(argv[i], "--rates") && i + 1 < argc)
-            sscanf(argv[++i], "%lf,%lf,%lf", &setup->rates[1], &setup->rates[2], &setup->rates[3]);
-        else if (!strcmp(argv[i], "--scenarios") && i + 1 < argc)
-            sscanf(argv[++i], "%d-%d", &setup->first, &setup->last);
-        else if (argv[i][0] != '-' && !setup->profile_path)
-            setup->profile_path = argv[i];
-        else
-            return -1;
-    }
-    bool some = setup->first >= 1 && setup->first <= setup->last && setup->last < SCENARIOS;
-    return setup->profile_path && some ? 0 : -1;
+    bool good = list->count == 3;
+    for (size_t i = 0; i < 3 && good; i++)
+        good = glet_parse_double(list->items[i], &rates[i + 1]) && rates[i + 1] > 0;
+    return good ? 0
+                : glet_error_set(err, GLET_ERR_USAGE, "--rates: three rates above 0 are needed");
 }
 
-int main(int argc, char **argv)
+static int read_scenarios(const char *text, int *first, int *last, struct glet_error *err)
 {
-    struct setup setup;
+    char from[8] = "";
+    int64_t low, high;
+    size_t dash = strcspn(text, "-");
+    if (dash < sizeof from)
+        memcpy(from, text, dash);
+    if (text[dash] == '\0' || !glet_parse_int(from, &low) ||
+        !glet_parse_int(text + dash + 1, &high) || low < 1 || low > high || high >= SCENARIOS)
+        return glet_error_set(err, GLET_ERR_USAGE, "--scenarios: '%s' is no part of 1-%d", text,
+                              SCENARIOS - 1);
+    *first = (int)low;
+    *last = (int)high;
+    return 0;
+}
+
+static int run(const void *values, const struct glet_list *arguments, struct glet_error *err)
+{
+    const struct values *v = values;
+    struct setup setup = {
+        .interference = !v->no_interference, .list = v->list, .gpulets = (int)v->gpulets};
     struct glet_profile *profile = NULL;
-    struct glet_error err = {0};
     struct count count = {0};
-    if (parse(argc, argv, &setup) < 0) {
-        fprintf(stderr, "usage: paper_menu PROFILE_DIR [--no-interference] [--rates A,B,C] "
-                        "[--gpulets N] [--list] [--scenarios FIRST-LAST]\n");
-        return 2;
-    }
-    if (glet_profile_load(setup.profile_path, &profile, &err) < 0) {
-        glet_error_print(&err, stderr);
-        return glet_error_exit_status(err.code);
-    }
+    if (read_rates(&v->rates, setup.rates, err) < 0 ||
+        read_scenarios(v->scenarios, &setup.first, &setup.last, err) < 0 ||
+        glet_profile_load(arguments->items[0], &profile, err) < 0)
+        return -1;
     uint64_t start_us = glet_clock_process_cpu_us();
-    for (int scenario = setup.first; scenario <= setup.last; scenario++)
-        if (decide(&setup, scenario, profile, &count, &err) < 0) {
-            glet_error_print(&err, stderr);
-            return glet_error_exit_status(err.code);
-        }
+    int status = 0;
+    for (int scenario = setup.first; scenario <= setup.last && status == 0; scenario++)
+        status = decide(&setup, scenario, profile, &count, err);
+    glet_profile_free(profile);
+    if (status < 0)
+        return -1;
     printf("scenarios %d schedulable %d impossible %d open %d violations %d "
            "cpu %.1f s slowest %.2f s\n",
            setup.last - setup.first + 1, count.schedulable, count.impossible, count.open,
            count.violations, (double)(glet_clock_process_cpu_us() - start_us) / 1e6,
            count.slowest_s);
-    glet_profile_free(profile);
-    return count.open > 0 || count.violations > 0;
+    return count.open > 0 || count.violations > 0 ? glet_error_exit_status(GLET_ERR_NO) : 0;
+}
+
+int main(int argc, char **argv)
+{
+    static const struct glet_command command = {
+        .summary = "Decides the scenarios of the paper on its four GPUs.",
+        .arguments = "PROFILE_DIR",
+        .min_arguments = 1,
+        .max_arguments = 1,
+        .options = option_rows,
+        .option_count = sizeof option_rows / sizeof option_rows[0],
+        .exit_no = "a scenario stayed open, or a plan breaks a constraint",
+        .values_bytes = sizeof(struct values),
+        .run = run,
+    };
+    static const struct glet_program program = {"paper_menu", "decides the paper's scenarios",
+                                                &command, 1};
+    return glet_program_main(&program, argc, argv);
 }

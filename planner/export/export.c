@@ -4,16 +4,12 @@
 
 #include "common/table.h"
 #include "planner/report/diff_report.h"
+#include "planner/report/writing.h"
 
 #include <string.h>
 
 const char *const glet_export_names[] = {"table", "json",     "junit", "github",
                                          "sarif", "markdown", NULL};
-
-static int put(const struct glet_table *table, bool markdown, FILE *out)
-{
-    return markdown ? glet_table_print_markdown(table, out) : glet_table_print(table, out);
-}
 
 static void fill(const struct glet_gate *gate, struct glet_table *table)
 {
@@ -37,11 +33,10 @@ int glet_export_text(const struct glet_gate *gate, bool markdown, FILE *out, str
     fprintf(out, markdown ? "### Capacity: %s\n\n" : "%s\n\n", text);
     struct glet_table table;
     fill(gate, &table);
-    int result = put(&table, markdown, out);
+    int result = glet_report_table(&table, markdown, out, err);
     glet_table_fini(&table);
     if (result < 0)
-        return ferror(out) ? glet_error_set(err, GLET_ERR_IO, "the report cannot be written")
-                           : glet_error_set(err, GLET_ERR_NOMEM, "out of memory");
+        return -1;
     if (!gate->has_baseline || !gate->has_plan)
         return 0;
     fputs(markdown ? "\n#### Against the baseline\n\n" : "\nagainst the baseline: ", out);
@@ -68,5 +63,5 @@ int glet_export(const struct glet_gate *gate, enum glet_export_format format, FI
         glet_export_sarif(gate, out);
         break;
     }
-    return ferror(out) ? glet_error_set(err, GLET_ERR_IO, "the report cannot be written") : 0;
+    return glet_report_finish(out, err);
 }

@@ -4,42 +4,12 @@
  * an undecided one an error, a note goes to system-out.
  */
 #include "planner/export/export.h"
-
-/* XML 1.0 forbids most control characters even when escaped: they become U+FFFD. */
-static void put(const char *text, FILE *out)
-{
-    for (const unsigned char *at = (const unsigned char *)text; *at; at++) {
-        switch (*at) {
-        case '&':
-            fputs("&amp;", out);
-            break;
-        case '<':
-            fputs("&lt;", out);
-            break;
-        case '>':
-            fputs("&gt;", out);
-            break;
-        case '"':
-            fputs("&quot;", out);
-            break;
-        case '\t':
-        case '\n':
-        case '\r':
-            fprintf(out, "&#%d;", *at);
-            break;
-        default:
-            if (*at < 0x20 || *at == 0x7f)
-                fputs("\xef\xbf\xbd", out);
-            else
-                fputc(*at, out);
-        }
-    }
-}
+#include "planner/report/writing.h"
 
 static void attribute(const char *name, const char *value, FILE *out)
 {
     fprintf(out, " %s=\"", name);
-    put(value, out);
+    glet_report_xml(value, out);
     fputc('"', out);
 }
 
@@ -65,7 +35,7 @@ static void test_case(const struct glet_gate *gate, const struct glet_check *che
     if (check->status == GLET_CHECK_UNDECIDED)
         element("error", check, out);
     fputs("    <system-out>", out);
-    put(check->message, out);
+    glet_report_xml(check->message, out);
     fputs("</system-out>\n  </testcase>\n", out);
 }
 

@@ -25,10 +25,16 @@ static const struct {
     {"profile", "Everything is profiled."},
 };
 
-/* A path as a URI reference: everything but unreserved characters and '/' is escaped. */
+/*
+ * A path as a URI (RFC 3986, 8089): everything but unreserved characters and '/' is escaped; one
+ * that does not start at the root is a relative reference.
+ */
 static char *uri_of(const char *path)
 {
-    char *uri = malloc(3 * strlen(path) + 1), *end = uri;
+    static const char scheme[] = "file://";
+    char *uri = malloc(sizeof scheme + 3 * strlen(path)), *end = uri;
+    if (uri && *path == '/')
+        end = stpcpy(uri, scheme);
     for (; uri && *path; path++) {
         if (isalnum((unsigned char)*path) || strchr("-._~/", *path)) {
             *end++ = *path;

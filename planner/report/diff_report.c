@@ -4,6 +4,7 @@
 
 #include "common/json.h"
 #include "common/table.h"
+#include "planner/report/writing.h"
 
 #include <math.h>
 
@@ -21,9 +22,10 @@ void glet_report_diff_line(const struct glet_diff *diff, FILE *out)
 {
     int change = diff->gpus_after - diff->gpus_before;
     if (change)
-        fprintf(out, "%d -> %d GPUs (%+d)", diff->gpus_before, diff->gpus_after, change);
+        fprintf(out, "%d -> %d GPU%s (%+d)", diff->gpus_before, diff->gpus_after,
+                glet_report_plural(diff->gpus_after), change);
     else
-        fprintf(out, "%d GPU%s as before", diff->gpus_after, diff->gpus_after == 1 ? "" : "s");
+        fprintf(out, "%d GPU%s as before", diff->gpus_after, glet_report_plural(diff->gpus_after));
     if (!isnan(diff->cost_before) && !isnan(diff->cost_after) &&
         diff->cost_before != diff->cost_after)
         fprintf(out, ", %.6g -> %.6g per hour (%+.6g)", diff->cost_before, diff->cost_after,
@@ -78,33 +80,30 @@ static void fill_changes(const struct glet_diff *diff, struct glet_table *table)
     }
 }
 
-static int print(const struct glet_table *table, enum glet_diff_format format, FILE *out)
+static int print(const struct glet_table *table, bool markdown, FILE *out, struct glet_error *err)
 {
-    if (table->cell_count <= (size_t)table->column_count)
-        return table->out_of_memory ? -1 : 0;
+    if (table->cell_count <= (size_t)table->column_count && !table->out_of_memory)
+        return 0;
     fputc('\n', out);
-    return format == GLET_DIFF_TABLE ? glet_table_print(table, out)
-                                     : glet_table_print_markdown(table, out);
+    return glet_report_table(table, markdown, out, err);
 }
 
 int glet_report_diff(const struct glet_diff *diff, enum glet_diff_format format, FILE *out,
                      struct glet_error *err)
 {
     struct glet_table models, changes;
+    bool markdown = format == GLET_DIFF_MARKDOWN;
     fill_models(diff, &models);
     fill_changes(diff, &changes);
-    fputs(format == GLET_DIFF_MARKDOWN ? "**" : "", out);
+    fputs(markdown ? "**" : "", out);
     glet_report_diff_line(diff, out);
-    fputs(format == GLET_DIFF_MARKDOWN ? "**\n" : "\n", out);
-    int result = print(&models, format, out);
-    if (print(&changes, format, out) < 0)
-        result = -1;
+    fputs(markdown ? "**\n" : "\n", out);
+    int result = print(&models, markdown, out, err);
+    if (result == 0)
+        result = print(&changes, markdown, out, err);
     glet_table_fini(&models);
     glet_table_fini(&changes);
-    if (result == 0 && !ferror(out))
-        return 0;
-    return ferror(out) ? glet_error_set(err, GLET_ERR_IO, "the report cannot be written")
-                       : glet_error_set(err, GLET_ERR_NOMEM, "out of memory");
+    return result == 0 ? glet_report_finish(out, err) : result;
 }
 
 static void model_json(struct glet_json *json, const struct glet_model_change *m)
@@ -158,5 +157,5 @@ int glet_report_diff_json(const struct glet_diff *diff, FILE *out, struct glet_e
     }
     glet_json_end(&json);
     glet_json_end(&json);
-    return ferror(out) ? glet_error_set(err, GLET_ERR_IO, "the report cannot be written") : 0;
+    return glet_report_finish(out, err);
 }

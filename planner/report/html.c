@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "planner/report/html.h"
 
+#include "planner/report/writing.h"
+
 #include <stdarg.h>
 #include <stdlib.h>
 
@@ -48,36 +50,13 @@ void glet_html_end(FILE *out)
     fprintf(out, "<script>\n%s</script>\n</body>\n</html>\n", script);
 }
 
-static void escape(FILE *out, const char *text)
-{
-    for (; *text; text++)
-        switch (*text) {
-        case '&':
-            fputs("&amp;", out);
-            break;
-        case '<':
-            fputs("&lt;", out);
-            break;
-        case '>':
-            fputs("&gt;", out);
-            break;
-        case '"':
-            fputs("&quot;", out);
-            break;
-        default:
-            /* XML knows no other control characters. */
-            if ((unsigned char)*text >= ' ' || *text == '\n' || *text == '\t')
-                putc(*text, out);
-        }
-}
-
 GLET_PRINTF(2, 0)
 static void print(FILE *out, const char *format, va_list arguments)
 {
     char *text;
     if (vasprintf(&text, format, arguments) < 0)
         return;
-    escape(out, text);
+    glet_report_xml(text, out);
     free(text);
 }
 

@@ -2,6 +2,7 @@
 #include "planner/model/gpu_memory.h"
 #include "planner/report/html.h"
 #include "planner/report/html_charts.h"
+#include "planner/report/writing.h"
 
 #include <math.h>
 #include <string.h>
@@ -116,5 +117,6 @@ void glet_html_gpus(FILE *out, const struct glet_problem *problem, const struct 
     }
     fputs("</svg>\n", out);
     if (g < plan->gpu_count)
-        fprintf(out, "<p>and %zu more GPUs, in the plan file</p>\n", plan->gpu_count - g);
+        fprintf(out, "<p>and %zu more GPU%s, in the plan file</p>\n", plan->gpu_count - g,
+                glet_report_plural((long)(plan->gpu_count - g)));
 }

@@ -6,6 +6,7 @@
 #include "planner/report/answer.h"
 #include "planner/report/html.h"
 #include "planner/report/html_charts.h"
+#include "planner/report/writing.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -19,11 +20,6 @@ struct writer {
     int *model_of; /* [plan model] index of the problem's model */
     FILE *out;
 };
-
-static const char *plural(long count)
-{
-    return count == 1 ? "" : "s";
-}
 
 static void start_section(FILE *out, const char *id, const char *title)
 {
@@ -82,7 +78,7 @@ static void write_fit(const struct writer *w)
 {
     const struct glet_plan_certificate *proof = &w->plan->certificate;
     fputs("<p class=\"verdict\">", w->out);
-    glet_html_text(w->out, "Fits on %d GPU%s", proof->gpus, plural(proof->gpus));
+    glet_html_text(w->out, "Fits on %d GPU%s", proof->gpus, glet_report_plural(proof->gpus));
     if (w->plan->objective == GLET_MAX_RATE)
         glet_html_text(w->out, ", serving %.6g x every rate; no plan serves more than %.6g x.",
                        proof->scale, proof->scale_upper_bound);
@@ -314,7 +310,5 @@ int glet_html_page(const struct glet_page *page, FILE *out, struct glet_error *e
     }
     free(w.model_of);
     glet_solution_fini(&w.solution);
-    if (result == 0 && ferror(out))
-        return glet_error_set(err, GLET_ERR_IO, "the report cannot be written");
-    return result;
+    return result == 0 ? glet_report_finish(out, err) : result;
 }

@@ -2,20 +2,17 @@
 /* Why there is no plan: per model that cannot be served, or for the stock as a whole. */
 #include "common/json.h"
 #include "planner/report/answer.h"
+#include "planner/report/writing.h"
 
 #include <math.h>
-
-static const char *plural(long count)
-{
-    return count == 1 ? "" : "s";
-}
 
 /* "2 GPUs would do", "at least 2 GPUs are needed", or nothing. */
 static int needed_text(const struct glet_answer *answer, char *text, size_t size)
 {
     int least = answer->bound.gpus, most = answer->gpus_enough;
     if (most > 0 && most == least)
-        return snprintf(text, size, ": %d GPU%s would do, no fewer", most, plural(most));
+        return snprintf(text, size, ": %d GPU%s would do, no fewer", most,
+                        glet_report_plural(most));
     if (most > 0 && least > 0)
         return snprintf(text, size, ": %d GPUs would do, at least %d %s needed", most, least,
                         least == 1 ? "is" : "are");
@@ -30,10 +27,10 @@ void glet_answer_stock_text(const struct glet_answer *answer, char *text, size_t
     int used;
     if (answer->outcome == GLET_PLAN_TOO_FEW_MOVES)
         used = snprintf(text, size, "no plan starts at most %d new gpu-let%s", answer->max_moves,
-                        plural(answer->max_moves));
+                        glet_report_plural(answer->max_moves));
     else if (answer->outcome == GLET_PLAN_TOO_SMALL && answer->stock >= 0)
         used = snprintf(text, size, "the stock does not suffice (%ld GPU%s)", answer->stock,
-                        plural(answer->stock));
+                        glet_report_plural(answer->stock));
     else if (answer->outcome == GLET_PLAN_TOO_SMALL)
         used = snprintf(text, size, "the stock does not suffice");
     else if (answer->limit_hit)
@@ -77,7 +74,7 @@ int glet_report_no_plan(const struct glet_session *session, const struct glet_an
         reason(session, answer, i, text, sizeof text, &mark);
         fprintf(out, "  %s\n", text);
     }
-    return ferror(out) ? glet_error_set(err, GLET_ERR_IO, "the report cannot be written") : 0;
+    return glet_report_finish(out, err);
 }
 
 static const char *const reason_names[] = {"latency", "app", "memory", "stock"};
@@ -126,7 +123,7 @@ int glet_report_no_plan_json(const struct glet_session *session, const struct gl
     }
     glet_json_end(&json);
     glet_json_end(&json);
-    return ferror(out) ? glet_error_set(err, GLET_ERR_IO, "the report cannot be written") : 0;
+    return glet_report_finish(out, err);
 }
 
 int glet_answer_error(const struct glet_session *session, const struct glet_answer *answer,

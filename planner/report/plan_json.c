@@ -2,6 +2,7 @@
 /* The plan file as JSON: same keys, same order, same numbers. */
 #include "common/json.h"
 #include "planner/report/answer.h"
+#include "planner/report/writing.h"
 
 static void certificate(struct glet_json *json, const struct glet_plan *plan)
 {
@@ -100,5 +101,5 @@ int glet_report_plan_json(const struct glet_plan *plan, FILE *out, struct glet_e
     models(&json, plan);
     gpus(&json, plan);
     glet_json_end(&json);
-    return ferror(out) ? glet_error_set(err, GLET_ERR_IO, "the report cannot be written") : 0;
+    return glet_report_finish(out, err);
 }

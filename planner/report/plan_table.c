@@ -3,6 +3,7 @@
 #include "common/table.h"
 #include "planner/analyse/diff.h"
 #include "planner/report/answer.h"
+#include "planner/report/writing.h"
 
 #include <math.h>
 #include <string.h>
@@ -23,15 +24,10 @@ static double worst_ms(const struct glet_plan *plan, size_t model, int *lets)
     return worst;
 }
 
-static const char *plural(double count)
-{
-    return count == 1 ? "" : "s";
-}
-
 static void verdict(const struct glet_plan *plan, FILE *out)
 {
     const struct glet_plan_certificate *c = &plan->certificate;
-    fprintf(out, "fits on %d GPU%s", c->gpus, plural(c->gpus));
+    fprintf(out, "fits on %d GPU%s", c->gpus, glet_report_plural(c->gpus));
     if (plan->objective == GLET_MIN_GPUS && c->gap_ratio <= 0)
         fprintf(out, ": proven, no plan uses fewer");
     else if (plan->objective == GLET_MIN_GPUS)
@@ -110,14 +106,6 @@ static void model_rows(const struct glet_plan *plan, struct glet_table *table)
     }
 }
 
-static int flush(const struct glet_table *table, FILE *out, struct glet_error *err)
-{
-    if (glet_table_print(table, out) == 0)
-        return 0;
-    return table->out_of_memory ? glet_error_set(err, GLET_ERR_NOMEM, "out of memory")
-                                : glet_error_set(err, GLET_ERR_IO, "the report cannot be written");
-}
-
 int glet_report_plan(const struct glet_plan *plan, FILE *out, struct glet_error *err)
 {
     struct glet_table gpus, models;
@@ -128,10 +116,10 @@ int glet_report_plan(const struct glet_plan *plan, FILE *out, struct glet_error 
     glet_table_init(&models, "model|>demand/s|>planned/s|>gpu-lets|>worst ms|>SLO ms|>headroom");
     model_rows(plan, &models);
     verdict(plan, out);
-    int result = flush(&gpus, out, err);
+    int result = glet_report_table(&gpus, false, out, err);
     fputc('\n', out);
     if (result == 0)
-        result = flush(&models, out, err);
+        result = glet_report_table(&models, false, out, err);
     glet_table_fini(&gpus);
     glet_table_fini(&models);
     return result;

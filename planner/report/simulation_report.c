@@ -3,6 +3,7 @@
 
 #include "common/json.h"
 #include "common/table.h"
+#include "planner/report/writing.h"
 
 #include <inttypes.h>
 
@@ -13,15 +14,9 @@ static double percentile_ms(const struct glet_simulate_stream *stream, double pe
     return (double)glet_histogram_percentile_us(stream->latency_us, percentile) / 1000;
 }
 
-static int finish(int result, FILE *out, struct glet_error *err)
-{
-    if (result < 0 || fflush(out) != 0 || ferror(out))
-        return glet_error_set(err, GLET_ERR_IO, "the report cannot be written");
-    return 0;
-}
-
 static int print_streams(const struct glet_simulate_options *options,
-                         const struct glet_simulation *simulation, FILE *out)
+                         const struct glet_simulation *simulation, FILE *out,
+                         struct glet_error *err)
 {
     struct glet_table table;
     glet_table_init(&table, "model or app|>offered/s|>p50 ms|>p99 ms|>SLO ms|>in SLO %|>+- %|"
@@ -41,7 +36,7 @@ static int print_streams(const struct glet_simulate_options *options,
         glet_table_cell(&table, "%" PRIu64, stream->late);
         glet_table_cell(&table, glet_simulate_meets_slo(stream) ? "met" : "MISSED");
     }
-    int result = glet_table_print(&table, out);
+    int result = glet_report_table(&table, false, out, err);
     glet_table_fini(&table);
     return result;
 }
@@ -58,7 +53,7 @@ static void print_models(const struct glet_plan *plan, const struct glet_plan_le
 }
 
 static int print_lets(const struct glet_plan *plan, const struct glet_simulation *simulation,
-                      FILE *out)
+                      FILE *out, struct glet_error *err)
 {
     struct glet_table table;
     glet_table_init(&table, "gpu|>units|>busy %|>batches filled %|models x batch");
@@ -72,7 +67,7 @@ static int print_lets(const struct glet_plan *plan, const struct glet_simulation
         print_models(plan, let, &table);
     }
     fputc('\n', out);
-    int result = glet_table_print(&table, out);
+    int result = glet_report_table(&table, false, out, err);
     glet_table_fini(&table);
     return result;
 }
@@ -102,11 +97,11 @@ int glet_report_simulation(const struct glet_plan *plan,
                            const struct glet_simulation *simulation, bool show_lets, FILE *out,
                            struct glet_error *err)
 {
-    int result = print_streams(options, simulation, out);
+    int result = print_streams(options, simulation, out, err);
     if (result == 0 && show_lets)
-        result = print_lets(plan, simulation, out);
+        result = print_lets(plan, simulation, out, err);
     print_summary(options, simulation, out);
-    return finish(result, out, err);
+    return result == 0 ? glet_report_finish(out, err) : result;
 }
 
 static void json_stream(struct glet_json *json, const struct glet_simulate_options *options,
@@ -171,5 +166,5 @@ int glet_report_simulation_json(const struct glet_plan *plan,
     }
     glet_json_end(&json);
     glet_json_end(&json);
-    return finish(0, out, err);
+    return glet_report_finish(out, err);
 }

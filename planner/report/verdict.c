@@ -3,11 +3,7 @@
 #include "planner/report/verdict.h"
 
 #include "common/json.h"
-
-static int finish(FILE *out, struct glet_error *err)
-{
-    return ferror(out) ? glet_error_set(err, GLET_ERR_IO, "the report cannot be written") : 0;
-}
+#include "planner/report/writing.h"
 
 int glet_report_verdict(const struct glet_plan *plan, const struct glet_verdict *verdict, FILE *out,
                         struct glet_error *err)
@@ -23,10 +19,11 @@ int glet_report_verdict(const struct glet_plan *plan, const struct glet_verdict 
     }
     if (verdict->count == 0)
         fprintf(out, "%s: correct: %zu GPU%s, every constraint holds\n", file, plan->gpu_count,
-                plan->gpu_count == 1 ? "" : "s");
+                glet_report_plural((long)plan->gpu_count));
     else
-        fprintf(out, "%s: %zu violation%s\n", file, verdict->count, verdict->count == 1 ? "" : "s");
-    return finish(out, err);
+        fprintf(out, "%s: %zu violation%s\n", file, verdict->count,
+                glet_report_plural((long)verdict->count));
+    return glet_report_finish(out, err);
 }
 
 int glet_report_verdict_json(const struct glet_plan *plan, const struct glet_verdict *verdict,
@@ -51,5 +48,5 @@ int glet_report_verdict_json(const struct glet_plan *plan, const struct glet_ver
     }
     glet_json_end(&json);
     glet_json_end(&json);
-    return finish(out, err);
+    return glet_report_finish(out, err);
 }

@@ -15,18 +15,15 @@
  */
 #include "planner/solve/cover.h"
 
-#include "planner/solve/lp_glpk.h"
 #include "planner/solve/packed.h"
+#include "planner/solve/rest.h"
 #include "planner/solve/scratch.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define SAFE       1e-7  /* relative; errs towards searching on */
-#define TIGHT      1.001 /* prices are good enough: no column is worth more of its cost */
-#define ROUNDS     25    /* of pricing per node */
-#define POOL       32    /* columns that mattered last */
+#define SAFE       GLET_REST_SAFE
 #define DEPTH_MAX  64
 #define LAST_NODES 300 /* once the grain has spoilt the proof */
 #define SHRINKS    0.8 /* of the columns: worth pricing again */
@@ -36,12 +33,11 @@ struct cover {
     const struct glet_covering *covering;
     const struct glet_cover_options *options;
     const struct glet_columns *columns;
+    struct glet_relaxed relaxed;
     int models, stock_left[GLET_MENU_LETS]; /* [type]; few types in a menu */
-    struct glet_item *items;                /* [columns->count]; the grain included */
     double cheapest;
     long nodes_left;
     bool coarse; /* only the grain made a plan of some columns */
-    int pool[POOL], pool_count;
     int chosen[DEPTH_MAX], depth;
     struct proofs { /* the latest first */
         double price[PROOFS][GLET_MENU_MODELS];
@@ -49,134 +45,15 @@ struct cover {
     } proofs[DEPTH_MAX];
 };
 
-struct node {
-    double rest[GLET_MENU_MODELS];
-    double budget;
-    int *list; /* columns that may still be used */
-    int count;
-};
-
 struct ranked {
     double worth;
     int column;
 };
 
-/* fmin() without its care for NaN, which costs half of the search's time. */
-static inline double least(double a, double b)
-{
-    return a < b ? a : b;
-}
-
-static double worth_of(const struct cover *c, int column, const double *price, const double *rest)
-{
-    double sum = 0;
-    for (int m = 0; m < c->models; m++)
-        sum += price[m] * least(c->items[column].cover[m], rest[m]);
-    return sum;
-}
-
-static double cost_of(const struct cover *c, int column)
-{
-    return c->items[column].cost;
-}
-
 static bool usable(const struct cover *c, int column, double budget)
 {
-    return c->items[column].cost <= budget * (1 + SAFE) &&
-           c->stock_left[c->items[column].type] != 0;
-}
-
-static void add_capped(const struct cover *c, struct glet_lp *lp, int column, const double *rest)
-{
-    int rows[GLET_MENU_MODELS], n = 0;
-    double values[GLET_MENU_MODELS];
-    for (int m = 0; m < c->models; m++)
-        if (rest[m] > SAFE && c->items[column].cover[m] > 0) {
-            rows[n] = m;
-            values[n++] = fmin(1, c->items[column].cover[m] / rest[m]);
-        }
-    glet_lp_add_col(lp, cost_of(c, column), n, rows, values);
-}
-
-static struct glet_lp *residual_lp(const struct cover *c, const struct node *node)
-{
-    struct glet_lp *lp = glet_lp_new();
-    glet_lp_add_rows(lp, c->models);
-    for (int m = 0; m < c->models; m++)
-        if (node->rest[m] > SAFE)
-            glet_lp_row_at_least(lp, m, 1);
-    for (int i = 0; i < c->pool_count; i++)
-        add_capped(c, lp, c->pool[i], node->rest);
-    return lp;
-}
-
-/* The first columns stay: with them every model can be covered. */
-static void remember(struct cover *c, int column)
-{
-    for (int i = 0; i < c->pool_count; i++)
-        if (c->pool[i] == column)
-            return;
-    if (c->pool_count < POOL) {
-        c->pool[c->pool_count++] = column;
-    } else {
-        memmove(c->pool + c->models, c->pool + c->models + 1,
-                sizeof c->pool[0] * (size_t)(POOL - 1 - c->models));
-        c->pool[POOL - 1] = column;
-    }
-}
-
-/*
- * Makes the prices such that no column, capped at the rest, is worth more than its cost. Returns
- * the column that was worth most of its cost, or -1; *ratio is how much.
- */
-static int scale_prices(const struct cover *c, const struct node *node, double *price,
-                        double *ratio)
-{
-    int best = -1;
-    *ratio = 1e-12;
-    for (int i = 0; i < node->count; i++) {
-        int column = node->list[i];
-        double here = worth_of(c, column, price, node->rest) / cost_of(c, column);
-        if (here > *ratio) {
-            *ratio = here;
-            best = column;
-        }
-    }
-    for (int m = 0; m < c->models; m++)
-        price[m] /= *ratio;
-    return best;
-}
-
-/* Prices as above, starting from the parent's. Returns what the rest costs at least. */
-static double price_rest(struct cover *c, const struct node *node, double *price)
-{
-    double bound = 0, limit = node->budget * (1 + SAFE), ratio;
-    if (scale_prices(c, node, price, &ratio) < 0)
-        return INFINITY;
-    for (int m = 0; m < c->models; m++)
-        bound += price[m] * node->rest[m];
-    if (bound > limit)
-        return bound;
-    struct glet_lp *lp = residual_lp(c, node);
-    for (int round = 0; round < ROUNDS && glet_lp_solve(lp) == 0; round++) {
-        double trial[GLET_MENU_MODELS] = {0}, sum = 0;
-        for (int m = 0; m < c->models; m++)
-            if (node->rest[m] > SAFE)
-                trial[m] = fmax(0, glet_lp_dual(lp, m)) / node->rest[m];
-        int best = scale_prices(c, node, trial, &ratio);
-        for (int m = 0; m < c->models; m++)
-            sum += trial[m] * node->rest[m];
-        if (sum > bound) {
-            bound = sum;
-            memcpy(price, trial, sizeof trial);
-        }
-        if (bound > limit || ratio <= TIGHT || best < 0)
-            break;
-        remember(c, best);
-        add_capped(c, lp, best, node->rest);
-    }
-    glet_lp_free(lp);
-    return bound;
+    return c->relaxed.items[column].cost <= budget * (1 + SAFE) &&
+           c->stock_left[c->relaxed.items[column].type] != 0;
 }
 
 /* Whether the chosen columns cover everything without the grain. */
@@ -215,13 +92,14 @@ static int gpus_left(const struct cover *c, double budget)
 }
 
 /* Drops the columns that no plan within the budget can use, by their worth. */
-static void drop_cheap(const struct cover *c, struct node *node, const double *price, double bound)
+static void drop_cheap(const struct cover *c, struct glet_rest *node, const double *price,
+                       double bound)
 {
     int count = 0;
     for (int i = 0; i < node->count; i++) {
         int column = node->list[i];
-        double worth = worth_of(c, column, price, node->rest);
-        double others = (node->budget - cost_of(c, column)) * (1 + SAFE);
+        double worth = glet_rest_worth(&c->relaxed, column, price, node->rest);
+        double others = (node->budget - c->relaxed.items[column].cost) * (1 + SAFE);
         if (usable(c, column, node->budget) && worth + others >= bound * (1 - SAFE))
             node->list[count++] = column;
     }
@@ -229,7 +107,7 @@ static void drop_cheap(const struct cover *c, struct node *node, const double *p
 }
 
 /* Drops those beside which the best of the others could not cover every model. */
-static void drop_short(const struct cover *c, struct node *node)
+static void drop_short(const struct cover *c, struct glet_rest *node)
 {
     double others = gpus_left(c, node->budget) - 1;
     for (int before = -1; before != node->count;) {
@@ -238,12 +116,13 @@ static void drop_short(const struct cover *c, struct node *node)
         before = node->count;
         for (int i = 0; i < before; i++)
             for (int m = 0; m < c->models; m++)
-                most[m] = fmax(most[m], least(c->items[node->list[i]].cover[m], node->rest[m]));
+                most[m] = fmax(most[m], glet_rest_least(c->relaxed.items[node->list[i]].cover[m],
+                                                        node->rest[m]));
         for (int i = 0; i < before; i++) {
             bool enough = true;
             for (int m = 0; m < c->models && enough; m++)
-                enough =
-                    c->items[node->list[i]].cover[m] + others * most[m] >= node->rest[m] - SAFE;
+                enough = c->relaxed.items[node->list[i]].cover[m] + others * most[m] >=
+                         node->rest[m] - SAFE;
             if (enough)
                 node->list[count++] = node->list[i];
         }
@@ -255,7 +134,7 @@ static void drop_short(const struct cover *c, struct node *node)
  * One of the GPUs must cover its share of every model. Takes the model for which the fewest
  * columns do, and moves those to the front, the most valuable first. Returns how many.
  */
-static int branch(const struct cover *c, struct node *node, const double *price)
+static int branch(const struct cover *c, struct glet_rest *node, const double *price)
 {
     double gpus = gpus_left(c, node->budget);
     int able[GLET_MENU_MODELS] = {0}, hardest = -1, front = 0;
@@ -263,17 +142,17 @@ static int branch(const struct cover *c, struct node *node, const double *price)
         if (node->rest[m] <= SAFE)
             continue;
         for (int i = 0; i < node->count; i++)
-            able[m] += c->items[node->list[i]].cover[m] * gpus >= node->rest[m] - SAFE;
+            able[m] += c->relaxed.items[node->list[i]].cover[m] * gpus >= node->rest[m] - SAFE;
         if (hardest < 0 || able[m] < able[hardest])
             hardest = m;
     }
     struct ranked *order = glet_must_alloc(sizeof *order, (size_t)able[hardest] + 1);
     for (int i = 0; i < node->count; i++) {
         int column = node->list[i];
-        if (c->items[column].cover[hardest] * gpus < node->rest[hardest] - SAFE)
+        if (c->relaxed.items[column].cover[hardest] * gpus < node->rest[hardest] - SAFE)
             continue;
-        double worth = worth_of(c, column, price, node->rest);
-        order[front] = (struct ranked){worth / cost_of(c, column), column};
+        double worth = glet_rest_worth(&c->relaxed, column, price, node->rest);
+        order[front] = (struct ranked){worth / c->relaxed.items[column].cost, column};
         node->list[i] = node->list[front];
         node->list[front++] = column;
     }
@@ -284,7 +163,7 @@ static int branch(const struct cover *c, struct node *node, const double *price)
     return front;
 }
 
-static bool is_open(const struct cover *c, const struct node *node)
+static bool is_open(const struct cover *c, const struct glet_rest *node)
 {
     for (int m = 0; m < c->models; m++)
         if (node->rest[m] > SAFE)
@@ -294,7 +173,7 @@ static bool is_open(const struct cover *c, const struct node *node)
 
 /* Tries every column as the last one; `from`: where the node's first is packed. */
 static bool finish(struct cover *c, const struct glet_packed *packed, int from,
-                   const struct node *node)
+                   const struct glet_rest *node)
 {
     int end = from + node->count;
     for (int at = from; (at = glet_packed_fit(packed, at, end, node->rest, SAFE)) < end; at++) {
@@ -312,7 +191,7 @@ static bool finish(struct cover *c, const struct glet_packed *packed, int from,
 
 /* Whether prices that proved a budget too small do so again. */
 static bool proven_before(struct cover *c, const struct glet_packed *packed, int from,
-                          const struct node *node)
+                          const struct glet_rest *node)
 {
     struct proofs *old = &c->proofs[c->depth];
     for (int i = 0; i < old->count; i++) {
@@ -337,22 +216,22 @@ static void keep_proof(struct cover *c, const double *price)
     memcpy(old->price[0], price, sizeof old->price[0]);
 }
 
-static enum glet_cover_status descend(struct cover *c, const struct node *node,
+static enum glet_cover_status descend(struct cover *c, const struct glet_rest *node,
                                       const double *parent_price);
 
-static enum glet_cover_status try_branches(struct cover *c, const struct node *node,
+static enum glet_cover_status try_branches(struct cover *c, const struct glet_rest *node,
                                            const double *price, int branches)
 {
     enum glet_cover_status status = GLET_COVER_NONE;
     struct glet_packed packed;
-    glet_packed_init(&packed, c->items, node->list, node->count, c->models);
+    glet_packed_init(&packed, c->relaxed.items, node->list, node->count, c->models);
     for (int i = 0; i < branches && status == GLET_COVER_NONE; i++) {
-        int column = node->list[i], type = c->items[column].type;
-        struct node child = {.budget = node->budget - cost_of(c, column),
-                             .list = node->list + i,
-                             .count = node->count - i};
+        int column = node->list[i], type = c->relaxed.items[column].type;
+        struct glet_rest child = {.budget = node->budget - c->relaxed.items[column].cost,
+                                  .list = node->list + i,
+                                  .count = node->count - i};
         for (int m = 0; m < c->models; m++)
-            child.rest[m] = fmax(0, node->rest[m] - c->items[column].cover[m]);
+            child.rest[m] = fmax(0, node->rest[m] - c->relaxed.items[column].cover[m]);
         c->chosen[c->depth++] = column;
         c->stock_left[type]--;
         if (gpus_left(c, child.budget) == 1 && is_open(c, &child))
@@ -368,11 +247,11 @@ static enum glet_cover_status try_branches(struct cover *c, const struct node *n
 }
 
 /* Fewer columns give better prices, and better prices leave fewer columns. */
-static bool narrow(struct cover *c, struct node *node, double *price)
+static bool narrow(struct cover *c, struct glet_rest *node, double *price)
 {
     for (int before = -1; before < 0 || node->count < before * SHRINKS;) {
         before = node->count;
-        double bound = price_rest(c, node, price);
+        double bound = glet_rest_price(&c->relaxed, node, price);
         if (bound > node->budget * (1 + SAFE))
             return false;
         drop_cheap(c, node, price, bound);
@@ -381,7 +260,7 @@ static bool narrow(struct cover *c, struct node *node, double *price)
     return node->count > 0;
 }
 
-static enum glet_cover_status descend(struct cover *c, const struct node *node,
+static enum glet_cover_status descend(struct cover *c, const struct glet_rest *node,
                                       const double *parent_price)
 {
     if (!is_open(c, node) && holds(c))
@@ -395,7 +274,7 @@ static enum glet_cover_status descend(struct cover *c, const struct node *node,
     if (--c->nodes_left < 0 || c->depth >= DEPTH_MAX - 1 || glet_halted(c->options->halt))
         return GLET_COVER_LIMIT;
     double price[GLET_MENU_MODELS];
-    struct node mine = *node;
+    struct glet_rest mine = *node;
     mine.list = glet_must_alloc(sizeof *mine.list, (size_t)node->count + 1);
     memcpy(mine.list, node->list, sizeof *mine.list * (size_t)node->count);
     memcpy(price, parent_price, sizeof price);
@@ -406,36 +285,6 @@ static enum glet_cover_status descend(struct cover *c, const struct node *node,
         keep_proof(c, price);
     free(mine.list);
     return status;
-}
-
-static void relax(struct cover *c)
-{
-    c->items = glet_must_alloc(sizeof *c->items, (size_t)c->columns->count + 1);
-    for (int i = 0; i < c->columns->count; i++) {
-        const struct glet_column *column = &c->columns->list[i];
-        c->items[i].cost = column->cost;
-        c->items[i].type = column->type;
-        for (int m = 0; m < c->models; m++)
-            if (column->cover[m] > 0)
-                c->items[i].cover[m] = fmin(1, column->cover[m] + c->options->grain);
-    }
-}
-
-/* For every model the column that covers most of it for its cost; false when one has none. */
-static bool seed_pool(struct cover *c)
-{
-    for (int m = 0; m < c->models; m++) {
-        double most = 0;
-        for (int i = 0; i < c->columns->count; i++)
-            if (c->items[i].cover[m] / cost_of(c, i) > most) {
-                most = c->items[i].cover[m] / cost_of(c, i);
-                c->pool[m] = i;
-            }
-        if (most <= 0)
-            return false;
-    }
-    c->pool_count = c->models;
-    return true;
 }
 
 enum glet_cover_status glet_cover_search(const struct glet_covering *covering,
@@ -449,7 +298,7 @@ enum glet_cover_status glet_cover_search(const struct glet_covering *covering,
                       .models = covering->models,
                       .cheapest = INFINITY,
                       .nodes_left = options->nodes};
-    struct node root = {.budget = options->budget, .count = columns->count};
+    struct glet_rest root = {.budget = options->budget, .count = columns->count};
     for (int g = 0; g < problem->type_count; g++)
         c.stock_left[g] = problem->types[g].count < 0 ? 1 << 30 : problem->types[g].count;
     for (int m = 0; m < c.models; m++)
@@ -459,10 +308,9 @@ enum glet_cover_status glet_cover_search(const struct glet_covering *covering,
         root.list[i] = i;
         c.cheapest = fmin(c.cheapest, columns->list[i].cost);
     }
-    relax(&c);
-    if (!seed_pool(&c)) {
+    if (!glet_relaxed_init(&c.relaxed, columns, c.models, options->grain)) {
         free(root.list);
-        free(c.items);
+        glet_relaxed_fini(&c.relaxed);
         return GLET_COVER_NONE;
     }
     double price[GLET_MENU_MODELS];
@@ -474,6 +322,6 @@ enum glet_cover_status glet_cover_search(const struct glet_covering *covering,
     if (status != GLET_COVER_FOUND && c.coarse)
         status = GLET_COVER_COARSE;
     free(root.list);
-    free(c.items);
+    glet_relaxed_fini(&c.relaxed);
     return status;
 }

@@ -9,16 +9,13 @@
  * Bound: N GPUs that survive serve at least N / (N - 1) times the demand, because the largest part
  * is at least the average; and without its dearest GPU the plan is still a plan.
  *
- * Exact, for small menus: depth-first search over all configurations of a GPU. A configuration that
- * covers at least as much for no more may replace another one wherever it stands, so the dominated
- * ones are left out, and more than the whole demand of a model on one GPU is never of use.
+ * Exact, for small menus: survive_exact.h.
  */
 #include "planner/solve/survive.h"
 
-#include "planner/solve/columns.h"
-#include "planner/solve/lp_glpk.h"
 #include "planner/solve/repair.h"
 #include "planner/solve/scratch.h"
+#include "planner/solve/survive_exact.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -28,8 +25,6 @@
 #define ROUNDS       40     /* of covering holes */
 #define MENU_ENTRIES 3000   /* gpu-lets: more are no small menu */
 #define LEAVES       300000 /* configurations evaluated for the list */
-#define NODES        2000000
-#define SAFE         1e-8 /* relative; errs towards searching on */
 
 struct survive {
     const struct glet_task *task;
@@ -204,114 +199,13 @@ static double prove(struct survive *s)
 
 /* ---- exact ---- */
 
-struct descent {
-    const struct survive *survive;
-    const struct glet_columns *columns;
-    int models;
-    double price[GLET_MENU_MODELS]; /* no column is worth more than its cost */
-    double most[GLET_MENU_MODELS];  /* largest cover per cost of any column */
-    int stock_left[GLET_MENU_LETS];
-    int *banned; /* [column] depth at which it was tried; 0 = free */
-    long nodes;
-    int chosen[64], depth;
-};
-
-static bool enough_budget(const struct descent *d, const double *need, double budget)
-{
-    double sum = 0;
-    for (int m = 0; m < d->models; m++) {
-        if (need[m] > budget * d->most[m] * (1 + SAFE) + SAFE)
-            return false;
-        sum += d->price[m] * fmax(0, need[m]);
-    }
-    return sum <= budget * (1 + SAFE) + SAFE;
-}
-
-/* total, largest: per model, what the chosen columns cover together and at most. */
-static bool descend(struct descent *d, const double *total, const double *largest, double budget)
-{
-    double need[GLET_MENU_MODELS];
-    int hardest = -1;
-    if (--d->nodes < 0 || d->depth == 64)
-        return false;
-    for (int m = 0; m < d->models; m++) {
-        need[m] = 1 + largest[m] - total[m];
-        if (need[m] > SAFE &&
-            (hardest < 0 || need[m] * d->most[hardest] > need[hardest] * d->most[m]))
-            hardest = m;
-    }
-    if (hardest < 0)
-        return true;
-    if (!enough_budget(d, need, budget))
-        return false;
-    const int mark = ++d->depth; /* columns tried here need not come again beside each other */
-    bool found = false;
-    for (int i = 0; i < d->columns->count && !found && d->nodes >= 0; i++) {
-        const struct glet_column *column = &d->columns->list[i];
-        if (d->banned[i] || column->cover[hardest] <= 0 || column->cost > budget * (1 + SAFE) ||
-            d->stock_left[column->type] == 0)
-            continue;
-        double sum[GLET_MENU_MODELS], most[GLET_MENU_MODELS];
-        for (int m = 0; m < d->models; m++) {
-            sum[m] = total[m] + column->cover[m];
-            most[m] = fmax(largest[m], column->cover[m]);
-        }
-        d->chosen[mark - 1] = i;
-        d->stock_left[column->type]--;
-        found = descend(d, sum, most, budget - column->cost);
-        d->stock_left[column->type]++;
-        d->banned[i] = mark;
-    }
-    for (int i = 0; i < d->columns->count; i++)
-        if (d->banned[i] == mark)
-            d->banned[i] = 0;
-    if (!found)
-        d->depth--;
-    return found;
-}
-
-/* Prices of the covering program, scaled so that no column is worth more than its cost. */
-static void find_prices(struct descent *d)
-{
-    struct glet_lp *lp = glet_lp_new();
-    double ratio = 1e-12;
-    glet_lp_add_rows(lp, d->models);
-    for (int m = 0; m < d->models; m++)
-        glet_lp_row_at_least(lp, m, 1);
-    for (int i = 0; i < d->columns->count; i++) {
-        const struct glet_column *column = &d->columns->list[i];
-        int rows[GLET_MENU_MODELS], n = 0;
-        double values[GLET_MENU_MODELS];
-        for (int m = 0; m < d->models; m++) {
-            d->most[m] = fmax(d->most[m], column->cover[m] / column->cost);
-            if (column->cover[m] > 0) {
-                rows[n] = m;
-                values[n++] = column->cover[m];
-            }
-        }
-        glet_lp_add_col(lp, column->cost, n, rows, values);
-    }
-    if (glet_lp_solve(lp) == 0)
-        for (int m = 0; m < d->models; m++)
-            d->price[m] = fmax(0, glet_lp_dual(lp, m));
-    glet_lp_free(lp);
-    for (int i = 0; i < d->columns->count; i++) {
-        double worth = 0;
-        for (int m = 0; m < d->models; m++)
-            worth += d->price[m] * d->columns->list[i].cover[m];
-        ratio = fmax(ratio, worth / d->columns->list[i].cost);
-    }
-    for (int m = 0; m < d->models; m++)
-        d->price[m] /= ratio;
-}
-
 static void take_chosen(struct survive *s, const struct glet_covering *covering,
-                        const struct descent *d)
+                        const struct glet_survive_exact *exact)
 {
     struct glet_boxes boxes = {0};
     struct glet_box box;
-    for (int i = 0; i < d->depth; i++) {
-        glet_column_box(covering, &d->columns->list[d->chosen[i]], &box);
+    for (int i = 0; i < exact->depth; i++) {
+        glet_column_box(covering, &exact->columns->list[exact->chosen[i]], &box);
         glet_boxes_add(&boxes, &box);
     }
     offer(s, &boxes);
@@ -322,35 +216,27 @@ static void take_chosen(struct survive *s, const struct glet_covering *covering,
 static bool search_columns(struct survive *s, const struct glet_covering *covering,
                            const struct glet_columns *columns)
 {
-    struct descent d = {
-        .survive = s, .columns = columns, .models = covering->models, .nodes = NODES};
+    struct glet_survive_exact exact;
     bool whole = true, proven = false;
-    double none[GLET_MENU_MODELS] = {0};
-    for (int g = 0; g < s->problem->type_count; g++) {
-        int count = s->problem->types[g].count;
-        d.stock_left[g] = count < 0 ? 1 << 30 : count;
+    for (int g = 0; g < s->problem->type_count; g++)
         whole &= glet_type_cost(s->problem, g) == 1;
-    }
-    d.banned = glet_must_alloc(sizeof *d.banned, (size_t)columns->count);
-    find_prices(&d);
-    while (!proven && s->best_cost > s->out->bound * (1 + 1e-12)) {
+    glet_survive_exact_init(&exact, s->problem, columns, covering->models);
+    while (s->best_cost > s->out->bound * (1 + 1e-12)) {
         double budget = isfinite(s->best_cost)
                             ? (whole ? s->best_cost - 1 : s->best_cost * (1 - 1e-6))
                             : glet_stock_cost(s->problem);
         double before = s->best_cost;
-        d.depth = 0;
         if (!isfinite(budget))
             break;
-        if (descend(&d, none, none, budget)) {
-            take_chosen(s, covering, &d);
-            if (s->best_cost >= before)
-                break;
-        } else {
-            proven = d.nodes >= 0;
+        if (!glet_survive_exact_find(&exact, budget)) {
+            proven = exact.nodes >= 0;
             break;
         }
+        take_chosen(s, covering, &exact);
+        if (s->best_cost >= before)
+            break;
     }
-    free(d.banned);
+    glet_survive_exact_fini(&exact);
     return proven;
 }
 

@@ -3,6 +3,7 @@
 #include "common/json.h"
 #include "common/table.h"
 #include "planner/analyse/compare.h"
+#include "planner/report/writing.h"
 #include "planner/verbs/commands.h"
 
 #include <math.h>
@@ -55,10 +56,9 @@ static int print_table(const struct values *v, const struct glet_comparisons *c,
         if (v->timed)
             glet_table_cell(&table, "%.4f", row->cpu_seconds);
     }
-    int result = v->format == FORMAT_MARKDOWN ? glet_table_print_markdown(&table, stdout)
-                                              : glet_table_print(&table, stdout);
+    int result = glet_report_table(&table, v->format == FORMAT_MARKDOWN, stdout, err);
     glet_table_fini(&table);
-    return result < 0 ? glet_error_set(err, GLET_ERR_IO, "the report cannot be written") : 0;
+    return result;
 }
 
 static int print_json(const struct values *v, const struct glet_comparisons *c,
@@ -83,7 +83,7 @@ static int print_json(const struct values *v, const struct glet_comparisons *c,
     }
     glet_json_end(&json);
     glet_json_end(&json);
-    return ferror(stdout) ? glet_error_set(err, GLET_ERR_IO, "the report cannot be written") : 0;
+    return glet_report_finish(stdout, err);
 }
 
 static int run(const void *values, const struct glet_list *arguments, struct glet_error *err)

@@ -4,6 +4,7 @@
 #include "common/table.h"
 #include "planner/analyse/explain.h"
 #include "planner/report/answer.h"
+#include "planner/report/writing.h"
 #include "planner/verbs/commands.h"
 
 #include <math.h>
@@ -57,12 +58,11 @@ static int print_text(const struct glet_session *session, const struct glet_answ
     if (answer->outcome == GLET_PLAN_FOUND) {
         struct glet_table table;
         printf("%d GPU%s; the continuous bound is %.3f\n\n", answer->plan->certificate.gpus,
-               answer->plan->certificate.gpus == 1 ? "" : "s", e->bound);
+               glet_report_plural(answer->plan->certificate.gpus), e->bound);
         print_models(session, e, &table);
-        int result =
-            markdown ? glet_table_print_markdown(&table, stdout) : glet_table_print(&table, stdout);
+        int result = glet_report_table(&table, markdown, stdout, err);
         glet_table_fini(&table);
-        return result < 0 ? glet_error_set(err, GLET_ERR_IO, "the report cannot be written") : 0;
+        return result;
     }
     if (glet_report_no_plan(session, answer, stdout, err) < 0)
         return -1;
@@ -134,7 +134,7 @@ static int print_json(const struct glet_session *session, const struct glet_answ
     }
     glet_json_end(&json);
     glet_json_end(&json);
-    return ferror(stdout) ? glet_error_set(err, GLET_ERR_IO, "the report cannot be written") : 0;
+    return glet_report_finish(stdout, err);
 }
 
 static int run(const void *values, const struct glet_list *arguments, struct glet_error *err)

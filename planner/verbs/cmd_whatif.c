@@ -4,6 +4,7 @@
 #include "common/number.h"
 #include "common/table.h"
 #include "planner/analyse/whatif.h"
+#include "planner/report/writing.h"
 #include "planner/verbs/commands.h"
 
 #include <math.h>
@@ -89,10 +90,9 @@ static int print_table(const struct glet_whatif *whatif, bool markdown, struct g
         else
             glet_table_cell(&table, "%s", row->reason ? row->reason : "");
     }
-    int result =
-        markdown ? glet_table_print_markdown(&table, stdout) : glet_table_print(&table, stdout);
+    int result = glet_report_table(&table, markdown, stdout, err);
     glet_table_fini(&table);
-    return result < 0 ? glet_error_set(err, GLET_ERR_IO, "the report cannot be written") : 0;
+    return result;
 }
 
 static int print_json(const struct glet_whatif *whatif, struct glet_error *err)
@@ -121,7 +121,7 @@ static int print_json(const struct glet_whatif *whatif, struct glet_error *err)
     }
     glet_json_end(&json);
     glet_json_end(&json);
-    return ferror(stdout) ? glet_error_set(err, GLET_ERR_IO, "the report cannot be written") : 0;
+    return glet_report_finish(stdout, err);
 }
 
 static int run(const void *values, const struct glet_list *arguments, struct glet_error *err)

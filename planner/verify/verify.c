@@ -208,12 +208,12 @@ static void check_stock_of(struct verify_run *run, size_t first)
     snprintf(where, sizeof where, "gpus[%zu]", first);
     if ((double)used > total)
         glet_verify_report(run, GLET_RULE_STOCK, plan->gpus[first].mark, where,
-                           "%ld GPUs of type %s are used, the workload has %.0f", used, type,
-                           total);
+                           "type %s: %ld GPU%s used, the workload has %.0f", type, used,
+                           used == 1 ? " is" : "s are", total);
     else if (overflow > anywhere)
         glet_verify_report(run, GLET_RULE_STOCK, plan->gpus[first].mark, where,
-                           "%.0f GPUs of type %s are on nodes that do not have them",
-                           overflow - anywhere, type);
+                           "type %s: %.0f GPU%s on nodes that do not have them", type,
+                           overflow - anywhere, overflow - anywhere == 1 ? " is" : "s are");
 }
 
 static int release(struct verify_run *run, struct glet_error *err)

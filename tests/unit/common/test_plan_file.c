@@ -125,9 +125,9 @@ static const char *const mistakes[][3] = {
     {HEAD MODEL FINE "certificate: {gpus: 1, gap: 0}\n", "5:14: certificate.lower_bound: missing",
      ""},
     {HEAD MODEL FINE "certificate: {gpus: 1, lower_bound: 2, gap: 0}\n",
-     "5:37: certificate.lower_bound: 2 is above the 1 GPUs used", ""},
+     "5:37: certificate.lower_bound: 2 is above the 1 GPU used", ""},
     {HEAD MODEL FINE "certificate: {gpus: 2, lower_bound: 1, gap: 0}\n",
-     "5:21: certificate.gpus: 2, but 1 GPUs have gpu-lets", ""},
+     "5:21: certificate.gpus: 2, but 1 GPU has gpu-lets", ""},
     {"schema: gpulet-plan/1\nobjective: max-rate\ncertificate: {gpus: 1, lower_bound: 1, gap: 0}\n",
      "1:1: models: missing", ""},
     {"schema: gpulet-plan/1\nobjective: max-rate\ncertificate: {gpus: 1, lower_bound: 1, gap: "

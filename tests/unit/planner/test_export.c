@@ -22,9 +22,9 @@ static struct glet_check checks[] = {
     {GLET_CHECK_NOTE, "trust", TEXT("d"), TEXT("d is measured"), TEXT("1 imported"), {6, 5}},
 };
 
-static char *written(enum glet_export_format format)
+static char *written_of(const char *file, enum glet_export_format format)
 {
-    struct glet_gate gate = {.file = "work load,1%.yaml",
+    struct glet_gate gate = {.file = file,
                              .status = GLET_CHECK_UNDECIDED,
                              .checks = checks,
                              .count = COUNT_OF(checks),
@@ -40,6 +40,11 @@ static char *written(enum glet_export_format format)
     CHECK_OK(glet_export(&gate, format, out, &err), &err);
     fclose(out);
     return text;
+}
+
+static char *written(enum glet_export_format format)
+{
+    return written_of("work load,1%.yaml", format);
 }
 
 static void has(const char *text, const char *part)
@@ -90,6 +95,23 @@ static void sarif_places_its_results(void **state)
     free(text);
 }
 
+static void sarif_names_files_by_uri(void **state)
+{
+    (void)state;
+    static const char *const pairs[][2] = {
+        {"/data/work load.yaml", "file:///data/work%20load.yaml"},
+        {"../a:b#c?.yaml", "../a%3Ab%23c%3F.yaml"}, /* else a: is a scheme */
+        {"caf\xc3\xa9/w~1.yaml", "caf%C3%A9/w~1.yaml"},
+    };
+    for (size_t i = 0; i < COUNT_OF(pairs); i++) {
+        char uri[100];
+        char *text = written_of(pairs[i][0], GLET_EXPORT_SARIF);
+        snprintf(uri, sizeof uri, "\"uri\": \"%s\"", pairs[i][1]);
+        has(text, uri);
+        free(text);
+    }
+}
+
 static void people_see_a_table(void **state)
 {
     (void)state;
@@ -115,8 +137,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(github_commands_are_escaped), cmocka_unit_test(junit_counts_and_escapes),
-        cmocka_unit_test(sarif_places_its_results),    cmocka_unit_test(people_see_a_table),
-        cmocka_unit_test(json_has_a_schema_first),
+        cmocka_unit_test(sarif_places_its_results),    cmocka_unit_test(sarif_names_files_by_uri),
+        cmocka_unit_test(people_see_a_table),          cmocka_unit_test(json_has_a_schema_first),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
