@@ -164,8 +164,8 @@ static void check_limits(struct builder *b, const struct glet_gate_limits *limit
             !over    ? GLET_CHECK_PASS
             : proven ? GLET_CHECK_FAIL
                      : GLET_CHECK_UNDECIDED,
-            "gpus", "stock", stock_mark(b), "at most %d GPUs\n%d GPUs are used%s", limits->max_gpus,
-            gate->gpus,
+            "gpus", "stock", stock_mark(b), "at most %d GPU%s\n%d GPU%s used%s", limits->max_gpus,
+            limits->max_gpus == 1 ? "" : "s", gate->gpus, gate->gpus == 1 ? " is" : "s are",
             !over    ? ""
             : proven ? ", and no plan uses few enough"
                      : ", and it is not proven that fewer do not suffice");
