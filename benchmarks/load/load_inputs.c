@@ -95,7 +95,7 @@ static double planned_rps(const struct glet_plan *plan, const char *model, const
 }
 
 static int weigh_model(struct glet_load_model *model, const struct glet_plan *plan,
-                       const char *const *nodes, struct glet_error *err)
+                       char *const *nodes, struct glet_error *err)
 {
     double total = 0;
     for (size_t t = 0; t < model->target_count; t++) {
@@ -112,7 +112,7 @@ static int weigh_model(struct glet_load_model *model, const struct glet_plan *pl
 }
 
 int glet_load_weigh(struct glet_load_model *models, size_t model_count, const char *plan_path,
-                    const char *const *nodes, size_t target_count, struct glet_error *err)
+                    char *const *nodes, size_t target_count, struct glet_error *err)
 {
     GLET_CLEANUP(glet_plan_cleanup) struct glet_plan *plan = NULL;
     if (glet_plan_load(plan_path, &plan, err) < 0)

@@ -39,7 +39,7 @@ void glet_load_models_free(struct glet_load_model *models, size_t count);
  */
 GLET_MUST_CHECK
 int glet_load_weigh(struct glet_load_model *models, size_t model_count, const char *plan_path,
-                    const char *const *nodes, size_t target_count, struct glet_error *err);
+                    char *const *nodes, size_t target_count, struct glet_error *err);
 
 /*
  * Replaces the arrivals of models by those of a CSV with the columns t_s (ascending) and, if it has

@@ -6,6 +6,7 @@
 #include "benchmarks/load/load_hdr.h"
 #include "benchmarks/load/load_report.h"
 #include "benchmarks/load/load_search.h"
+#include "benchmarks/load/load_targets.h"
 #include "common/file.h"
 #include "common/memory.h"
 #include "common/options.h"
@@ -169,9 +170,7 @@ struct load {
     struct glet_workload *workload;
     struct glet_client *client;
     struct glet_load_model *models;
-    const char **urls, **nodes; /* of the targets; a node may be NULL */
-    char **copies;              /* "NODE" without its URL */
-    size_t target_count;
+    struct glet_load_targets targets;
     double trace_begin_s, trace_period_s; /* of --trace */
     struct glet_load_set set;             /* of the run in progress, or of the run to report */
     double shown_scale;                   /* for the progress line */
@@ -183,35 +182,8 @@ static void close_load(struct load *load)
     glet_client_close(load->client);
     if (load->workload)
         glet_load_models_free(load->models, load->workload->model_count);
-    for (size_t t = 0; load->copies && t < load->target_count; t++)
-        free(load->copies[t]);
-    free(load->copies);
-    free(load->urls);
-    free(load->nodes);
+    glet_load_targets_fini(&load->targets);
     glet_workload_free(load->workload);
-}
-
-/* Splits NODE=URL. */
-static int split_targets(struct load *load, struct glet_error *err)
-{
-    const struct glet_list *targets = &load->values->targets;
-    load->urls = glet_alloc(targets->count, sizeof *load->urls, err);
-    load->nodes = load->urls ? glet_alloc(targets->count, sizeof *load->nodes, err) : NULL;
-    load->copies = load->nodes ? glet_alloc(targets->count, sizeof *load->copies, err) : NULL;
-    if (!load->copies)
-        return -1;
-    load->target_count = targets->count;
-    for (size_t t = 0; t < targets->count; t++) {
-        const char *text = targets->items[t], *equals = strchr(text, '=');
-        load->urls[t] = equals ? equals + 1 : text;
-        if (!equals)
-            continue;
-        load->copies[t] = glet_format(err, "%.*s", (int)(equals - text), text);
-        if (!load->copies[t])
-            return -1;
-        load->nodes[t] = load->copies[t];
-    }
-    return 0;
 }
 
 static void show_progress(void *user, double elapsed_s, size_t open_calls)
@@ -333,17 +305,17 @@ static int prepare(struct load *load, const char *workload_path, struct glet_err
     if (glet_workload_load(workload_path, &load->workload, err) < 0 ||
         (values->trace && glet_load_replay(load->workload, values->trace, &load->trace_begin_s,
                                            &load->trace_period_s, err) < 0) ||
-        split_targets(load, err) < 0 ||
-        glet_load_models_new(load->workload, load->target_count, &load->models, err) < 0)
+        glet_load_targets_init(&load->targets, &values->targets, err) < 0 ||
+        glet_load_models_new(load->workload, load->targets.count, &load->models, err) < 0)
         return -1;
     size_t model_count = load->workload->model_count;
-    if (values->plan && glet_load_weigh(load->models, model_count, values->plan, load->nodes,
-                                        load->target_count, err) < 0)
+    if (values->plan && glet_load_weigh(load->models, model_count, values->plan,
+                                        load->targets.nodes, load->targets.count, err) < 0)
         return -1;
     const struct glet_client_options client = {.max_connections = (size_t)values->connections};
-    if (glet_client_open(load->urls, load->target_count, &client, &load->client, err) < 0)
+    if (glet_client_open(load->targets.urls, load->targets.count, &client, &load->client, err) < 0)
         return -1;
-    return glet_load_prepare(load->client, load->target_count, load->models, model_count,
+    return glet_load_prepare(load->client, load->targets.count, load->models, model_count,
                              values->wait_us, (uint64_t)values->seed, err);
 }
 

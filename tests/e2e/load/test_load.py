@@ -229,9 +229,9 @@ class LoadTest(unittest.TestCase):
                "latency_bound_ms: 15}}]}}]}}\n")
         plan = self.file("p.yaml", "schema: gpulet-plan/1\nobjective: min-gpus\nmodels: [{name: "
                          "ok, rate_rps: 100, planned_rps: 100}]\ngpus:\n" +
-                         gpu.format("a", 75) + gpu.format("b", 25))
+                         gpu.format("a=x", 75) + gpu.format("b", 25))
         self.load(workload([("ok", 100, SLO_MS)]), "--arrival", "uniform", "--plan", plan,
-                  "--target", "a=" + servers[0].url, "--target", "b=" + servers[1].url)
+                  "--target", "a=x=" + servers[0].url, "--target", "b=" + servers[1].url)
         self.assertEqual([server.count("ok") for server in servers], [75, 25])
         self.load(workload([("ok", 100, SLO_MS)]), "--arrival", "uniform",
                   "--target", servers[0].url, "--target", servers[1].url)
@@ -296,6 +296,8 @@ class LoadTest(unittest.TestCase):
             (fine, ["--target", "http://127.0.0.1:9"], 4, "refused"),
             (fine, ["--target", "ftp://127.0.0.1"], 2, "not an http:// URL"),
             (fine, ["--target", server.url + "/v2"], 2, "only host and port"),
+            (fine, ["--target", server.url + "/?key=value"], 2,
+             f"target '{server.url}/?key=value': only host and port"),
             (fine, ["--target", server.url, "--duration", "0"], 2, "must be above 0"),
             (fine, ["--target", server.url, "--rate-scale", "0"], 2, "is below"),
             (fine, ["--target", server.url, "--trace", "none.csv"], 4, "No such file"),
