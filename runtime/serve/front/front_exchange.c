@@ -157,6 +157,12 @@ static void answer_model_ready(struct glet_call *call)
     glet_front_send(call, ready ? 200 : 503, NULL);
 }
 
+/* The only files of a change are those that the plan names: one that cannot be read is the plan's. */
+static int refused_change_status(const struct glet_error *err)
+{
+    return err->code == GLET_ERR_IO ? 400 : glet_error_http_status(err->code);
+}
+
 static void change_plan(struct glet_call *call)
 {
     const struct glet_frontend_options *options = &call->listener->frontend->options;
@@ -173,7 +179,7 @@ static void change_plan(struct glet_call *call)
     char place[48] = "";
     if (err.line)
         snprintf(place, sizeof place, "%d:%d: ", err.line, err.column);
-    glet_front_refuse(call, glet_error_http_status(err.code), 0, "%s%s%s%s", place, err.message,
+    glet_front_refuse(call, refused_change_status(&err), 0, "%s%s%s%s", place, err.message,
                       err.hint[0] ? "; " : "", err.hint);
 }
 

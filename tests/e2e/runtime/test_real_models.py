@@ -7,6 +7,7 @@ request was part of, nor on a plan change meanwhile. Asserts answers, not times.
 """
 import concurrent.futures
 import http.client
+import json
 import os
 import random
 import signal
@@ -58,6 +59,30 @@ def near(a, b):
     return len(a) == len(b) and all(abs(x - y) <= 1e-4 * (1 + abs(y)) for x, y in zip(a, b))
 
 
+def ask(port, verb, path, body=None):
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    connection.request(verb, path, body)
+    answer = connection.getresponse()
+    text = answer.read().decode()
+    connection.close()
+    return answer.status, json.loads(text)
+
+
+def check_broken_files(port, folder):
+    """A posted plan with models that cannot be loaded is its client's mistake."""
+    broken = {"nonsense": b"\xff" * 100, "empty": b""}
+    for name, content in broken.items():
+        with open(os.path.join(folder, name + ".onnx"), "wb") as out:
+            out.write(content)
+    os.mkdir(os.path.join(folder, "folder.onnx"))
+    for name in *broken, "folder", "none":
+        file = os.path.join(folder, name + ".onnx")
+        text = PLAN.format(zoo=folder, units=8).replace("lenet.onnx", name + ".onnx")
+        status, answer = ask(port, "POST", "/v2/plan", text)
+        assert status == 400 and file in answer["error"], (status, answer)
+    assert ask(port, "GET", "/v2/plan")[1]["generation"] == 1
+
+
 def main():
     if len(os.sched_getaffinity(0)) < 2:
         print("skipped: needs two cores")
@@ -69,9 +94,10 @@ def main():
             out.write(PLAN.format(zoo=zoo, units=6))
         process = subprocess.Popen(
             [program, path, "--random-weights", "1", "--listen", "127.0.0.1:0", "--metrics", "",
-             "--drain", "0s", "--no-watch", "--hang", "60s"], stdout=subprocess.PIPE, text=True)
+             "--admin", "127.0.0.1:0", "--drain", "0s", "--no-watch", "--hang", "60s"], stdout=subprocess.PIPE, text=True)
         line = process.stdout.readline()
-        port = int(line.split("port=")[1].split()[0])
+        port, admin = (int(line.split(" " + name)[1].split()[0]) for name in ("port=", "admin_port="))
+        check_broken_files(admin, folder)
         rng = random.Random(1)
         asked = [(model, b"".join(struct.pack("<f", rng.uniform(-1, 1)) for _ in range(size)))
                  for model, size, count in (("lenet", 784, 40), ("mobilenet_v2", 150528, 6))

@@ -172,6 +172,16 @@ def test_plan_changes_by_signal_file_and_request(folder):
     assert status == 0, log
 
 
+def test_posted_plans_that_are_turned_down(folder):
+    """The client's mistakes, told so that it finds them; what served serves on."""
+    runtime = Runtime(folder, "--drain", "0s").ready()
+    for file in "none.onnx", "none/a.onnx", "x" * 300:
+        status, text = runtime.ask("POST", "/v2/plan", plan(8, file), runtime.admin)
+        assert status == 400 and file in json.loads(text)["error"], (status, text)
+    assert runtime.generation() == 1 and runtime.infer()[0] == 200
+    assert runtime.end()[0] == 0
+
+
 def test_plan_changes_by_link_swap(folder):
     """As Kubernetes changes a mounted ConfigMap."""
     for name, units in ("..1", 5), ("..2", 6):
