@@ -130,6 +130,11 @@ void glet_partition_achieved(const struct glet_partition *partition,
     partition->ops->achieved(partition, use_out);
 }
 
+void glet_partition_count_anew(struct glet_partition *partition)
+{
+    partition->ops->count_anew(partition);
+}
+
 int glet_executor_build(struct glet_partition *partition, struct glet_model *model, int batch,
                         struct glet_executor **out, struct glet_error *err)
 {

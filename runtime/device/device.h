@@ -116,17 +116,22 @@ GLET_MUST_CHECK int glet_partition_enter(struct glet_partition *partition, struc
 void glet_partition_leave(struct glet_partition *partition);
 
 struct glet_partition_use {
-    double busy_ms;          /* compute time received since the partition was created, in unit-ms /
-                                units: 1000 per second of full use of its share */
+    double busy_ms;          /* compute time received, in unit-ms / units: 1000 per second of full
+                                use of its share */
     double achieved_units;   /* read back, never assumed: on CUDA the SMs of the green context in
-                                units; on the CPU the share measured while work was waiting */
+                                units; on the CPU the share measured while work was waiting, the
+                                promised one before there was any */
     double longest_slice_ms; /* longest stretch that could not be preempted; 0 where preemptive */
     int sm_count;            /* SMs, read back; 0 on the CPU */
     int seen_sms;            /* on which glet_partitions_verify() saw it run; 0 = not verified */
 };
-/* Safe from any thread at any time. */
+/* What it received since it was created, or since glet_partition_count_anew(). Safe from any thread
+   at any time. */
 void glet_partition_achieved(const struct glet_partition *partition,
                              struct glet_partition_use *use_out);
+/* Forgets what it received until now: the trial runs, which all gpu-lets make at once, say nothing
+   of how it serves. From any thread, while nothing runs in the partition. */
+void glet_partition_count_anew(struct glet_partition *partition);
 
 /*
  * Builds what runs `model` at `batch` in the partition. The model is borrowed and outlives the

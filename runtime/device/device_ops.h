@@ -27,6 +27,7 @@ struct glet_device_ops {
     int (*enter)(struct glet_partition *partition, struct glet_error *err);
     void (*leave)(struct glet_partition *partition);
     void (*achieved)(const struct glet_partition *partition, struct glet_partition_use *use_out);
+    void (*count_anew)(struct glet_partition *partition);
     int (*build)(struct glet_partition *partition, struct glet_model *model, int batch,
                  struct glet_executor **out, struct glet_error *err);
     void (*executor_free)(struct glet_executor *executor);

@@ -151,7 +151,7 @@ bool glet_service_gpu_sample(const struct glet_service *service, size_t gpu,
 struct glet_let_stats {
     size_t gpu;
     int units;
-    double achieved_units, busy_ratio; /* of its share, since the start of its plan */
+    double achieved_units, busy_ratio; /* of its share, since it serves */
     double duty_cycle_ms;
     uint64_t rounds;
     int sm_count;       /* SMs, read back; 0 = it has none */

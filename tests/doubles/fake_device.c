@@ -170,6 +170,11 @@ void glet_partition_achieved(const struct glet_partition *partition,
                                     .achieved_units = partition->units};
 }
 
+void glet_partition_count_anew(struct glet_partition *partition)
+{
+    atomic_store(&partition->busy_us, 0);
+}
+
 static bool take_one(_Atomic int *count)
 {
     int value = atomic_load(count);

@@ -39,6 +39,7 @@ static const struct glet_device_ops ops = {
     .enter = glet_cpu_partition_enter,
     .leave = glet_cpu_partition_leave,
     .achieved = glet_cpu_partition_achieved,
+    .count_anew = glet_cpu_partition_count_anew,
     .build = glet_cpu_executor_build,
     .executor_free = glet_cpu_executor_free,
     .lend = glet_cpu_executor_lend,

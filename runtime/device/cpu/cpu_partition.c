@@ -243,6 +243,16 @@ static int pin_fraction_job(void *argument, struct glet_error *err)
     return glet_cpu_fraction_pin(argument, err);
 }
 
+/* What the scheduler counts for the worker is taken from here on. */
+static void begin_schedule(struct glet_cpu_partition *partition, int thread)
+{
+    uint64_t run_ns, delay_ns;
+    if (!read_schedule(thread, &run_ns, &delay_ns))
+        run_ns = delay_ns = 0;
+    atomic_store_explicit(&partition->base_run_ns, run_ns, memory_order_relaxed);
+    atomic_store_explicit(&partition->base_delay_ns, delay_ns, memory_order_relaxed);
+}
+
 int glet_cpu_partition_enter(struct glet_partition *base, struct glet_error *err)
 {
     struct glet_cpu_partition *partition = (struct glet_cpu_partition *)base;
@@ -273,13 +283,8 @@ int glet_cpu_partition_enter(struct glet_partition *base, struct glet_error *err
     }
     if (rc < 0)
         glet_cpu_partition_leave(base);
-    uint64_t run_ns = 0, delay_ns = 0;
-    if (rc == 0) {
-        if (!read_schedule(thread, &run_ns, &delay_ns))
-            run_ns = delay_ns = 0;
-        atomic_store_explicit(&partition->base_run_ns, run_ns, memory_order_relaxed);
-        atomic_store_explicit(&partition->base_delay_ns, delay_ns, memory_order_relaxed);
-    }
+    else
+        begin_schedule(partition, thread);
     return rc;
 }
 
@@ -328,4 +333,18 @@ void glet_cpu_partition_achieved(const struct glet_partition *base,
     *use_out = (struct glet_partition_use){.busy_ms = busy_ns / 1e6 / cores,
                                            .achieved_units = units,
                                            .longest_slice_ms = (double)longest_ns / 1e6};
+}
+
+void glet_cpu_partition_count_anew(struct glet_partition *base)
+{
+    struct glet_cpu_partition *partition = (struct glet_cpu_partition *)base;
+    struct glet_cpu_fraction *fraction = &partition->fraction;
+    int worker = atomic_load(&partition->worker);
+    if (worker != 0)
+        begin_schedule(partition, worker);
+    atomic_store_explicit(&partition->whole_busy_ns, 0, memory_order_relaxed);
+    pthread_mutex_lock(&fraction->mutex);
+    fraction->meter = (struct glet_cpu_meter){.tenths = fraction->meter.tenths};
+    fraction->longest_slice_ns = 0;
+    pthread_mutex_unlock(&fraction->mutex);
 }

@@ -42,7 +42,7 @@ struct glet_cpu_partition {
     cpu_set_t old_affinity;             /* of the worker, given back when it leaves */
     atomic_int worker;                  /* thread id of the worker, 0 = none */
     atomic_uint_fast64_t whole_busy_ns; /* run time on whole cores, times their number */
-    atomic_uint_fast64_t base_run_ns, base_delay_ns; /* scheduler's counts when it entered */
+    atomic_uint_fast64_t base_run_ns, base_delay_ns; /* scheduler's counts when counting began */
 };
 
 struct glet_cpu_partition_set {
@@ -59,6 +59,7 @@ int glet_cpu_partition_enter(struct glet_partition *partition, struct glet_error
 void glet_cpu_partition_leave(struct glet_partition *partition);
 void glet_cpu_partition_achieved(const struct glet_partition *partition,
                                  struct glet_partition_use *use_out);
+void glet_cpu_partition_count_anew(struct glet_partition *partition);
 
 /* Runs all steps of the net in the fraction's slices, on the thread that owns the fraction. */
 GLET_MUST_CHECK

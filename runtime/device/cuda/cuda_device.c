@@ -97,6 +97,7 @@ static const struct glet_device_ops ops = {
     .enter = glet_cuda_partition_enter,
     .leave = glet_cuda_partition_leave,
     .achieved = glet_cuda_partition_achieved,
+    .count_anew = glet_cuda_partition_count_anew,
     .build = glet_cuda_executor_build,
     .executor_free = glet_cuda_executor_free,
     .run = glet_cuda_executor_run,

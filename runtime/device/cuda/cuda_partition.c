@@ -280,6 +280,13 @@ void glet_cuda_partition_achieved(const struct glet_partition *base,
     };
 }
 
+void glet_cuda_partition_count_anew(struct glet_partition *base)
+{
+    struct glet_cuda_partition *partition = (struct glet_cuda_partition *)base;
+    atomic_store(&partition->busy_ns, 0);
+    atomic_store(&partition->slice_ns, 0);
+}
+
 static int open_trial(struct glet_cuda_partition *partition, struct glet_cuda_device *device,
                       int unit, struct glet_error *err)
 {

@@ -77,6 +77,7 @@ int glet_cuda_partition_enter(struct glet_partition *partition, struct glet_erro
 void glet_cuda_partition_leave(struct glet_partition *partition);
 void glet_cuda_partition_achieved(const struct glet_partition *partition,
                                   struct glet_partition_use *use_out);
+void glet_cuda_partition_count_anew(struct glet_partition *partition);
 
 /* Device memory that one more gpu-let costs before any model is in it. */
 GLET_MUST_CHECK

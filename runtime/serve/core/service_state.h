@@ -71,8 +71,7 @@ struct glet_unit { /* one GPU of the plan, built */
     size_t count;
     struct glet_loaded **loaded; /* the models it holds on to */
     size_t loaded_count;
-    int *units;       /* sizes of its gpu-lets */
-    double *trial_ms; /* of each: busy time of its trial runs */
+    int *units; /* sizes of its gpu-lets */
     uint64_t built_us;
     uint64_t verified_blocks; /* of the isolation check; 0 = not checked */
     struct glet_unit *next;   /* among the retired */

@@ -98,8 +98,7 @@ static int build(const struct glet_unit_plan *plan, struct glet_unit *unit, stru
 {
     size_t count = plan->gpu->let_count;
     unit->units = glet_alloc(count, sizeof *unit->units, err);
-    unit->trial_ms = unit->units ? glet_alloc(count, sizeof *unit->trial_ms, err) : NULL;
-    unit->workers = unit->trial_ms ? glet_alloc(count, sizeof *unit->workers, err) : NULL;
+    unit->workers = unit->units ? glet_alloc(count, sizeof *unit->workers, err) : NULL;
     if (!unit->workers || hold_models(plan, unit, err) < 0)
         return -1;
     for (size_t i = 0; i < count; i++)
@@ -114,13 +113,11 @@ static int build(const struct glet_unit_plan *plan, struct glet_unit *unit, stru
             return -1;
         }
     }
-    for (size_t i = 0; i < count; i++) {
-        struct glet_partition_use use = {0};
+    for (size_t i = 0; i < count; i++)
         if (glet_worker_wait(unit->workers[i], err) < 0)
             return -1;
-        glet_partition_achieved(glet_partition_at(unit->set, i), &use);
-        unit->trial_ms[i] = use.busy_ms;
-    }
+    for (size_t i = 0; i < count; i++)
+        glet_partition_count_anew(glet_partition_at(unit->set, i));
     return 0;
 }
 
@@ -204,6 +201,5 @@ void glet_unit_free(struct glet_unit *unit, struct glet_pool *pool)
     free(unit->loaded);
     free(unit->workers);
     free(unit->units);
-    free(unit->trial_ms);
     free(unit);
 }

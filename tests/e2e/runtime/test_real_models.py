@@ -68,6 +68,13 @@ def ask(port, verb, path, body=None):
     return answer.status, json.loads(text)
 
 
+def check_achieved(port):
+    """Before the first request a gpu-let missed nothing, whatever its trial runs had to wait for."""
+    for gpulet in ask(port, "GET", "/v2/plan")[1]["gpus"][0]["gpulets"]:
+        assert gpulet["achieved_units"] == gpulet["units"], gpulet
+        assert gpulet["busy_ratio"] == 0, gpulet
+
+
 def check_broken_files(port, folder):
     """A posted plan with models that cannot be loaded is its client's mistake."""
     broken = {"nonsense": b"\xff" * 100, "empty": b""}
@@ -97,6 +104,7 @@ def main():
              "--admin", "127.0.0.1:0", "--drain", "0s", "--no-watch", "--hang", "60s"], stdout=subprocess.PIPE, text=True)
         line = process.stdout.readline()
         port, admin = (int(line.split(" " + name)[1].split()[0]) for name in ("port=", "admin_port="))
+        check_achieved(port)
         check_broken_files(admin, folder)
         rng = random.Random(1)
         asked = [(model, b"".join(struct.pack("<f", rng.uniform(-1, 1)) for _ in range(size)))
