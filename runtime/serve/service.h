@@ -132,8 +132,10 @@ struct glet_plan_info {
 };
 void glet_service_plan_info(const struct glet_service *service, struct glet_plan_info *out);
 
+enum { GLET_NAME_BYTES = 256 }; /* of a name in a plan, as its reader takes it, with its end */
+
 struct glet_gpu_stats {
-    char id[64], type[64];
+    char id[GLET_NAME_BYTES], type[GLET_NAME_BYTES];
     int units;
     double sms; /* of the whole device; cores on a CPU */
     uint64_t memory_planned_bytes, memory_used_bytes, memory_total_bytes; /* 0 = unknown */

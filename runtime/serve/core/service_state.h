@@ -44,7 +44,7 @@ struct glet_routes { /* of one model under one plan */
 };
 
 struct glet_past { /* what gpu-lets of one GPU have counted, for as long as its model's slot */
-    char gpu[64];
+    char gpu[GLET_NAME_BYTES];
     struct glet_counters counters;
     struct glet_past *next;
 };
@@ -65,7 +65,7 @@ struct glet_slot { /* a model, for as long as the service lives */
 
 struct glet_unit { /* one GPU of the plan, built */
     size_t device;
-    char gpu[64]; /* its id in the plan */
+    char gpu[GLET_NAME_BYTES]; /* its id in the plan */
     struct glet_partition_set *set;
     struct glet_worker **workers; /* one per gpu-let */
     size_t count;
@@ -79,7 +79,7 @@ struct glet_unit { /* one GPU of the plan, built */
 
 struct glet_device_slot {
     const char *spec;
-    char id[64]; /* of the plan's GPU that it is for; empty = any */
+    char id[GLET_NAME_BYTES]; /* of the plan's GPU that it is for; empty = any */
     struct glet_device *device;
 };
 

@@ -182,6 +182,21 @@ def test_posted_plans_that_are_turned_down(folder):
     assert runtime.end()[0] == 0
 
 
+def test_long_gpu_ids(folder):
+    runtime = Runtime(folder, "--drain", "0s").ready()
+    for length in 63, 64, 255, 256:
+        text = plan(8).replace("id: gpu0", "id: " + "g" * length)
+        for _ in range(2):
+            status, text_back = runtime.ask("POST", "/v2/plan", text, runtime.admin)
+            assert status == (200 if length <= 255 else 400), (length, status, text_back)
+        assert runtime.infer()[0] == 200
+    metrics = runtime.ask("GET", "/metrics", port=runtime.metrics)[1]
+    for length, answers in (63, 1), (64, 1), (255, 2):
+        gpu = 'gpu="' + "g" * length + '"'
+        assert f'gpulet_requests_total{{model="a",{gpu},code="200"}} {answers}' in metrics, metrics
+    assert runtime.end()[0] == 0
+
+
 def test_plan_changes_by_link_swap(folder):
     """As Kubernetes changes a mounted ConfigMap."""
     for name, units in ("..1", 5), ("..2", 6):
