@@ -34,10 +34,12 @@ struct daemon {
     struct glet_frontend *frontend;
     struct glet_plan_watch watch;
     int signals, finished; /* signalfd; eventfd that the plan thread writes when it is done */
+    int posted;            /* eventfd that a POST writes when its plan serves */
     pthread_t plan_thread;
     bool plan_thread_runs, again;
     int plan_result; /* of the plan thread; read after it was joined */
     struct glet_error plan_error;
+    bool stuck;                           /* the HTTP threads do not come round */
     uint64_t settle_us, end_us, alive_us; /* when to look at the plan, stop, say alive; 0 = never */
 };
 
@@ -51,15 +53,21 @@ static int open_or_change(struct daemon *daemon, struct glet_error *err)
                : glet_service_open(&daemon->options->service, plan, &daemon->service, err);
 }
 
+/* Wakes the loop, from any thread. */
+static void ring(int event)
+{
+    uint64_t one = 1;
+    while (write(event, &one, sizeof one) < 0 && errno == EINTR)
+        continue;
+}
+
 static void *plan_thread(void *user)
 {
     struct daemon *daemon = user;
-    uint64_t one = 1;
     pthread_setname_np(pthread_self(), "plan");
     daemon->plan_error = (struct glet_error){0};
     daemon->plan_result = open_or_change(daemon, &daemon->plan_error);
-    while (write(daemon->finished, &one, sizeof one) < 0 && errno == EINTR)
-        continue;
+    ring(daemon->finished);
     return NULL;
 }
 
@@ -83,17 +91,28 @@ static int change_plan(void *user, const char *text, size_t length, struct glet_
     struct glet_plan *plan = NULL;
     if (glet_plan_parse(text, length, "request", &plan, err) < 0)
         return -1;
-    return glet_service_change(daemon->service, plan, err);
+    if (glet_service_change(daemon->service, plan, err) < 0)
+        return -1;
+    ring(daemon->posted);
+    return 0;
 }
 
-static void tell_ready(const struct daemon *daemon)
+/* `tell` is glet_notify_ready(), or glet_notify_status() where a reload may be under way still. */
+static void tell_plan(const struct daemon *daemon, void (*tell)(const char *status))
 {
     struct glet_plan_info info;
     glet_service_plan_info(daemon->service, &info);
     char status[160];
     snprintf(status, sizeof status, "serving plan %.12s on port %d", info.sha256,
              glet_frontend_port(daemon->frontend));
-    glet_notify_ready(status);
+    tell(status);
+}
+
+static void plan_posted(const struct daemon *daemon)
+{
+    uint64_t count;
+    if (read(daemon->posted, &count, sizeof count) > 0 && daemon->phase == SERVING)
+        tell_plan(daemon, glet_notify_status);
 }
 
 static int begin_serving(struct daemon *daemon, struct glet_error *err)
@@ -135,7 +154,7 @@ static int plan_finished(struct daemon *daemon, struct glet_error *err)
                          &daemon->plan_error);
     }
     if (daemon->phase == SERVING)
-        tell_ready(daemon);
+        tell_plan(daemon, glet_notify_ready);
     if (daemon->again && daemon->phase == SERVING) {
         daemon->again = false;
         return start_plan_thread(daemon, err);
@@ -206,10 +225,23 @@ static int timeout_ms(const struct daemon *daemon)
     return when_us > now_us ? (int)((when_us - now_us) / 1000 + 1) : 0;
 }
 
+/* Not while the threads that answer requests stand still, although this one lives. */
+static void say_alive(struct daemon *daemon)
+{
+    bool stuck = daemon->frontend && glet_frontend_stuck(daemon->frontend);
+    if (stuck && !daemon->stuck)
+        glet_log_error("an HTTP thread does not come round: the watchdog is told nothing");
+    else if (!stuck && daemon->stuck)
+        glet_log_warning("the HTTP threads come round again");
+    daemon->stuck = stuck;
+    if (!stuck)
+        glet_notify_alive();
+}
+
 static int on_time(struct daemon *daemon, uint64_t now_us, struct glet_error *err)
 {
     if (daemon->alive_us && now_us >= daemon->alive_us) {
-        glet_notify_alive();
+        say_alive(daemon);
         daemon->alive_us = now_us + glet_notify_interval_us();
     }
     if (daemon->settle_us && now_us >= daemon->settle_us) {
@@ -225,14 +257,17 @@ static int loop(struct daemon *daemon, struct glet_error *err)
     while (daemon->phase != DRAINING || glet_clock_us() < daemon->end_us) {
         struct pollfd polled[] = {{.fd = daemon->signals, .events = POLLIN},
                                   {.fd = daemon->finished, .events = POLLIN},
+                                  {.fd = daemon->posted, .events = POLLIN},
                                   {.fd = daemon->watch.fd, .events = POLLIN}};
-        if (poll(polled, 3, timeout_ms(daemon)) < 0 && errno != EINTR)
+        if (poll(polled, 4, timeout_ms(daemon)) < 0 && errno != EINTR)
             return glet_error_errno(err, errno, "poll");
         if (polled[0].revents && take_signal(daemon, err) < 0)
             return -1;
         if (polled[1].revents && plan_finished(daemon, err) < 0)
             return -1;
-        if (polled[2].revents) {
+        if (polled[2].revents)
+            plan_posted(daemon);
+        if (polled[3].revents) {
             glet_plan_watch_drain(&daemon->watch);
             daemon->settle_us = glet_clock_us() + SETTLE_US;
         }
@@ -254,7 +289,8 @@ static int open_descriptors(struct daemon *daemon, struct glet_error *err)
     signal(SIGPIPE, SIG_IGN);
     daemon->signals = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
     daemon->finished = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (daemon->signals < 0 || daemon->finished < 0)
+    daemon->posted = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (daemon->signals < 0 || daemon->finished < 0 || daemon->posted < 0)
         return glet_error_errno(err, errno, "signalfd or eventfd");
     const struct glet_daemon_options *options = daemon->options;
     if (!options->watch || strcmp(options->plan_path, "-") == 0)
@@ -275,11 +311,14 @@ static void finish(struct daemon *daemon)
         close(daemon->signals);
     if (daemon->finished >= 0)
         close(daemon->finished);
+    if (daemon->posted >= 0)
+        close(daemon->posted);
 }
 
 int glet_daemon_run(const struct glet_daemon_options *options, struct glet_error *err)
 {
-    struct daemon daemon = {.options = options, .signals = -1, .finished = -1, .watch = {.fd = -1}};
+    struct daemon daemon = {
+        .options = options, .signals = -1, .finished = -1, .posted = -1, .watch = {.fd = -1}};
     if (glet_notify_interval_us() > 0)
         daemon.alive_us = glet_clock_us();
     int result = open_descriptors(&daemon, err);

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -25,6 +26,8 @@ static void send_text(const char *text)
     int socket_fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     if (socket_fd < 0)
         return;
+    const struct timeval patience = {.tv_sec = 1};
+    (void)setsockopt(socket_fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
     socklen_t size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length);
     ssize_t sent = sendto(socket_fd, text, strlen(text), MSG_NOSIGNAL,
                           (const struct sockaddr *)&address, size);
@@ -36,6 +39,13 @@ void glet_notify_ready(const char *status)
 {
     char text[256];
     snprintf(text, sizeof text, "READY=1\nSTATUS=%s\n", status);
+    send_text(text);
+}
+
+void glet_notify_status(const char *status)
+{
+    char text[256];
+    snprintf(text, sizeof text, "STATUS=%s\n", status);
     send_text(text);
 }
 

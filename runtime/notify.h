@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 void glet_notify_ready(const char *status);
+void glet_notify_status(const char *status);
 void glet_notify_reloading(void); /* until the next glet_notify_ready() */
 void glet_notify_stopping(void);
 void glet_notify_alive(void);

@@ -51,6 +51,7 @@ struct glet_listener {
     const struct glet_bearer *bearer;
     struct glet_buffer_pool buffers;
     unsigned ticks;
+    _Atomic uint64_t tick_us;                       /* when it last came round */
     struct glet_call *idle;                         /* calls */
     struct glet_text line;                          /* of the access log */
     struct glet_histogram *total, *queue, *compute; /* for a scrape; metrics listener only */

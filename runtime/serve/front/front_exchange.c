@@ -264,6 +264,7 @@ static void on_finished(void *user, struct glet_http_exchange *exchange)
 static void on_tick(void *user)
 {
     struct glet_listener *listener = user;
+    atomic_store_explicit(&listener->tick_us, glet_clock_us(), memory_order_relaxed);
     if (++listener->ticks % TRIM_TICKS == 0)
         glet_buffer_pool_trim(&listener->buffers);
 }

@@ -18,7 +18,8 @@
 
 #define HEAD_TIMEOUT_MS     10000
 #define TRANSFER_TIMEOUT_MS 10000
-#define IDLE_TIMEOUT_MS     75000 /* above the 60 s after which proxies drop idle connections */
+#define STUCK_US            5000000 /* without a tick, of which two a second are due */
+#define IDLE_TIMEOUT_MS     75000   /* above the 60 s after which proxies drop idle connections */
 
 static void listener_fini(struct glet_listener *listener)
 {
@@ -62,7 +63,8 @@ static int add_listener(struct glet_frontend *frontend, enum glet_front_role rol
         .handler = glet_front_handler,
     };
     http.handler.user = listener;
-    *listener = (struct glet_listener){.frontend = frontend, .role = role};
+    *listener =
+        (struct glet_listener){.frontend = frontend, .role = role, .tick_us = glet_clock_us()};
     static const struct glet_bearer none;
     listener->bearer = role == GLET_ROLE_ADMIN       ? &frontend->admin_token
                        : role == GLET_ROLE_INFERENCE ? &frontend->token
@@ -179,6 +181,18 @@ int glet_frontend_metrics_port(const struct glet_frontend *frontend)
 int glet_frontend_admin_port(const struct glet_frontend *frontend)
 {
     return port_of(frontend, GLET_ROLE_ADMIN);
+}
+
+bool glet_frontend_stuck(const struct glet_frontend *frontend)
+{
+    uint64_t now_us = glet_clock_us();
+    for (size_t i = 0; i < frontend->listener_count; i++) {
+        const struct glet_listener *listener = &frontend->listeners[i];
+        uint64_t tick_us = atomic_load_explicit(&listener->tick_us, memory_order_relaxed);
+        if (listener->role == GLET_ROLE_INFERENCE && now_us > tick_us + STUCK_US)
+            return true;
+    }
+    return false;
 }
 
 void glet_frontend_drain(struct glet_frontend *frontend)

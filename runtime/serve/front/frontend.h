@@ -62,6 +62,13 @@ int glet_frontend_port(const struct glet_frontend *frontend);
 int glet_frontend_metrics_port(const struct glet_frontend *frontend);
 int glet_frontend_admin_port(const struct glet_frontend *frontend);
 
+/*
+ * True when an inference thread has not come round for some seconds, though it has nothing to do
+ * that takes them. Not asked of the metrics and admin threads: a device's sensors may be slow, and a
+ * plan change is long. Any thread.
+ */
+bool glet_frontend_stuck(const struct glet_frontend *frontend);
+
 /* Readiness turns to 503 and every answer asks its client to reconnect; requests are served on. */
 void glet_frontend_drain(struct glet_frontend *frontend);
 

@@ -5,6 +5,8 @@ service manager, exit statuses. Needs nothing but Python.
 
     test_runtime.py PROGRAM [NAME]
 """
+import ctypes
+import hashlib
 import http.client
 import json
 import os
@@ -322,12 +324,46 @@ def test_service_manager(folder):
     runtime.process.send_signal(signal.SIGHUP)
     assert "MONOTONIC_USEC=" in wait_for_message("RELOADING=1")
     wait_for_message("READY=1")
-    wait_for_message("WATCHDOG=1")
+    assert runtime.ask("POST", "/v2/plan", plan(6), runtime.admin)[0] == 200
+    serving = json.loads(runtime.ask("GET", "/v2/plan", port=runtime.admin)[1])["sha256"]
+    assert serving == hashlib.sha256(plan(6).encode()).hexdigest()
+    assert wait_for_message("STATUS=").startswith(f"STATUS=serving plan {serving[:12]} on port")
+    check_watchdog_of_http_threads(runtime, manager, wait_for_message)
     runtime.process.send_signal(signal.SIGTERM)
     wait_for_message("STOPPING=1")
     assert runtime.process.wait(60) == 0
     runtime.process.stdout.close()
     manager.close()
+
+
+def check_watchdog_of_http_threads(runtime, manager, wait_for_message):
+    """With one of them halted, as by a debugger, the main loop lives but says so no more."""
+    tasks = f"/proc/{runtime.process.pid}/task"
+    names = {}
+    for thread in os.listdir(tasks):
+        with open(f"{tasks}/{thread}/comm") as comm:
+            names[comm.read().strip()] = int(thread)
+    ptrace = ctypes.CDLL(None, use_errno=True).ptrace
+    ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
+    seize, interrupt, detach, any_thread = 0x4206, 0x4207, 17, 0x40000000
+    thread = names["http-0"]
+    if ptrace(seize, thread, None, None) < 0:
+        print("the watchdog was not tried, ptrace:", os.strerror(ctypes.get_errno()))
+        return
+    assert ptrace(interrupt, thread, None, None) == 0
+    assert os.waitpid(thread, any_thread)[0] == thread
+    start = time.monotonic()
+    manager.settimeout(2)  # 40 intervals
+    try:
+        while time.monotonic() < start + 60:
+            manager.recv(1000)
+        raise AssertionError("told to live all the time")
+    except socket.timeout:
+        manager.settimeout(60)
+    assert "an HTTP thread does not come round" in runtime.logged()
+    assert ptrace(detach, thread, None, None) == 0
+    wait_for_message("WATCHDOG=1")
+    assert "the HTTP threads come round again" in runtime.logged()
 
 
 def test_killed_and_started_again(folder):
