@@ -19,6 +19,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 struct row { /* one line of the table */
     int models;
@@ -109,6 +111,26 @@ static int plan_one(const struct row *row, uint64_t seed, enum glet_effort effor
     return !good;
 }
 
+/* In a process of its own: its peak of memory is that of one plan. */
+static int plan_apart(const struct row *row, uint64_t seed, enum glet_effort effort)
+{
+    fflush(stdout);
+    pid_t child = fork();
+    int status = 0;
+    if (child < 0) {
+        perror("fork");
+        return -1;
+    }
+    if (child == 0) {
+        int result = plan_one(row, seed, effort);
+        fflush(stdout);
+        _exit(result ? 1 : 0);
+    }
+    if (waitpid(child, &status, 0) < 0)
+        return -1;
+    return !WIFEXITED(status) || WEXITSTATUS(status) != 0;
+}
+
 static bool wanted(int argc, char **argv, int first, const struct row *row)
 {
     char name[64];
@@ -144,7 +166,7 @@ int main(int argc, char **argv)
     printf("models target memory seed  gpus  bound  gap%%   cpu s    MiB\n");
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++)
         for (uint64_t n = 0; n < seeds && wanted(argc, argv, first, &table[i]); n++) {
-            int status = plan_one(&table[i], first_seed + n, effort);
+            int status = plan_apart(&table[i], first_seed + n, effort);
             if (status < 0)
                 return 4;
             missed += status;

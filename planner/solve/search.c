@@ -9,6 +9,7 @@
 #include "planner/baseline/baseline.h"
 #include "planner/solve/dive.h"
 #include "planner/solve/exact.h"
+#include "planner/solve/menu.h"
 #include "planner/solve/neighbour.h"
 #include "planner/solve/outcome.h"
 #include "planner/solve/pack.h"
@@ -27,6 +28,8 @@
  * well; where models take up to 40 of 48 GB, less than 0.86 is worse.
  */
 #define MEMORY_RATIO 0.86
+
+#define ROUGH_MODELS 500
 
 #define UNEVEN_MODELS 50
 #define UNEVEN_GAIN   0.996 /* of the GPUs; the packing may lose a little less than that */
@@ -131,9 +134,9 @@ static void improve(struct glet_search *search, struct glet_boxes *boxes)
     }
 }
 
-/* Packs a copy of the gpu-lets, improves what comes out and offers it. */
+/* Packs a copy of the gpu-lets, improves what comes out unless it is a rough plan, and offers it. */
 static void settle_once(struct glet_search *search, const struct glet_placed_list *atoms,
-                        double memory_fill)
+                        double memory_fill, bool rough)
 {
     struct glet_placed_list copy = {0};
     struct glet_boxes boxes = {0};
@@ -141,7 +144,7 @@ static void settle_once(struct glet_search *search, const struct glet_placed_lis
         glet_placed_add(&copy, &atoms->list[i]);
     glet_pack_trim(search->space, search->demand_rps, &copy);
     glet_pack(search->space, search->demand_rps, memory_fill, &copy, &boxes);
-    if (glet_repair_cover(search->space, search->demand_rps, &boxes))
+    if (glet_repair_cover(search->space, search->demand_rps, &boxes) && !rough)
         improve(search, &boxes);
     glet_search_offer(search, &boxes);
     glet_placed_free(&copy);
@@ -157,13 +160,13 @@ static bool memory_binds(const struct glet_search *search)
 }
 
 /* Where memory binds, no one share of it to plan for is best: several are tried. */
-static void settle(struct glet_search *search, const struct glet_placed_list *atoms)
+static void settle(struct glet_search *search, const struct glet_placed_list *atoms, bool rough)
 {
     static const double fills[] = {0.95, 1, 0.9};
-    settle_once(search, atoms, 0);
+    settle_once(search, atoms, 0, rough);
     for (int i = 0; memory_binds(search) && i < 3; i++)
         if (!glet_search_closed(search) && !glet_halted(search->halt))
-            settle_once(search, atoms, fills[i]);
+            settle_once(search, atoms, fills[i], rough);
 }
 
 /*
@@ -187,16 +190,17 @@ static struct glet_dive_options dive_options(const struct glet_search *search, d
 static void dive(struct glet_search *search, double stock_ratio, double memory_ratio)
 {
     struct glet_dive_options options = dive_options(search, stock_ratio, memory_ratio);
+    bool rough = search->problem->model_count > ROUGH_MODELS; /* until they are polished */
     /* A million fits take less than a second. */
-    long fits = search->effort == GLET_EFFORT_FAST ? 500000 : 30000000;
+    long fits = search->effort == GLET_EFFORT_FAST ? 500000 : 20000000;
     struct glet_placed_list atoms = {0};
     struct glet_places places = {0};
     glet_dive(search->space, search->demand_rps, &options, &places, &atoms);
     if (search->effort != GLET_EFFORT_FAST)
-        settle(search, &atoms);
+        settle(search, &atoms, rough);
     if (!glet_search_closed(search) && !glet_halted(search->halt)) {
         glet_polish(search->space, &places, search->demand_rps, fits, search->halt, &atoms);
-        settle(search, &atoms);
+        settle(search, &atoms, false);
     }
     glet_placed_free(&atoms);
     glet_places_free(&places);
@@ -225,20 +229,24 @@ static void dives(struct glet_search *search)
 /*
  * Where big gpu-lets, one to a GPU, are louder than their neighbours, uneven levels save up to 1 % of
  * the GPUs, elsewhere they cost some. Few models dive once with each, if the first left a gap; many
- * with those that look better before anything is rounded.
+ * with those that look better before anything is rounded; the fewest have the exact method.
  */
 static void dive_levels(struct glet_search *search)
 {
     struct glet_space uneven, *even = search->space;
-    bool any =
-        search->effort != GLET_EFFORT_FAST && glet_space_init_uneven(&uneven, search->problem);
+    bool any = search->effort != GLET_EFFORT_FAST &&
+               search->problem->model_count > GLET_MENU_MODELS &&
+               glet_space_init_uneven(&uneven, search->problem);
     bool many = search->problem->model_count > UNEVEN_MODELS;
     if (any && many) {
         struct glet_dive_options options = dive_options(search, 1, MEMORY_RATIO);
         double with = glet_dive_estimate(&uneven, search->demand_rps, &options);
         double without = glet_dive_estimate(even, search->demand_rps, &options);
-        if (with < without * UNEVEN_GAIN)
+        any = with < without * UNEVEN_GAIN;
+        if (any)
             search->space = &uneven;
+        else
+            glet_space_fini(&uneven);
     }
     dives(search);
     search->space = even;
