@@ -229,7 +229,7 @@ static int explain_stock(const struct glet_session *session, const struct glet_w
 
 /* At the effort asked for, or with fast_first at the least that finds a plan or excludes one. */
 static int search(const struct glet_session *session, const struct glet_wishes *wishes,
-                  struct glet_solve_result *result, struct glet_error *err)
+                  struct glet_solve_result *result, bool *fast_out, struct glet_error *err)
 {
     struct glet_solve_options options = options_of(session, wishes);
     enum glet_effort asked = options.effort;
@@ -237,9 +237,11 @@ static int search(const struct glet_session *session, const struct glet_wishes *
         options.effort = GLET_EFFORT_FAST;
     if (glet_solve(session->problem, &options, result, err) < 0)
         return -1;
-    if (options.effort == asked || result->found || result->infeasible || result->limit_hit)
+    *fast_out = options.effort != asked;
+    if (!*fast_out || result->found || result->infeasible || result->limit_hit)
         return 0;
     glet_solve_result_fini(result);
+    *fast_out = false;
     options.effort = asked;
     return glet_solve(session->problem, &options, result, err);
 }
@@ -250,7 +252,7 @@ static int solve(const struct glet_session *session, const struct glet_wishes *w
     const struct glet_problem *problem = session->problem;
     struct glet_solve_result result;
     answer->max_moves = -1;
-    if (search(session, wishes, &result, err) < 0)
+    if (search(session, wishes, &result, &answer->fast, err) < 0)
         return -1;
     answer->bound = result.bound;
     answer->limit_hit = result.limit_hit;

@@ -85,6 +85,7 @@ struct glet_answer {
     int gpus_enough; /* without a plan: so many would do if the stock had no limits; 0 = open */
     int max_moves;   /* without a plan: the limit that was in the way; -1 = none */
     bool limit_hit;  /* stopped by a limit or a signal */
+    bool fast;       /* of a fast search, although more effort was asked for: fast_first */
     struct glet_unserveable *unserveable; /* GLET_PLAN_UNSERVEABLE */
     int unserveable_count;
     double scale; /* GLET_PLAN_TOO_SMALL: the largest factor on all rates found to fit; or 0 */

@@ -159,7 +159,7 @@ static int judge(const struct values *v, const struct glet_session *session,
     struct glet_answer answer;
     struct glet_gate gate = {0};
     int result = solve(v, session, baseline, true, &answer, &gate, err);
-    if (result == 0 && gate.open && v->inputs.effort != GLET_EFFORT_FAST) {
+    if (result == 0 && gate.open && answer.fast) {
         glet_gate_fini(&gate);
         glet_answer_fini(&answer);
         result = solve(v, session, baseline, false, &answer, &gate, err);
