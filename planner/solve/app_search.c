@@ -262,9 +262,7 @@ static void bound_region(struct app_search *s, struct region *region)
 {
     struct glet_bound_options options = {.rounds = 60, .halt = s->task->halt};
     struct glet_space space;
-    double *cost = glet_must_alloc(sizeof *cost, (size_t)s->problem->type_count);
-    for (int g = 0; g < s->problem->type_count; g++)
-        cost[g] = glet_type_cost(s->problem, g);
+    double *cost = glet_type_costs(s->problem);
     for (int m = 0; m < s->problem->model_count; m++)
         s->view->models[m].limit_ms = region->limit_ms[m];
     glet_space_init(&space, s->view, 1); /* prices do not depend on levels */
@@ -288,9 +286,7 @@ static void set_limits(const struct glet_problem *problem, const double *worst_m
 static void search_prices(struct app_search *s)
 {
     static const double rooms[] = {1.05, 1.2};
-    double *cost = glet_must_alloc(sizeof *cost, (size_t)s->problem->type_count);
-    for (int g = 0; g < s->problem->type_count; g++)
-        cost[g] = glet_type_cost(s->problem, g);
+    double *cost = glet_type_costs(s->problem);
     if (!glet_apps_split(s->problem, s->view, 0)) {
         free(cost);
         return;

@@ -200,6 +200,14 @@ double glet_type_cost(const struct glet_problem *problem, int type)
     return problem->objective == GLET_MIN_COST ? problem->types[type].cost_per_hour : 1;
 }
 
+double *glet_type_costs(const struct glet_problem *problem)
+{
+    double *cost = glet_must_alloc(sizeof *cost, (size_t)problem->type_count);
+    for (int g = 0; g < problem->type_count; g++)
+        cost[g] = glet_type_cost(problem, g);
+    return cost;
+}
+
 double glet_boxes_cost(const struct glet_problem *problem, const struct glet_boxes *boxes)
 {
     double sum = 0;

@@ -96,14 +96,21 @@ static int commit_fractions(struct glet_master *master, double commit_ratio)
     return committed;
 }
 
+/* Solves for one-model gpu-lets alone, rates not capped yet. False where it has no solution. */
+static bool begin(struct glet_master *master, const struct glet_space *space,
+                  const double *demand_rps, const struct glet_dive_options *options)
+{
+    glet_master_init(master, space, demand_rps, options->memory_ratio);
+    master->stock_ratio = options->stock_ratio;
+    return generate(master, options, 200, false, 1e-6) == 0;
+}
+
 double glet_dive_estimate(const struct glet_space *space, const double *demand_rps,
                           const struct glet_dive_options *options)
 {
     struct glet_master master;
-    glet_master_init(&master, space, demand_rps, options->memory_ratio);
-    master.stock_ratio = options->stock_ratio;
-    bool failed = generate(&master, options, 200, false, 1e-6) < 0;
-    double value = failed ? INFINITY : glet_lp_objective(master.lp);
+    bool solved = begin(&master, space, demand_rps, options);
+    double value = solved ? glet_lp_objective(master.lp) : INFINITY;
     glet_master_fini(&master);
     return value;
 }
@@ -113,10 +120,8 @@ double glet_dive(const struct glet_space *space, const double *demand_rps,
                  struct glet_placed_list *out)
 {
     struct glet_master master;
-    glet_master_init(&master, space, demand_rps, options->memory_ratio);
-    master.stock_ratio = options->stock_ratio;
     double root = -1;
-    bool failed = generate(&master, options, 200, false, 1e-6) < 0;
+    bool failed = !begin(&master, space, demand_rps, options);
     if (!failed) {
         glet_master_refresh(&master, true);
         failed = generate(&master, options, options->root_rounds, options->shared, 1e-4) < 0;

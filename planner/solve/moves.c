@@ -313,9 +313,7 @@ static bool start(struct moves *s, const struct glet_task *task, const struct gl
     s->menu = glet_menu_new(task->problem, MENU_ENTRIES, task->halt);
     if (!s->menu)
         return false;
-    s->cost = glet_must_alloc(sizeof *s->cost, types);
-    for (size_t g = 0; g < types; g++)
-        s->cost[g] = glet_type_cost(task->problem, (int)g);
+    s->cost = glet_type_costs(task->problem);
     s->entries = glet_must_alloc(sizeof(struct glet_entry *), MENU_ENTRIES);
     glet_covering_init(&s->covering, s->menu, s->cost);
     return s->covering.models > 0;

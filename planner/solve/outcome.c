@@ -131,9 +131,7 @@ static double cheap_limit(const struct glet_problem *problem, struct glet_proble
     struct glet_space space;
     glet_space_init(&space, problem, LEVELS);
     space.problem = view;
-    double *cost = glet_must_alloc(sizeof *cost, (size_t)problem->type_count);
-    for (int g = 0; g < problem->type_count; g++)
-        cost[g] = glet_type_cost(problem, g);
+    double *cost = glet_type_costs(problem);
     double high = fmax(1e-12, guess_limit(&space, problem, cost, stock)), low = 0;
     double step = 1.0005;
     for (; high < 1e12 && !out_of_reach(&space, view, problem, high, cost, stock); step *= step) {
@@ -168,10 +166,8 @@ static double app_limit(const struct glet_task *task, struct glet_problem *view,
 {
     const struct glet_problem *problem = task->problem;
     struct glet_problem *split = glet_problem_view(problem);
-    double *cost = glet_must_alloc(sizeof *cost, (size_t)problem->type_count);
+    double *cost = glet_type_costs(problem);
     bool good = split && glet_apps_split(problem, split, 0);
-    for (int g = 0; g < problem->type_count; g++)
-        cost[g] = glet_type_cost(problem, g);
     double trial = high;
     for (int i = 0; i < APP_STEPS && good && !glet_halted(task->halt); i++) {
         double bound = 0;

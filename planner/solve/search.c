@@ -29,8 +29,7 @@
  */
 #define MEMORY_RATIO 0.86
 
-#define ROUGH_MODELS 500
-
+#define ROUGH_MODELS  500 /* with more, gpu-lets are packed roughly until they are polished */
 #define UNEVEN_MODELS 50
 #define UNEVEN_GAIN   0.996 /* of the GPUs; the packing may lose a little less than that */
 
@@ -48,11 +47,9 @@ void glet_search_init(struct glet_search *search, const struct glet_problem *pro
                                    .best_cost = INFINITY,
                                    .whole_costs = true};
     space->problem = problem;
-    search->cost = glet_must_alloc(sizeof *search->cost, (size_t)problem->type_count);
-    for (int g = 0; g < problem->type_count; g++) {
-        search->cost[g] = glet_type_cost(problem, g);
+    search->cost = glet_type_costs(problem);
+    for (int g = 0; g < problem->type_count; g++)
         search->whole_costs &= search->cost[g] == 1;
-    }
     search->stock_cost = glet_stock_cost(problem);
     search->demand_rps = glet_must_alloc(sizeof(double), (size_t)problem->model_count);
     search->rate_rps = glet_must_alloc(sizeof(double), (size_t)problem->model_count);
@@ -190,7 +187,7 @@ static struct glet_dive_options dive_options(const struct glet_search *search, d
 static void dive(struct glet_search *search, double stock_ratio, double memory_ratio)
 {
     struct glet_dive_options options = dive_options(search, stock_ratio, memory_ratio);
-    bool rough = search->problem->model_count > ROUGH_MODELS; /* until they are polished */
+    bool rough = search->problem->model_count > ROUGH_MODELS;
     /* A million fits take less than a second. */
     long fits = search->effort == GLET_EFFORT_FAST ? 500000 : 20000000;
     struct glet_placed_list atoms = {0};

@@ -247,10 +247,7 @@ static void run_exact(struct survive *s)
     struct glet_menu *menu = glet_menu_new(s->problem, MENU_ENTRIES, s->task->halt);
     if (!menu)
         return;
-    size_t types = (size_t)s->problem->type_count;
-    double *cost = glet_must_alloc(sizeof *cost, types), none[GLET_MENU_MODELS] = {0}, ratio;
-    for (size_t g = 0; g < types; g++)
-        cost[g] = glet_type_cost(s->problem, (int)g);
+    double *cost = glet_type_costs(s->problem), none[GLET_MENU_MODELS] = {0}, ratio;
     struct glet_covering covering;
     struct glet_columns columns = {0};
     glet_covering_init(&covering, menu, cost);
