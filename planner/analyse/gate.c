@@ -7,6 +7,7 @@
 
 #include "planner/analyse/stale.h"
 #include "planner/report/answer.h"
+#include "planner/report/writing.h"
 
 #include <math.h>
 #include <stdarg.h>
@@ -165,7 +166,7 @@ static void check_limits(struct builder *b, const struct glet_gate_limits *limit
             : proven ? GLET_CHECK_FAIL
                      : GLET_CHECK_UNDECIDED,
             "gpus", "stock", stock_mark(b), "at most %d GPU%s\n%d GPU%s used%s", limits->max_gpus,
-            limits->max_gpus == 1 ? "" : "s", gate->gpus, gate->gpus == 1 ? " is" : "s are",
+            glet_report_plural(limits->max_gpus), gate->gpus, gate->gpus == 1 ? " is" : "s are",
             !over    ? ""
             : proven ? ", and no plan uses few enough"
                      : ", and it is not proven that fewer do not suffice");
@@ -332,7 +333,7 @@ void glet_gate_text(const struct glet_gate *gate, char *text, size_t size)
     }
     static const char *const verdicts[] = {"fits", "fits", "does not pass", "not decided"};
     used = (size_t)snprintf(text, size, "%s: %d GPU%s (at least %d), serves %.2f x every rate",
-                            verdicts[gate->status], gate->gpus, gate->gpus == 1 ? "" : "s",
+                            verdicts[gate->status], gate->gpus, glet_report_plural(gate->gpus),
                             gate->lower_bound, gate->scale);
     if (gate->tightest && used < size)
         snprintf(text + used, size - used, ", tightest %s with %.1f %% headroom", gate->tightest,
