@@ -157,6 +157,29 @@ static bool try_move(struct split *s, int a, int b, double ms, double *cost)
     return false;
 }
 
+static bool has_stage(const struct glet_problem_app *app, int model)
+{
+    for (int i = 0; i < app->stage_count; i++)
+        if (app->stages[i].model == model)
+            return true;
+    return false;
+}
+
+/* From nobody, and from those that share a path's SLO with the model: others have nothing to give. */
+static int try_moves_to(struct split *s, int model, double ms, double *cost)
+{
+    int moved = try_move(s, model, -1, ms, cost);
+    for (int a = 0; a < s->base->app_count; a++) {
+        const struct glet_problem_app *app = &s->base->apps[a];
+        if (!has_stage(app, model))
+            continue;
+        for (int i = 0; i < app->stage_count; i++)
+            if (app->stages[i].model != model)
+                moved += try_move(s, model, app->stages[i].model, ms, cost);
+    }
+    return moved;
+}
+
 static void descend(struct split *s)
 {
     double longest_ms = 0, cost = estimate(s);
@@ -165,10 +188,9 @@ static void descend(struct split *s)
     for (double ms = longest_ms / 2; ms > longest_ms / 512; ms /= 2)
         for (int rounds = 0, moved = 1; moved && rounds < 20; rounds++) {
             moved = 0;
-            for (int a = 0; a < s->base->model_count; a++)
-                for (int b = -1; s->base->models[a].in_app && b < s->base->model_count; b++)
-                    if (b != a && (b < 0 || s->base->models[b].in_app))
-                        moved += try_move(s, a, b, ms, &cost);
+            for (int m = 0; m < s->base->model_count; m++)
+                if (s->base->models[m].in_app)
+                    moved += try_moves_to(s, m, ms, &cost);
         }
 }
 
