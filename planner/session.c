@@ -136,12 +136,10 @@ static struct glet_solve_options options_of(const struct glet_session *session,
     return options;
 }
 
-/* Solves the problem for the largest factor on all rates that the stock serves. */
-static int find_scale(const struct glet_session *session, enum glet_effort effort, double guess,
-                      double *scale, double *bound, struct glet_error *err)
+int glet_session_scale(const struct glet_session *session, double *scale, struct glet_error *err)
 {
     const struct glet_problem *problem = session->problem;
-    *scale = *bound = 0;
+    *scale = 0;
     for (int t = 0; t < problem->type_count; t++)
         if (problem->types[t].count < 0)
             return 0;
@@ -150,49 +148,13 @@ static int find_scale(const struct glet_session *session, enum glet_effort effor
         return glet_error_set(err, GLET_ERR_NOMEM, "out of memory");
     view->objective = GLET_MAX_RATE;
     struct glet_solve_options options = options_of(session, NULL);
-    options.effort = effort;
-    options.scale_guess = guess;
     struct glet_solve_result result;
     int status = glet_solve(view, &options, &result, err);
     if (status == 0) {
         *scale = result.found ? result.solution.scale : 0;
-        *bound = result.bound.scale;
         glet_solve_result_fini(&result);
     }
     glet_problem_free(view);
-    return status;
-}
-
-int glet_session_scale(const struct glet_session *session, double *scale, struct glet_error *err)
-{
-    double bound;
-    return find_scale(session, (enum glet_effort)session->inputs->effort, 0, scale, &bound, err);
-}
-
-/*
- * How many GPUs it would take if the stock had no limits: at least and at most. The solver's own
- * bound is about this stock, and says nothing in numbers once it has shown that the stock does not
- * suffice.
- */
-static int solve_without_limits(const struct glet_session *session,
-                                const struct glet_wishes *wishes, struct glet_answer *answer,
-                                struct glet_error *err)
-{
-    struct glet_problem open = *session->problem;
-    struct glet_solve_options options = options_of(session, NULL);
-    struct glet_solve_result result;
-    open.types = glet_problem_types_unlimited(session->problem);
-    if (!open.types)
-        return glet_error_set(err, GLET_ERR_NOMEM, "out of memory");
-    options.effort = GLET_EFFORT_FAST;
-    options.survive = wishes ? wishes->survive : 0;
-    int status = glet_solve(&open, &options, &result, err);
-    if (status == 0) {
-        answer->gpus_enough = result.found ? result.solution.gpu_count : 0;
-        answer->bound.gpus = result.infeasible ? 0 : result.bound.gpus;
-        glet_solve_result_fini(&result);
-    }
-    free(open.types);
     return status;
 }
 
@@ -208,55 +170,42 @@ static long stock_of(const struct glet_problem *problem)
     return sum;
 }
 
-/* By how much the workload does not fit. */
-static int explain_stock(const struct glet_session *session, const struct glet_wishes *wishes,
-                         struct glet_answer *answer, struct glet_error *err)
+/* Why there is no plan: the stock, the moves, or that none was found. */
+static void explain(const struct glet_problem *problem, const struct glet_wishes *wishes,
+                    const struct glet_solve_result *result, struct glet_answer *answer)
 {
-    int status = solve_without_limits(session, wishes, answer, err);
-    double guess = answer->gpus_enough > 0 ? (double)answer->stock / answer->gpus_enough : 0;
-    if (status == 0 && !(wishes && wishes->survive))
-        status =
-            find_scale(session, GLET_EFFORT_FAST, guess, &answer->scale, &answer->scale_bound, err);
-    if (status == 0 && answer->scale_bound > 0 && answer->scale_bound < 1 &&
-        !glet_within(1, answer->scale_bound))
-        answer->outcome = GLET_PLAN_TOO_SMALL;
-    /* With one type, what does not fit the stock needs at least one GPU more. */
-    if (answer->outcome == GLET_PLAN_TOO_SMALL && session->problem->type_count == 1 &&
-        answer->bound.gpus <= answer->stock)
-        answer->bound.gpus = (int)answer->stock + 1;
-    return status;
-}
-
-/* At the effort asked for, or with fast_first at the least that finds a plan or excludes one. */
-static int search(const struct glet_session *session, const struct glet_wishes *wishes,
-                  struct glet_solve_result *result, bool *fast_out, struct glet_error *err)
-{
-    struct glet_solve_options options = options_of(session, wishes);
-    enum glet_effort asked = options.effort;
-    if (wishes && wishes->fast_first)
-        options.effort = GLET_EFFORT_FAST;
-    if (glet_solve(session->problem, &options, result, err) < 0)
-        return -1;
-    *fast_out = options.effort != asked;
-    if (!*fast_out || result->found || result->infeasible || result->limit_hit)
-        return 0;
-    glet_solve_result_fini(result);
-    *fast_out = false;
-    options.effort = asked;
-    return glet_solve(session->problem, &options, result, err);
+    long stock = stock_of(problem);
+    bool kept = wishes && wishes->from && wishes->max_moves >= 0;
+    bool too_small = stock >= 0 && result->bound.gpus > stock;
+    answer->stock = stock;
+    answer->bound.gpus = 0;
+    if (kept && !too_small) {
+        answer->max_moves = wishes->max_moves;
+        answer->outcome = result->infeasible ? GLET_PLAN_TOO_FEW_MOVES : GLET_PLAN_NONE_FOUND;
+        return;
+    }
+    answer->outcome = too_small || result->infeasible ? GLET_PLAN_TOO_SMALL : GLET_PLAN_NONE_FOUND;
+    if (!result->explained)
+        return;
+    answer->bound.gpus = result->open.gpus < INT32_MAX ? result->open.gpus : 0;
+    answer->gpus_enough = result->gpus_enough;
+    answer->scale = result->scale;
+    answer->scale_bound = result->scale_bound;
 }
 
 static int solve(const struct glet_session *session, const struct glet_wishes *wishes,
                  struct glet_answer *answer, struct glet_error *err)
 {
     const struct glet_problem *problem = session->problem;
+    struct glet_solve_options options = options_of(session, wishes);
     struct glet_solve_result result;
-    answer->max_moves = -1;
-    if (search(session, wishes, &result, &answer->fast, err) < 0)
+    int status = 0;
+    options.explain = true;
+    if (glet_solve(problem, &options, &result, err) < 0)
         return -1;
+    answer->max_moves = -1;
     answer->bound = result.bound;
     answer->limit_hit = result.limit_hit;
-    int status = 0;
     if (result.found) {
         answer->outcome = GLET_PLAN_FOUND;
         status =
@@ -266,19 +215,7 @@ static int solve(const struct glet_session *session, const struct glet_wishes *w
         if (status == 0)
             status = glet_session_verify(session, answer->plan, wishes ? wishes->survive : 0, err);
     } else {
-        long stock = stock_of(problem);
-        bool rate = problem->objective == GLET_MAX_RATE;
-        bool kept = wishes && wishes->from && wishes->max_moves >= 0;
-        bool too_small = result.infeasible || (stock >= 0 && result.bound.gpus > stock);
-        answer->outcome = too_small ? GLET_PLAN_TOO_SMALL : GLET_PLAN_NONE_FOUND;
-        answer->stock = stock;
-        answer->bound.gpus = 0;
-        if (kept && !(stock >= 0 && result.bound.gpus > stock)) {
-            answer->max_moves = wishes->max_moves;
-            answer->outcome = result.infeasible ? GLET_PLAN_TOO_FEW_MOVES : GLET_PLAN_NONE_FOUND;
-        } else if (!result.limit_hit && !rate) {
-            status = explain_stock(session, wishes, answer, err);
-        }
+        explain(problem, wishes, &result, answer);
     }
     glet_solve_result_fini(&result);
     return status;

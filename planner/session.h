@@ -28,6 +28,9 @@ extern const char *const glet_effort_names[];
 
 /* clang-format off */
 #define GLET_INPUT_OPTIONS(type)                                                                   \
+    GLET_INPUT_OPTIONS_WITH(type, "default", glet_effort_names, "How long to search.")
+
+#define GLET_INPUT_OPTIONS_WITH(type, effort_fallback, effort_choices, effort_help)                                                                   \
     {.group = "Inputs", .name = "slo", .kind = GLET_OPTION_TEXT, .value = "WORKLOAD.yaml",         \
      .offset = offsetof(struct type, inputs.slo),                                                  \
      .help = "Models with rates and SLOs, and the stock of GPUs (gpulet-workload/1)."},            \
@@ -43,9 +46,9 @@ extern const char *const glet_effort_names[];
     {.group = "Search", .name = "objective", .kind = GLET_OPTION_CHOICE, .fallback = "min-gpus",   \
      .choices = glet_objective_names, .offset = offsetof(struct type, inputs.objective),           \
      .help = "What is best: fewest GPUs, lowest cost, or the largest factor on all rates."},       \
-    {.name = "effort", .kind = GLET_OPTION_CHOICE, .fallback = "default",                          \
-     .choices = glet_effort_names, .offset = offsetof(struct type, inputs.effort),                 \
-     .help = "How long to search."},                                                               \
+    {.name = "effort", .kind = GLET_OPTION_CHOICE, .fallback = effort_fallback,                    \
+     .choices = effort_choices, .offset = offsetof(struct type, inputs.effort),                    \
+     .help = effort_help},                                                                         \
     {.name = "time-limit", .kind = GLET_OPTION_DURATION, .value = "TIME", .fallback = "0", .hide_fallback = true,         \
      .offset = offsetof(struct type, inputs.time_limit_us),                                        \
      .help = "Stop then with the best plan so far. Plans may differ from run to run with it."},    \
@@ -64,7 +67,6 @@ struct glet_wishes {
     const struct glet_plan *from; /* an older plan to stay close to, or NULL */
     int max_moves;                /* with from: at most so many new gpu-lets; -1 = any */
     int survive;                  /* so many GPUs may fail */
-    bool fast_first;              /* the effort asked for only where a fast search finds no plan */
 };
 
 enum glet_outcome {
@@ -85,7 +87,6 @@ struct glet_answer {
     int gpus_enough; /* without a plan: so many would do if the stock had no limits; 0 = open */
     int max_moves;   /* without a plan: the limit that was in the way; -1 = none */
     bool limit_hit;  /* stopped by a limit or a signal */
-    bool fast;       /* of a fast search, although more effort was asked for: fast_first */
     struct glet_unserveable *unserveable; /* GLET_PLAN_UNSERVEABLE */
     int unserveable_count;
     double scale; /* GLET_PLAN_TOO_SMALL: the largest factor on all rates found to fit; or 0 */

@@ -253,6 +253,7 @@ static void judge_no_plan(struct builder *b)
 {
     char text[700];
     if (b->answer->outcome != GLET_PLAN_UNSERVEABLE) {
+        b->gate->open = b->answer->outcome == GLET_PLAN_NONE_FOUND && !b->answer->limit_hit;
         glet_answer_stock_text(b->answer, text, sizeof text);
         add(b, b->answer->outcome == GLET_PLAN_NONE_FOUND ? GLET_CHECK_UNDECIDED : GLET_CHECK_FAIL,
             "stock", "stock", stock_mark(b), "the stock suffices\n%s", text);

@@ -24,7 +24,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define GRID   48   /* limits of a curve */
+#define GRID   32   /* limits of a curve */
 #define LEVELS 1    /* of interference: prices do not depend on it */
 #define ROUNDS 60   /* of column generation, as for problems without apps */
 #define SLACK  4e-9 /* of a path's length: several times the contract's */

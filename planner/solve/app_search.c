@@ -200,7 +200,8 @@ static void take_plan(struct app_search *s, const struct glet_outcome *at)
 
 static bool is_beaten(const struct app_search *s, double bound)
 {
-    return !isfinite(bound) || bound > glet_stock_cost(s->problem) * (1 + GLET_TOLERANCE_RATIO) ||
+    bool excluded = bound > glet_task_most(s->task) * (1 + GLET_TOLERANCE_RATIO);
+    return !isfinite(bound) || (excluded && (s->out->found || !s->task->count)) ||
            (s->out->found && bound >= s->out->cost * (1 - 1e-12));
 }
 
@@ -220,6 +221,7 @@ static void raise_least(struct app_search *s, double bound)
     bool whole = true;
     for (int g = 0; g < s->problem->type_count; g++)
         whole &= glet_type_cost(s->problem, g) == 1;
+    s->out->linear = fmax(s->out->linear, bound);
     s->least = fmax(s->least, whole ? ceil(bound * (1 - 1e-9)) : bound * (1 - 1e-9));
     for (int i = 0; i < s->open_count; i++)
         s->open[i].bound = fmax(s->open[i].bound, s->least);
@@ -318,14 +320,6 @@ static void search_estimates(struct app_search *s, int variants)
     }
 }
 
-static int demanded(const struct glet_problem *problem)
-{
-    int count = 0;
-    for (int m = 0; m < problem->model_count; m++)
-        count += problem->models[m].demand_rps > 0;
-    return count;
-}
-
 static void branch(struct app_search *s)
 {
     struct region root = region_copy(s, NULL);
@@ -333,7 +327,7 @@ static void branch(struct app_search *s)
         root.limit_ms[m] = s->problem->models[m].limit_ms;
     push(s, &root);
     bool fast = s->task->effort == GLET_EFFORT_FAST;
-    int models = demanded(s->problem), by_effort = s->task->effort == GLET_EFFORT_MAX ? 4 : 1;
+    int models = glet_demanded(s->problem), by_effort = s->task->effort == GLET_EFFORT_MAX ? 4 : 1;
     int most = models <= SMALL_MODELS  ? (isfinite(s->task->enough) ? 2000 : 200)
                : fast                  ? 1
                : models <= MENU_MODELS ? 16
@@ -365,7 +359,7 @@ static void branch(struct app_search *s)
 
 void glet_app_search(const struct glet_task *task, struct glet_outcome *out)
 {
-    *out = (struct glet_outcome){.cost = INFINITY};
+    *out = (struct glet_outcome){.cost = INFINITY, .beyond_cost = INFINITY};
     struct app_search s = {
         .task = task, .problem = task->problem, .out = out, .undecided = INFINITY};
     size_t models = (size_t)task->problem->model_count;

@@ -50,7 +50,7 @@ void glet_search_init(struct glet_search *search, const struct glet_problem *pro
     search->cost = glet_type_costs(problem);
     for (int g = 0; g < problem->type_count; g++)
         search->whole_costs &= search->cost[g] == 1;
-    search->stock_cost = glet_stock_cost(problem);
+    search->most = glet_stock_cost(problem);
     search->demand_rps = glet_must_alloc(sizeof(double), (size_t)problem->model_count);
     search->rate_rps = glet_must_alloc(sizeof(double), (size_t)problem->model_count);
     for (int m = 0; m < problem->model_count; m++)
@@ -109,12 +109,18 @@ void glet_search_raise(struct glet_search *search, double value)
         search->bound = value;
 }
 
+static bool is_excluded(const struct glet_search *search)
+{
+    return search->bound > search->most * (1 + GLET_TOLERANCE_RATIO);
+}
+
 bool glet_search_closed(const struct glet_search *search)
 {
     if (search->best_cost <= search->bound * (1 + 1e-12) || !isfinite(search->bound) ||
-        search->bound > search->stock_cost * (1 + GLET_TOLERANCE_RATIO))
+        (is_excluded(search) && !search->count))
         return true;
-    return isfinite(search->best_cost) && search->best_cost <= search->enough;
+    return isfinite(search->best_cost) &&
+           (search->best_cost <= search->enough || is_excluded(search));
 }
 
 static void improve(struct glet_search *search, struct glet_boxes *boxes)
@@ -167,15 +173,17 @@ static void settle(struct glet_search *search, const struct glet_placed_list *at
 }
 
 /*
- * Committing little by little is a little better and much slower, so only small problems do. The
+ * Committing little by little is a little better and twice as slow or worse, so only small problems
+ * do, and not in a fast search. The
  * polished gpu-lets nearly always pack better; where a few models need many GPUs each, the others.
  */
 static struct glet_dive_options dive_options(const struct glet_search *search, double stock_ratio,
                                              double memory_ratio)
 {
+    bool rough = search->problem->model_count > 200 || search->effort == GLET_EFFORT_FAST;
     return (struct glet_dive_options){.root_rounds = 40,
                                       .rounds = 2,
-                                      .commit_ratio = search->problem->model_count > 200 ? 1 : 0.3,
+                                      .commit_ratio = rough ? 1 : 0.3,
                                       .keep_open = 1,
                                       .duty_cycles = 16,
                                       .shared = true,
@@ -300,9 +308,12 @@ void glet_search_run(struct glet_search *search)
 {
     struct glet_bound_options bound = {
         .rounds = 60, .round_up = search->whole_costs, .halt = search->halt};
-    glet_search_raise(search, glet_bound_find(search->space, search->cost, &bound, NULL));
+    search->linear = glet_bound_find(search->space, search->cost, &bound, NULL);
+    glet_search_raise(search, search->linear);
     if (glet_search_closed(search) || glet_halted(search->halt))
         return;
+    if (is_excluded(search))
+        search->effort = GLET_EFFORT_FAST; /* a rough count will do */
     dive_levels(search);
     offer_baselines(search);
     raise_by_pieces(search);

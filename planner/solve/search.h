@@ -21,10 +21,12 @@ struct glet_search {
     const struct glet_halt *halt;
     double enough; /* any plan of at most this cost will do; 0 = only the cheapest */
     struct glet_boxes best;
-    double best_cost;  /* INFINITY: none yet */
-    double bound;      /* proven lower bound of the cost; INFINITY: no plan exists */
-    double stock_cost; /* of the whole stock; INFINITY = unlimited */
-    bool whole_costs;  /* every cost is 1, so that bounds round up */
+    double best_cost; /* INFINITY: none yet */
+    double bound;     /* proven lower bound of the cost; INFINITY: no plan exists */
+    double linear; /* where no stock is limited: a bound that shrinks no faster than the demands */
+    double most;   /* a plan that costs more is of no use; at first the cost of the stock */
+    bool count;    /* a plan of any cost is of use, but none better once the bound exceeds most */
+    bool whole_costs; /* every cost is 1, so that bounds round up */
 };
 
 /* space: borrowed, and made to point at problem while the search lives. */

@@ -3,10 +3,12 @@
 
 #include "common/clock.h"
 #include "planner/solve/app_search.h"
+#include "planner/solve/largest.h"
 #include "planner/solve/lp_glpk.h"
 #include "planner/solve/moves.h"
 #include "planner/solve/replan.h"
 #include "planner/solve/scratch.h"
+#include "planner/solve/shortfall.h"
 #include "planner/solve/survive.h"
 
 #include <math.h>
@@ -63,7 +65,12 @@ static void replan_at(struct job *job, const struct glet_task *task, const struc
 static void replan_apps(struct job *job, const struct glet_task *task, const struct glet_boxes *old,
                         struct glet_outcome *fresh)
 {
-    struct glet_outcome best = {.cost = INFINITY, .bound = fresh->bound};
+    struct glet_outcome best = {.cost = INFINITY,
+                                .bound = fresh->bound,
+                                .impossible = fresh->impossible,
+                                .beyond = fresh->beyond,
+                                .beyond_cost = fresh->beyond_cost};
+    fresh->beyond = (struct glet_boxes){0};
     int best_moves = 0;
     for (int fresh_split = 0; fresh_split < 2; fresh_split++) {
         struct glet_problem *view = glet_app_view(task->problem, fresh_split ? &fresh->boxes : old);
@@ -91,7 +98,6 @@ static void replan_apps(struct job *job, const struct glet_task *task, const str
         glet_outcome_fini(&one);
         glet_problem_free(view);
     }
-    best.impossible = fresh->impossible;
     glet_outcome_fini(fresh);
     *fresh = best;
 }
@@ -131,6 +137,27 @@ static int check_options(const struct job *job)
     return 0;
 }
 
+/* Unless it is the moves that are too few, or may be. */
+static void explain(struct job *job, const struct glet_task *task, struct glet_outcome *outcome)
+{
+    const struct glet_solve_options *options = job->options;
+    struct glet_solve_result *out = job->out;
+    struct glet_shortfall shortfall;
+    struct glet_task at = *task;
+    bool moves = options->from && options->max_moves >= 0 &&
+                 !(outcome->bound > glet_stock_cost(task->problem) * (1 + GLET_TOLERANCE_RATIO));
+    if (!options->explain || outcome->found || moves || task->problem->objective == GLET_MAX_RATE ||
+        glet_halted(&job->halt))
+        return;
+    at.survive = options->survive;
+    glet_shortfall_find(&at, outcome, &shortfall);
+    out->explained = true;
+    out->gpus_enough = shortfall.gpus_enough;
+    set_bound(task->problem, shortfall.bound, &out->open);
+    out->scale = shortfall.scale;
+    out->scale_bound = shortfall.scale_bound;
+}
+
 static int run(void *context)
 {
     struct job *job = context;
@@ -138,7 +165,7 @@ static int run(void *context)
                              .effort = job->options->effort,
                              .halt = &job->halt,
                              .enough = job->options->fit_only ? INFINITY : 0,
-                             .scale_guess = job->options->scale_guess,
+                             .count = job->options->explain && !job->options->survive,
                              .survive = job->options->survive && !job->options->from};
     struct glet_solve_result *out = job->out;
     struct glet_outcome outcome;
@@ -150,6 +177,8 @@ static int run(void *context)
     else
         glet_outcome_cheapest(&task, &outcome);
     int status = job->options->from ? stay_close(job, &task, &outcome) : 0;
+    if (status == 0)
+        explain(job, &task, &outcome);
     set_bound(job->problem, largest ? 0 : outcome.bound, &out->bound);
     out->bound.scale = largest ? outcome.scale_bound : INFINITY;
     out->infeasible = largest ? outcome.scale_bound <= 0 : outcome.impossible;

@@ -20,9 +20,9 @@ struct glet_solve_options {
     const volatile sig_atomic_t *stop; /* NULL, or a flag that ends the search when set */
     const struct glet_plan *from;      /* NULL, or an older plan to stay close to */
     int max_moves;                     /* with from: at most so many new gpu-lets; -1 = any */
-    double scale_guess;                /* max-rate: a factor that may fit; 0 = none */
     bool fit_only; /* any plan within the stock will do: none cheaper is sought */
     int survive;   /* so many GPUs may fail, and the rest still serves all */
+    bool explain;  /* with no plan: also by how much the stock falls short */
 };
 
 struct glet_solve_result {
@@ -31,6 +31,13 @@ struct glet_solve_result {
     struct glet_bound bound;       /* valid in any case */
     bool infeasible;               /* proven: no plan exists within the stock */
     bool limit_hit;                /* a limit or the flag ended the search early */
+
+    /* options.explain, not found, no limit hit, objective not max-rate: */
+    bool explained;
+    int gpus_enough;           /* so many would do if the stock had no limits; 0 = open */
+    struct glet_bound open;    /* of any plan if the stock had no limits */
+    double scale, scale_bound; /* the stock serves `scale` times every rate, no plan `scale_bound`
+                                  times; 0 = not looked for */
 };
 
 /*
