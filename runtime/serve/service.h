@@ -124,11 +124,21 @@ void glet_service_events(const struct glet_service *service, struct glet_service
  * The plan being served, planned beside achieved. Each call copies; indices are those of the plan
  * at that moment, so a call that names something a new plan no longer has returns false.
  */
+struct glet_plan_change { /* how a plan went live, by the monotonic clock */
+    size_t models_built;  /* that have a gpu-let which was not there before */
+    size_t gpus_built, gpus_kept;
+    double prepare_ms; /* until everything is ready: models, partitions, executors, routes. The old
+                          plan serves meanwhile */
+    double swap_ms;    /* from then until every request goes to the new plan */
+    double drain_ms;   /* from then until what the old plan had is answered and freed; NaN = it is
+                          not yet */
+};
 struct glet_plan_info {
     char path[256];      /* the file; empty = none */
     char sha256[65];     /* of its bytes; empty = unknown */
     uint64_t generation; /* 1 = the first plan, +1 per change */
     uint64_t loaded_unix_ms;
+    struct glet_plan_change change; /* from the plan before it; for the first, from none */
 };
 void glet_service_plan_info(const struct glet_service *service, struct glet_plan_info *out);
 

@@ -368,6 +368,8 @@ void glet_service_plan_info(const struct glet_service *service, struct glet_plan
     out->sha256[64] = '\0';
     out->generation = 1;
     out->loaded_unix_ms = 1;
+    out->change = (struct glet_plan_change){
+        .models_built = 2, .gpus_built = 1, .prepare_ms = 750, .swap_ms = 0.25, .drain_ms = NAN};
 }
 
 size_t glet_service_gpu_count(const struct glet_service *service)

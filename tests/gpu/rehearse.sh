@@ -28,6 +28,10 @@ want = {"environment": "done", "checks": "skipped", "isolation": "skipped", "cor
 got = {name: state[name]["status"] for name in want}
 sys.exit(0 if got == want else f"{got}")
 EOF
+for what in 'longest preparation, per model built' 'longest swap, from ready to serving'; do
+    grep -Eq "^change +$what +[0-9.e-]+ +m?s +<= [0-9]+ +(met|MISSED)$" "$work/out/table.txt" ||
+        fail "no row: $what"
+done
 for file in table.txt results.tar.gz recorded/latency.csv recorded/corun.csv headline.json \
     correctness.json speed.json change.json environment.json; do
     [ -s "$work/out/$file" ] || fail "no $file"

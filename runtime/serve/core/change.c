@@ -4,7 +4,7 @@
  *
  *   prepare   which GPUs are ours, on which device each; load models, make their slots
  *   build     the GPUs that differ, beside those that serve
- *   switch    each model's routes, one lock each: requests before go to the old, after to the new
+ *   swap      each model's routes, one lock each: requests before go to the old, after to the new
  *   retire    what is not in use any more serves what waits, ends, and is freed
  *
  * Everything that can fail is in the first two, and undone when it does. A rebuild after a fault is
@@ -17,6 +17,7 @@
 #include "runtime/serve/core/service_state.h"
 
 #include <malloc.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -236,7 +237,7 @@ static bool kept(const struct change *change, const struct glet_unit *unit)
 }
 
 /* Cannot fail. Old units end up among the retired; routes hold the old ones. */
-static void switch_over(struct change *change, struct glet_plan *plan)
+static void swap(struct change *change, struct glet_plan *plan)
 {
     struct glet_service *service = change->service;
     bool by_completion = service->options.route == GLET_ROUTE_COMPLETION;
@@ -276,27 +277,71 @@ static void retire(struct glet_service *service)
     malloc_trim(0);
 }
 
+/* Whether GPU i of ours has model m of the plan. */
+static bool has_model(const struct change *change, size_t i, size_t m)
+{
+    const struct glet_plan_gpu *gpu = &change->plan->gpus[change->gpus[i]];
+    for (size_t l = 0; l < gpu->let_count; l++)
+        for (size_t k = 0; k < gpu->lets[l].model_count; k++)
+            if (gpu->lets[l].models[k].model == m)
+                return true;
+    return false;
+}
+
+static size_t count_built_models(const struct change *change)
+{
+    size_t count = 0;
+    for (size_t m = 0; m < change->plan->model_count; m++) {
+        bool built = false;
+        for (size_t i = 0; i < change->gpu_count; i++)
+            built |= !change->reused[i] && has_model(change, i, m);
+        count += built;
+    }
+    return count;
+}
+
+static double ms_since(uint64_t start_us)
+{
+    return (double)(glet_clock_us() - start_us) / 1000;
+}
+
+/* What /v2/plan and the metrics say of it; a rebuild of the same plan is none. */
+static void tell(struct glet_service *service, const struct glet_plan_change *times)
+{
+    pthread_mutex_lock(&service->topology);
+    service->info.change = *times;
+    pthread_mutex_unlock(&service->topology);
+}
+
 int glet_apply_plan(struct glet_service *service, struct glet_plan *plan, struct glet_error *err)
 {
     struct change change = {.service = service, .plan = plan};
+    bool other_plan = plan != service->plan;
     uint64_t start_us = glet_clock_us();
     if (prepare(&change, err) < 0 || build(&change, err) < 0 || make_routes(&change, err) < 0) {
         undo(&change);
         release(&change);
         return -1;
     }
-    uint64_t built_us = glet_clock_us();
-    size_t reused = 0;
+    struct glet_plan_change times = {.models_built = count_built_models(&change), .drain_ms = NAN};
     for (size_t i = 0; i < change.gpu_count; i++)
-        reused += change.reused[i];
-    size_t gpus = change.gpu_count;
-    switch_over(&change, plan);
-    uint64_t switched_us = glet_clock_us();
+        *(change.reused[i] ? &times.gpus_kept : &times.gpus_built) += 1;
+    times.prepare_ms = ms_since(start_us);
+    start_us = glet_clock_us();
+    swap(&change, plan);
+    times.swap_ms = ms_since(start_us);
+    if (other_plan)
+        tell(service, &times);
+    start_us = glet_clock_us();
     retire(service);
     release(&change);
-    glet_log_info("plan applied gpus=%zu kept=%zu build_ms=%.1f switch_us=%zu drain_ms=%.1f", gpus,
-                  reused, (double)(built_us - start_us) / 1000, (size_t)(switched_us - built_us),
-                  (double)(glet_clock_us() - switched_us) / 1000);
+    times.drain_ms = ms_since(start_us);
+    if (other_plan)
+        tell(service, &times);
+    glet_log_info("plan applied gpus=%zu kept=%zu models_built=%zu prepare_ms=%.1f swap_ms=%.3f "
+                  "drain_ms=%.1f",
+                  times.gpus_built + times.gpus_kept, times.gpus_kept, times.models_built,
+                  times.prepare_ms, times.swap_ms, times.drain_ms);
     return 0;
 }
 

@@ -111,6 +111,18 @@ static void put_model(struct glet_call *call, int index)
     glet_text_put(text, "}");
 }
 
+/* How the plan went live; without drain_ms while the old one still has requests. */
+static void put_change(struct glet_text *text, const struct glet_plan_change *change)
+{
+    glet_text_format(text, ",\"change\":{\"models_built\":%zu,\"gpus_built\":%zu,\"gpus_kept\":%zu",
+                     change->models_built, change->gpus_built, change->gpus_kept);
+    put_number(text, "prepare_ms", change->prepare_ms);
+    put_number(text, "swap_ms", change->swap_ms);
+    if (isfinite(change->drain_ms))
+        put_number(text, "drain_ms", change->drain_ms);
+    glet_text_put(text, "}");
+}
+
 void glet_document_plan(struct glet_call *call)
 {
     const struct glet_service *service = call->listener->frontend->service;
@@ -120,9 +132,10 @@ void glet_document_plan(struct glet_call *call)
     glet_text_put(text, "{\"schema\":\"gpulet-serving/1\",\"plan\":");
     glet_text_json_string(text, info.path);
     glet_text_format(text,
-                     ",\"sha256\":\"%s\",\"generation\":%" PRIu64 ",\"loaded_unix_ms\":%" PRIu64
-                     ",\"gpus\":[",
+                     ",\"sha256\":\"%s\",\"generation\":%" PRIu64 ",\"loaded_unix_ms\":%" PRIu64,
                      info.sha256, info.generation, info.loaded_unix_ms);
+    put_change(text, &info.change);
+    glet_text_put(text, ",\"gpus\":[");
     for (size_t i = 0; i < glet_service_gpu_count(service); i++) {
         struct glet_gpu_stats gpu;
         if (!glet_service_gpu_stats(service, i, &gpu))

@@ -7,9 +7,33 @@
 
 #include <dirent.h>
 #include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <unistd.h>
+
+static void put_change(struct glet_scrape *s, const struct glet_plan_change *change)
+{
+    const struct {
+        const char *phase;
+        double ms;
+    } phases[] = {
+        {"prepare", change->prepare_ms}, {"swap", change->swap_ms}, {"drain", change->drain_ms}};
+    glet_scrape_single(s, "gpulet_plan_change_models", "gauge",
+                       "Models that were built for the plan being served.",
+                       (double)change->models_built);
+    glet_scrape_family(s, "gpulet_plan_change_seconds", "gauge",
+                       "How the plan went live: until all of it was ready, from then until it had "
+                       "every request, from then until the old one was gone.");
+    for (size_t i = 0; i < sizeof phases / sizeof *phases; i++) {
+        if (!isfinite(phases[i].ms))
+            continue;
+        glet_text_put(s->text, "gpulet_plan_change_seconds");
+        glet_scrape_label(s, "{", "phase", phases[i].phase);
+        glet_text_put(s->text, "}");
+        glet_scrape_number(s, phases[i].ms / 1000);
+    }
+}
 
 static void put_plan(struct glet_scrape *s)
 {
@@ -33,6 +57,7 @@ static void put_plan(struct glet_scrape *s)
                      "gpulet_plan_changes_total{result=\"applied\"} %" PRIu64
                      "\ngpulet_plan_changes_total{result=\"refused\"} %" PRIu64 "\n",
                      events.plan_changes, events.plan_rejects);
+    put_change(s, &info.change);
     glet_scrape_single(s, "gpulet_rebuilds_total", "counter", "GPUs rebuilt after a fault.",
                        (double)events.rebuilds);
 }

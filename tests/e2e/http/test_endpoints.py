@@ -208,6 +208,10 @@ class Metrics(fake.Case):
                                         'model="echo_FP32",gpu="gpu0"')], 0.15)
         self.assertEqual(samples[("gpulet_batch_size_sum", 'model="echo_FP32",gpu="gpu0"')], 3)
         self.assertEqual(samples[("gpulet_plan_changes_total", 'result="refused"')], 2)
+        self.assertEqual(samples[("gpulet_plan_change_models", None)], 2)
+        self.assertEqual(samples[("gpulet_plan_change_seconds", 'phase="prepare"')], 0.75)
+        self.assertEqual(samples[("gpulet_plan_change_seconds", 'phase="swap"')], 0.00025)
+        self.assertNotIn('phase="drain"', text)  # the old plan has requests yet
         self.assertAlmostEqual(samples[("gpulet_sms",
                                         'gpu="gpu0",gpulet="1",kind="planned"')], 0.4)
         self.assertGreater(samples[("process_open_fds", None)], 3)

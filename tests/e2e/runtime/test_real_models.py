@@ -15,6 +15,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import time
 
 PLAN = """schema: gpulet-plan/1
 objective: min-gpus
@@ -90,6 +91,21 @@ def check_broken_files(port, folder):
     assert ask(port, "GET", "/v2/plan")[1]["generation"] == 1
 
 
+def check_change(port):
+    """Both models were built beside the old ones; the swap itself builds nothing."""
+    until = time.monotonic() + 60
+    while True:
+        answer = ask(port, "GET", "/v2/plan")[1]
+        if answer["generation"] == 2 and "drain_ms" in answer["change"]:
+            break
+        assert time.monotonic() < until, answer
+        time.sleep(0.02)
+    change = answer["change"]
+    assert change["models_built"] == 2 and change["gpus_built"] == 1, change
+    assert 0 < change["swap_ms"] < change["prepare_ms"] / change["models_built"], change
+    return change
+
+
 def main():
     if len(os.sched_getaffinity(0)) < 2:
         print("skipped: needs two cores")
@@ -120,10 +136,11 @@ def main():
                 out.write(PLAN.format(zoo=zoo, units=7))
             process.send_signal(signal.SIGHUP)
             assert all(near(answer.result(), wanted) for answer, wanted in zip(again, alone * 2))
+            change = check_change(admin)
         process.send_signal(signal.SIGTERM)
         assert process.wait(60) == 0
         process.stdout.close()
-        print(f"ok {len(asked) * 4} answers")
+        print(f"ok {len(asked) * 4} answers; a plan change: {change}")
 
 
 main()

@@ -174,6 +174,31 @@ def test_plan_changes_by_signal_file_and_request(folder):
     assert status == 0, log
 
 
+def test_plan_changes_are_timed(folder):
+    """Three phases told apart: building, which the old plan serves through; the swap; the drain."""
+    with open(os.path.join(folder, "a.onnx"), "w") as out:
+        out.write("bytes 4\nfixed_us 500\nbuild_us 60000\n")
+    runtime = Runtime(folder, "--drain", "0s", "--planned-batches-only").ready()
+    with Asking(runtime):
+        status, text = runtime.ask("POST", "/v2/plan", plan(6), runtime.admin)
+    assert status == 200, text
+    change = json.loads(text)["change"]
+    assert [change[what] for what in ("models_built", "gpus_built", "gpus_kept")] == [2, 1, 0]
+    assert change["prepare_ms"] >= 120, change  # a in two gpu-lets
+    assert 0 < change["swap_ms"] < 60, change  # nothing is built in it
+    assert change["drain_ms"] > change["swap_ms"], change  # threads end, memory goes back
+    metrics = runtime.ask("GET", "/metrics", port=runtime.metrics)[1]
+    for phase in "prepare", "swap", "drain":
+        line = f'gpulet_plan_change_seconds{{phase="{phase}"}} '
+        shown = float(metrics.split(line)[1].split()[0])
+        assert abs(shown * 1000 - change[phase + "_ms"]) <= 1e-4 * change[phase + "_ms"], metrics
+    assert runtime.ask("POST", "/v2/plan", plan(6), runtime.admin)[0] == 200
+    change = json.loads(runtime.ask("GET", "/v2/plan")[1])["change"]
+    assert [change[what] for what in ("models_built", "gpus_built", "gpus_kept")] == [0, 0, 1]
+    assert change["prepare_ms"] < 120, change
+    assert runtime.end()[0] == 0
+
+
 def test_posted_plans_that_are_turned_down(folder):
     """The client's mistakes, told so that it finds them; what served serves on."""
     runtime = Runtime(folder, "--drain", "0s").ready()

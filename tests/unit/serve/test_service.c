@@ -165,6 +165,10 @@ static void fifty_plan_changes_under_load_lose_nothing(void **state)
     struct glet_plan_info info;
     glet_service_plan_info(service, &info);
     assert_int_equal(info.generation, 51);
+    assert_int_equal(info.change.models_built, 2);
+    assert_int_equal(info.change.gpus_built, 1);
+    assert_true(info.change.prepare_ms > 0 && info.change.swap_ms >= 0);
+    assert_true(info.change.drain_ms >= 0); /* and not NaN: it is over */
     glet_service_close(service);
     nothing_is_left();
 }
