@@ -46,23 +46,18 @@ int glet_cuda_buffer_add(struct glet_cuda_builder *b, enum glet_cuda_buffer_kind
     return plan->buffer_count++;
 }
 
-static bool same_weight(const struct glet_cuda_weight *a, const struct glet_cuda_weight *b)
-{
-    return a->data == b->data && a->from == b->from && a->to == b->to && a->packing == b->packing &&
-           a->count == b->count && a->k == b->k && a->c == b->c && a->r == b->r && a->s == b->s &&
-           a->rows == b->rows && a->columns == b->columns && a->bytes == b->bytes;
-}
-
 int glet_cuda_weight_add(struct glet_cuda_builder *b, struct glet_cuda_weight *weight,
                          struct glet_error *err)
 {
-    int64_t count = weight->packing == GLET_CUDA_PACK_PLAIN
-                        ? (weight->columns > weight->count ? weight->columns : weight->count)
-                        : weight->rows * weight->r * weight->s * weight->columns;
+    int64_t count = weight->count;
+    if (weight->packing == GLET_CUDA_PACK_PLAIN)
+        count = weight->columns > count ? weight->columns : count;
+    else if (weight->packing != GLET_CUDA_PACK_BESIDE)
+        count = weight->rows * weight->r * weight->s * weight->columns;
     weight->bytes = (size_t)count * glet_dtype_size(weight->to);
     for (int i = 0; i < b->plan->buffer_count; i++)
         if (b->plan->buffers[i].kind == GLET_CUDA_WEIGHT &&
-            same_weight(&b->plan->buffers[i].weight, weight))
+            glet_cuda_weight_same(&b->plan->buffers[i].weight, weight))
             return i;
     int buffer = glet_cuda_buffer_add(b, GLET_CUDA_WEIGHT, weight->bytes, err);
     if (buffer >= 0)

@@ -119,6 +119,19 @@ int glet_cuda_plan_strides(struct glet_cuda_builder *b, struct glet_error *err);
 int glet_cuda_plan_gather(struct glet_cuda_builder *b, struct glet_error *err);
 int glet_cuda_plan_pad(struct glet_cuda_builder *b, struct glet_error *err);
 
+/* Products that can be one with b->node, which is the first of them; returns how many, >= 1. */
+int glet_cuda_beside(const struct glet_cuda_builder *b,
+                     const struct glet_node *nodes[GLET_CUDA_MAX_BESIDE]);
+/* Their weights (input 1) or biases (input 2) side by side. */
+GLET_MUST_CHECK
+int glet_cuda_weights_beside(struct glet_cuda_builder *b, const struct glet_node *const *nodes,
+                             int count, int input, struct glet_cuda_place *out,
+                             struct glet_error *err);
+/* Memory for their common result y, whose shape is given, and each result's place in it. */
+GLET_MUST_CHECK
+int glet_cuda_define_beside(struct glet_cuda_builder *b, const struct glet_node *const *nodes,
+                            int count, struct glet_cuda_place *y, struct glet_error *err);
+
 /* Decides, before anything else, which tensors are written into a concatenation's result. */
 void glet_cuda_plan_parts(struct glet_cuda_builder *b);
 /* Appends the copy of a tensor to the last step where that made it and nobody else reads it. */

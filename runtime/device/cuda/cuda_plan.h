@@ -49,18 +49,26 @@ enum glet_cuda_packing {
     GLET_CUDA_PACK_PLAIN,     /* converted, row-major; zeros up to the buffer's size */
     GLET_CUDA_PACK_KRSC,      /* K x C x R x S -> rows x R x S x columns, zero where padded */
     GLET_CUDA_PACK_DEPTHWISE, /* C x 1 x R x S -> R x S x columns */
+    GLET_CUDA_PACK_BESIDE,    /* `rows` rows of each of `beside`, side by side */
 };
+enum { GLET_CUDA_MAX_BESIDE = 4 };
 struct glet_cuda_weight {
-    const void *data; /* borrowed from the model or the graph */
+    const void *data; /* borrowed from the model or the graph; BESIDE: NULL */
     enum glet_dtype from, to;
     enum glet_cuda_packing packing;
-    int64_t count;      /* elements of data */
+    int64_t count;      /* elements of data, or of all of `beside` */
     int64_t k, c, r, s; /* of a convolution's */
     int64_t rows, columns;
+    struct {
+        const void *data;
+        int64_t columns; /* 0 = no more */
+    } beside[GLET_CUDA_MAX_BESIDE];
     size_t bytes; /* of the result */
 };
 /* Writes weight->bytes to out. Finite values beyond FP16's range become its largest. */
 void glet_cuda_weight_pack(const struct glet_cuda_weight *weight, void *out);
+/* Whether two say the same of the same data. */
+bool glet_cuda_weight_same(const struct glet_cuda_weight *a, const struct glet_cuda_weight *b);
 
 enum glet_cuda_buffer_kind {
     GLET_CUDA_ARENA,

@@ -124,42 +124,70 @@ static int check_matmul(const struct glet_cuda_builder *b, struct glet_error *er
     return 0;
 }
 
+/* Weights and bias of the node, or of all that are one product with it. */
+static int want_weights(struct glet_cuda_builder *b, const struct glet_node *const *nodes,
+                        int count, enum glet_cuda_layout layout, struct glet_cuda_place *w,
+                        struct glet_cuda_place *bias, struct glet_error *err)
+{
+    const struct glet_node *node = nodes[0];
+    if (count > 1)
+        return glet_cuda_weights_beside(b, nodes, count, 1, w, err) < 0 ||
+                       (node->has_bias &&
+                        glet_cuda_weights_beside(b, nodes, count, 2, bias, err) < 0)
+                   ? -1
+                   : 0;
+    if (glet_cuda_want(b, node->inputs[1], layout, w, err) < 0)
+        return -1;
+    if (!node->has_bias)
+        return 0;
+    return glet_cuda_tensor(b, node->inputs[2])->data
+               ? glet_cuda_want_vector(b, node->inputs[2], 0, bias, err)
+               : glet_cuda_want(b, node->inputs[2], GLET_CUDA_ROWS, bias, err);
+}
+
+static int add_product(struct glet_cuda_builder *b, const struct glet_node *const *nodes, int count,
+                       const struct glet_cuda_gemm *gemm, struct glet_cuda_place p[5],
+                       struct glet_error *err)
+{
+    if ((count > 1 ? glet_cuda_define_beside(b, nodes, count, &p[4], err)
+                   : glet_cuda_define(b, nodes[0]->output, GLET_CUDA_ROWS, &p[4], err)) < 0)
+        return -1;
+    struct glet_cuda_step *step = glet_cuda_step_add(b, GLET_CUDA_GEMM, p, 5, err);
+    if (!step)
+        return -1;
+    step->gemm = *gemm;
+    step->activation = nodes[0]->activation;
+    return 0;
+}
+
 int glet_cuda_plan_matmul(struct glet_cuda_builder *b, struct glet_error *err)
 {
-    const struct glet_node *node = b->node;
-    const struct glet_tensor *y = glet_cuda_tensor(b, node->output);
-    int residual = node->has_residual ? node->inputs[node->has_bias ? 3 : 2] : -1;
-    struct glet_cuda_gemm gemm;
+    const struct glet_node *node = b->node, *nodes[GLET_CUDA_MAX_BESIDE];
+    if (b->forms[node->output]) /* beside an earlier one */
+        return 0;
     if (check_matmul(b, err) < 0)
         return -1;
+    int count = glet_cuda_beside(b, nodes);
+    int residual = node->has_residual ? node->inputs[node->has_bias ? 3 : 2] : -1;
+    struct glet_tensor y = *glet_cuda_tensor(b, node->output);
+    struct glet_cuda_gemm gemm;
+    for (int i = 1; i < count; i++)
+        y.dims[y.rank - 1] += glet_cuda_tensor(b, nodes[i]->output)->dims[y.rank - 1];
     /* as they lie if strides can say it, else as rows */
     for (int attempt = 0; attempt < 2; attempt++) {
         enum glet_cuda_layout layout = attempt ? GLET_CUDA_ROWS : GLET_CUDA_LAST;
         struct glet_cuda_place p[5] = {[2] = glet_cuda_none(), [3] = glet_cuda_none()};
         if (glet_cuda_want(b, node->inputs[0], layout, &p[0], err) < 0 ||
-            glet_cuda_want(b, node->inputs[1], layout, &p[1], err) < 0 ||
+            want_weights(b, nodes, count, layout, &p[1], &p[2], err) < 0 ||
             (residual >= 0 && glet_cuda_want(b, residual, layout, &p[3], err) < 0))
             return -1;
-        if (node->has_bias &&
-            (glet_cuda_tensor(b, node->inputs[2])->data
-                 ? glet_cuda_want_vector(b, node->inputs[2], 0, &p[2], err)
-                 : glet_cuda_want(b, node->inputs[2], GLET_CUDA_ROWS, &p[2], err)) < 0)
-            return -1;
-        p[4] = glet_cuda_rows(-1, b->plan->type, y->rank, y->dims);
-        struct glet_cuda_place a = batched(&p[0], y->rank, y->dims),
-                               w = batched(&p[1], y->rank, y->dims);
+        p[4] = glet_cuda_rows(-1, b->plan->type, y.rank, y.dims);
+        struct glet_cuda_place a = batched(&p[0], y.rank, y.dims),
+                               w = batched(&p[1], y.rank, y.dims);
         const struct glet_cuda_place *const operands[4] = {&a, &w, &p[3], &p[4]};
         p[4].buffer = 0; /* only to say that it is there */
-        if (!make_gemm(operands, node->trans_a, node->trans_b, &gemm))
-            continue;
-        if (glet_cuda_define(b, node->output, GLET_CUDA_ROWS, &p[4], err) < 0)
-            return -1;
-        struct glet_cuda_step *step = glet_cuda_step_add(b, GLET_CUDA_GEMM, p, 5, err);
-        if (!step)
-            return -1;
-        step->gemm = gemm;
-        step->activation = node->activation;
-        return 0;
+        if (make_gemm(operands, node->trans_a, node->trans_b, &gemm))
+            return add_product(b, nodes, count, &gemm, p, err);
     }
     return glet_cuda_unsupported(b, err, "broadcasting in more than two places");
 }

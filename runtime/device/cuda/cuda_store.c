@@ -135,10 +135,9 @@ size_t glet_cuda_store_weight_bytes(struct glet_cuda_store *store)
 
 /* -- weights ----------------------------------------------------------------------------------- */
 
-static uint64_t digest_of(const struct glet_cuda_weight *weight)
+static uint64_t digest_of_bytes(const unsigned char *bytes, size_t size)
 {
-    const unsigned char *bytes = weight->data;
-    size_t size = (size_t)weight->count * glet_dtype_size(weight->from), i = 0;
+    size_t i = 0;
     uint64_t lanes[4] = {1, 2, 3, 4}; /* independent, so that the multiplications overlap */
     for (; i + sizeof lanes <= size; i += sizeof lanes) {
         uint64_t words[4];
@@ -152,11 +151,17 @@ static uint64_t digest_of(const struct glet_cuda_weight *weight)
            (lanes[3] << 3 | lanes[3] >> 61);
 }
 
-static bool same(const struct glet_cuda_weight *a, const struct glet_cuda_weight *b)
+static uint64_t digest_of(const struct glet_cuda_weight *weight)
 {
-    return a->data == b->data && a->from == b->from && a->to == b->to && a->packing == b->packing &&
-           a->count == b->count && a->k == b->k && a->c == b->c && a->r == b->r && a->s == b->s &&
-           a->rows == b->rows && a->columns == b->columns && a->bytes == b->bytes;
+    size_t size = glet_dtype_size(weight->from);
+    if (weight->packing != GLET_CUDA_PACK_BESIDE)
+        return digest_of_bytes(weight->data, (size_t)weight->count * size);
+    uint64_t digest = 0;
+    for (int i = 0; i < GLET_CUDA_MAX_BESIDE && weight->beside[i].columns > 0; i++)
+        digest = digest * 31 +
+                 digest_of_bytes(weight->beside[i].data,
+                                 (size_t)(weight->rows * weight->beside[i].columns) * size);
+    return digest;
 }
 
 /* Packed straight into pinned memory, which the copy engine reads. */
@@ -203,8 +208,8 @@ int glet_cuda_store_weight(const struct glet_cuda_site *site, const struct glet_
     uint64_t digest = digest_of(weight);
     pthread_mutex_lock(&store->lock);
     struct upload *upload = store->uploads;
-    while (upload &&
-           !(upload->model == model && upload->digest == digest && same(&upload->weight, weight)))
+    while (upload && !(upload->model == model && upload->digest == digest &&
+                       glet_cuda_weight_same(&upload->weight, weight)))
         upload = upload->next;
     if (!upload && (upload = upload_new(site, model, weight, digest, err))) {
         upload->next = store->uploads;

@@ -33,22 +33,37 @@ static uint16_t half_of(float value)
     return (uint16_t)(sign | magnitude >> 13);
 }
 
-static void put(const struct glet_cuda_weight *weight, void *out, int64_t to, int64_t from)
+static void put_from(const struct glet_cuda_weight *weight, const void *data, void *out, int64_t to,
+                     int64_t from)
 {
     if (weight->to == GLET_FLOAT16 && weight->from == GLET_FLOAT32) {
         float value;
-        memcpy(&value, (const char *)weight->data + from * (int64_t)sizeof value, sizeof value);
+        memcpy(&value, (const char *)data + from * (int64_t)sizeof value, sizeof value);
         ((uint16_t *)out)[to] = half_of(value);
         return;
     }
     if (!glet_dtype_is_float(weight->to)) {
-        glet_number_put_int(weight->to, out, to, glet_number_int(weight->from, weight->data, from));
+        glet_number_put_int(weight->to, out, to, glet_number_int(weight->from, data, from));
         return;
     }
-    double value = glet_number_float(weight->from, weight->data, from);
+    double value = glet_number_float(weight->from, data, from);
     if (weight->to == GLET_FLOAT16 && isfinite(value))
         value = fmin(fmax(value, -FP16_MAX), FP16_MAX);
     glet_number_put_float(weight->to, out, to, value);
+}
+
+static void put(const struct glet_cuda_weight *weight, void *out, int64_t to, int64_t from)
+{
+    put_from(weight, weight->data, out, to, from);
+}
+
+static void pack_beside(const struct glet_cuda_weight *w, void *out)
+{
+    int64_t to = 0;
+    for (int64_t row = 0; row < w->rows; row++)
+        for (int i = 0; i < GLET_CUDA_MAX_BESIDE; i++)
+            for (int64_t c = 0; c < w->beside[i].columns; c++)
+                put_from(w, w->beside[i].data, out, to++, row * w->beside[i].columns + c);
 }
 
 static void pack_krsc(const struct glet_cuda_weight *w, void *out)
@@ -87,5 +102,18 @@ void glet_cuda_weight_pack(const struct glet_cuda_weight *weight, void *out)
     case GLET_CUDA_PACK_DEPTHWISE:
         pack_depthwise(weight, out);
         break;
+    case GLET_CUDA_PACK_BESIDE:
+        pack_beside(weight, out);
+        break;
     }
+}
+
+bool glet_cuda_weight_same(const struct glet_cuda_weight *a, const struct glet_cuda_weight *b)
+{
+    for (int i = 0; i < GLET_CUDA_MAX_BESIDE; i++)
+        if (a->beside[i].data != b->beside[i].data || a->beside[i].columns != b->beside[i].columns)
+            return false;
+    return a->data == b->data && a->from == b->from && a->to == b->to && a->packing == b->packing &&
+           a->count == b->count && a->k == b->k && a->c == b->c && a->r == b->r && a->s == b->s &&
+           a->rows == b->rows && a->columns == b->columns && a->bytes == b->bytes;
 }

@@ -718,6 +718,22 @@ static void packing(void **state)
     static const int from[12] = {0, 2, -1, 1, 3, -1, 4, 6, -1, 5, 7, -1};
     for (int i = 0; i < 12; i++)
         assert_true(back[i] == (from[i] < 0 ? 0.0F : big[from[i]]));
+    /* 2 x 2 beside 2 x 1 */
+    struct glet_cuda_weight beside = {.from = GLET_FLOAT32,
+                                      .to = GLET_FLOAT32,
+                                      .packing = GLET_CUDA_PACK_BESIDE,
+                                      .count = 6,
+                                      .rows = 2,
+                                      .beside = {{big, 2}, {big + 4, 1}},
+                                      .bytes = 24};
+    glet_cuda_weight_pack(&beside, back);
+    static const int side[6] = {0, 1, 4, 2, 3, 5};
+    for (int i = 0; i < 6; i++)
+        assert_true(back[i] == big[side[i]]);
+    struct glet_cuda_weight other = beside;
+    assert_true(glet_cuda_weight_same(&beside, &other));
+    other.beside[1].data = big;
+    assert_false(glet_cuda_weight_same(&beside, &other));
 }
 
 /* The fast conversion of weights against the general one, over the whole range of exponents. */

@@ -5,6 +5,7 @@
  * call of a library failing once.
  */
 #include "runtime/device/cpu/cpu_net.h"
+#include "runtime/device/cuda/cuda_plan.h"
 #include "tests/doubles/cuda/fake_cuda.h"
 #include "tests/doubles/cuda/fake_libraries.h"
 #include "tests/unit/check.h"
@@ -46,6 +47,42 @@ static const char attention[] =
     "node Add s1,m s2\nnode Softmax s2 s3 axis=-1\nnode MatMul s3,v2 o0\n"
     "node Transpose o0 o1 perm=0,2,1,3\nnode Reshape o1,join o2\nnode Add o2,x a\n"
     "node LayerNormalization a,g,gb n axis=-1\nnode Tanh n y\noutput y";
+
+/* softmax(x q (x k)') x v: weights as they lie, lying transposed with biases, of different widths,
+   and where somebody else reads one of the products. */
+#define PROJECTIONS(weights, products, width)                                                      \
+    "input x float batch,6,16\nints split 4 0,0,2,8\nints vsplit 4 0,0,2," width                   \
+    "\n" weights products                                                                          \
+    "node Reshape q0,split q1\nnode Reshape k0,split k1\nnode Reshape v0,vsplit v1\n"              \
+    "node Transpose q1 q2 perm=0,2,1,3\nnode Transpose k1 k2 perm=0,2,3,1\n"                       \
+    "node Transpose v1 v2 perm=0,2,1,3\nnode MatMul q2,k2 s0\nnode Softmax s0 s1 axis=-1\n"        \
+    "node MatMul s1,v2 o0\nnode Transpose o0 o1 perm=0,2,1,3\n"
+#define PLAIN "node MatMul x,q q0\nnode MatMul x,k k0\nnode MatMul x,v v0\n"
+static const struct {
+    const char *text;
+    int products;   /* beside those of attention */
+    int64_t widest; /* columns */
+} projections[] = {
+    {PROJECTIONS("weight q 16,16\nweight k 16,16\nweight v 16,16\n", PLAIN, "8") "output o1", 1,
+     48},
+    {PROJECTIONS("weight q 16,16\nweight k 16,16\nweight v 16,16\nweight b 16\nweight c 16\n"
+                 "weight d 16\n",
+                 "node Transpose q qt perm=1,0\nnode Transpose k kt perm=1,0\n"
+                 "node Transpose v vt perm=1,0\nnode MatMul x,qt qm\nnode MatMul x,kt km\n"
+                 "node MatMul x,vt vm\nnode Add qm,b q0\nnode Add km,c k0\nnode Add vm,d v0\n",
+                 "8") "output o1",
+     1, 48},
+    {PROJECTIONS("weight q 16,16\nweight k 16,16\nweight v 16,32\n", PLAIN, "16") "output o1", 1,
+     64},
+    {PROJECTIONS("weight q 16,16\nweight k 16,16\nweight v 16,6\n", PLAIN, "3") "output o1", 2, 32},
+    {PROJECTIONS("weight q 16,16\nweight k 16,16\nweight v 16,16\n", PLAIN,
+                 "8") "output o1\noutput k0",
+     2, 32},
+    {PROJECTIONS("weight q 16,16\nweight k 16,16\nweight v 16,16\nweight b 16\n",
+                 "node MatMul x,q q0\nnode MatMul x,k k0\nnode MatMul x,v vm\nnode Add vm,b v0\n",
+                 "8") "output o1",
+     2, 32},
+};
 
 /* A call of everything, and no more: its life is lived once per call. */
 static const char little[] =
@@ -191,6 +228,38 @@ static void attention_both_ways(void **state)
     expect(&job, GLET_CUDA_FP16, FAKE_REFUSE_ATTENTION, 1e-2, "attention in three steps");
     expect(&job, GLET_CUDA_FP32, FAKE_REFUSE_NOTHING, 1e-5, "attention in FP32");
     job_end(&job);
+}
+
+/* Products with the same input are one, where their readers take any pitch; and they are right. */
+static void projections_side_by_side(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof projections / sizeof projections[0]; i++) {
+        struct glet_error err = {0};
+        struct glet_graph *graph;
+        struct glet_cuda_plan *plan;
+        struct job job;
+        char what[32];
+        int products = 0;
+        int64_t widest = 0;
+        snprintf(what, sizeof what, "projections %zu", i);
+        job_start(&job, projections[i].text);
+        CHECK_OK(glet_model_bind(job.model, BATCH, &graph, &err), &err);
+        CHECK_OK(glet_cuda_plan_new(graph, GLET_CUDA_FP16, &plan, &err), &err);
+        for (int s = 0; s < plan->step_count; s++)
+            if (plan->steps[s].kind == GLET_CUDA_GEMM) {
+                products++;
+                widest = plan->steps[s].gemm.n > widest ? plan->steps[s].gemm.n : widest;
+            }
+        if (products != projections[i].products || widest != projections[i].widest)
+            fail_msg("%s: %d products, the widest %d", what, products, (int)widest);
+        glet_cuda_plan_free(plan);
+        glet_graph_free(graph);
+        expect(&job, GLET_CUDA_FP16, FAKE_REFUSE_NOTHING, 1e-2, what);
+        expect(&job, GLET_CUDA_FP16, FAKE_REFUSE_ATTENTION, 1e-2, what);
+        expect(&job, GLET_CUDA_FP32, FAKE_REFUSE_NOTHING, 1e-5, what);
+        job_end(&job);
+    }
 }
 
 static void no_algorithm_names_the_node(void **state)
@@ -510,6 +579,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_way_is_right),
         cmocka_unit_test(attention_both_ways),
+        cmocka_unit_test(projections_side_by_side),
         cmocka_unit_test(no_algorithm_names_the_node),
         cmocka_unit_test(what_is_unsupported_is_named),
         cmocka_unit_test(choices_are_cached),
