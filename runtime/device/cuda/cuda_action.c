@@ -1,13 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The list of actions, and the steps whose way is decided by a single library: products, and
- * attention with its unfused way. On a GPU: not yet run.
+ * The list of actions, the keys of choices, and the choice between ways. On a GPU: not yet run.
  */
 #include "runtime/device/cuda/cuda_action.h"
 
-#include "common/log.h"
 #include "common/memory.h"
-#include "runtime/device/cuda/cuda_builder.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -82,18 +79,101 @@ int glet_cuda_action_enqueue(const struct glet_cuda_site *site,
     }
 }
 
-void glet_cuda_actions_fini(struct glet_cuda_actions *actions)
+/* Takes out the actions from `first` up to `end`. */
+static void drop(struct glet_cuda_actions *actions, size_t first, size_t end)
 {
-    for (size_t i = 0; i < actions->count; i++) {
+    for (size_t i = first; i < end; i++) {
         struct glet_cuda_action *action = &actions->items[i];
         if (action->kind == GLET_CUDA_CUDNN)
             glet_dnn_plan_fini(actions->site, &action->dnn);
         else if (action->kind == GLET_CUDA_CUBLASLT)
             glet_lt_plan_fini(actions->site, &action->lt);
     }
+    if (first < end)
+        memmove(&actions->items[first], &actions->items[end],
+                (actions->count - end) * sizeof *actions->items);
+    actions->count -= end - first;
+}
+
+void glet_cuda_actions_fini(struct glet_cuda_actions *actions)
+{
+    drop(actions, 0, actions->count);
     free(actions->items);
     actions->items = NULL;
-    actions->count = 0;
+}
+
+/* -- the fastest way ---------------------------------------------------------------------------- */
+
+struct range { /* of actions */
+    const struct glet_cuda_actions *actions;
+    size_t first, end;
+};
+
+static int enqueue_range(void *context, struct glet_error *err)
+{
+    const struct range *range = context;
+    for (size_t i = range->first; i < range->end; i++)
+        if (glet_cuda_action_enqueue(range->actions->site, &range->actions->items[i], err) < 0)
+            return -1;
+    return 0;
+}
+
+static int time_range(const struct glet_cuda_actions *actions, size_t first, size_t end,
+                      double *ms_out, struct glet_error *err)
+{
+    struct range range = {actions, first, end};
+    return glet_cuda_time(actions->site, enqueue_range, &range, ms_out, err);
+}
+
+/* The rivals' actions are appended in turn, and the slower of two taken out again. */
+static int act_fastest(struct glet_cuda_actions *actions, const struct glet_cuda_way *ways,
+                       int rivals, const void *context, const char **name, struct glet_error *err)
+{
+    size_t first = actions->count;
+    double best_ms = 0.0, ms;
+    *name = NULL;
+    for (int i = 0; i < rivals; i++) {
+        size_t begin = actions->count;
+        int done = ways[i].act(context, err);
+        if (done < 0)
+            return -1;
+        if (done > 0 && *name) {
+            if ((best_ms <= 0.0 && time_range(actions, first, begin, &best_ms, err) < 0) ||
+                time_range(actions, begin, actions->count, &ms, err) < 0)
+                return -1;
+            bool faster = ms < best_ms;
+            drop(actions, faster ? first : begin, faster ? begin : actions->count);
+            best_ms = faster ? ms : best_ms;
+            *name = faster ? ways[i].name : *name;
+        } else if (done > 0) {
+            *name = ways[i].name;
+        }
+    }
+    return *name != NULL;
+}
+
+int glet_cuda_act_best(struct glet_cuda_actions *actions, const char *key,
+                       const struct glet_cuda_way *ways, int count, int rivals, const void *context,
+                       struct glet_error *err)
+{
+    struct glet_choice_cache *choices = glet_cuda_store_choices(actions->site->store);
+    const char *name = NULL;
+    int done = 0;
+    char *known = glet_choice_cache_get(choices, key);
+    for (int i = 0; known && done == 0 && i < count; i++)
+        if (strcmp(ways[i].name, known) == 0)
+            done = ways[i].act(context, err);
+    if (done == 0) {
+        done = act_fastest(actions, ways, rivals, context, &name, err);
+        for (int i = rivals; done == 0 && i < count; i++) {
+            done = ways[i].act(context, err);
+            name = ways[i].name;
+        }
+        if (done > 0 && (!known || strcmp(known, name) != 0))
+            glet_choice_cache_put(choices, key, name);
+    }
+    free(known);
+    return done;
 }
 
 /* -- keys -------------------------------------------------------------------------------------- */
@@ -134,149 +214,4 @@ void glet_cuda_choice_key(const struct glet_cuda_actions *actions, const char *w
     append(key, size, at, " ; %d%d %s %g %g", node->trans_a, node->trans_b,
            glet_activation_name(step->activation.kind), (double)step->activation.a,
            (double)step->activation.b);
-}
-
-/* -- products ---------------------------------------------------------------------------------- */
-
-/* What the library could not do of the activation. */
-static int act_activation(struct glet_cuda_actions *actions, const struct glet_cuda_step *step,
-                          struct glet_error *err)
-{
-    struct glet_cuda_step rest;
-    if (glet_cuda_epilogue_step(step, false, false, 0, &rest, err) < 0)
-        return -1;
-    return rest.operation_count > 0 ? glet_cuda_act_launch(actions, &rest, err) : 0;
-}
-
-static int no_product(const struct glet_cuda_step *step, struct glet_error *err)
-{
-    return glet_error_set(err, GLET_ERR_DEVICE, "node %s: cuBLASLt has no algorithm for it",
-                          step->name);
-}
-
-int glet_cuda_act_gemm(struct glet_cuda_actions *actions, const struct glet_cuda_step *step,
-                       struct glet_error *err)
-{
-    struct glet_activation none = {.kind = GLET_ACT_NONE};
-    bool whole = glet_lt_has_activation(&step->activation);
-    struct glet_lt_operands operands = {.a = glet_cuda_address(actions->bases, &step->places[0]),
-                                        .w = glet_cuda_address(actions->bases, &step->places[1]),
-                                        .bias = glet_cuda_address(actions->bases, &step->places[2]),
-                                        .residual =
-                                            glet_cuda_address(actions->bases, &step->places[3]),
-                                        .y = glet_cuda_address(actions->bases, &step->places[4])};
-    struct glet_lt_plan plan;
-    char key[2048];
-    glet_cuda_choice_key(actions, "cublaslt", step, key, sizeof key);
-    int found = glet_lt_choose(actions->site, &step->gemm, step->node->alpha,
-                               whole ? &step->activation : &none, &operands, key, &plan, err);
-    if (found <= 0) {
-        glet_lt_plan_fini(actions->site, &plan);
-        return found < 0 ? -1 : no_product(step, err);
-    }
-    if (glet_cuda_act_lt(actions, &plan, err) < 0)
-        return -1;
-    return whole ? 0 : act_activation(actions, step, err);
-}
-
-/* -- attention --------------------------------------------------------------------------------- */
-
-/*
- * softmax(alpha q k' + mask) v as the operations that cuDNN's fused attention recognises: product,
- * scale, mask, then the softmax in five parts, then the second product.
- */
-static void describe_attention(struct glet_dnn_graph *graph, struct glet_cuda_actions *actions,
-                               const struct glet_cuda_step *step)
-{
-    const struct glet_cuda_attention *a = &step->attention;
-    const struct glet_cuda_place *p = step->places;
-    static const int last_two[4] = {0, 1, 3, 2};
-    int64_t dims[4] = {a->batch, a->heads, a->queries, a->keys}, strides[4];
-    int64_t row_dims[4] = {a->batch, a->heads, a->queries, 1}, row_strides[4];
-    for (int i = 3; i >= 0; i--) {
-        strides[i] = i == 3 ? 1 : strides[i + 1] * dims[i + 1];
-        row_strides[i] = i == 3 ? 1 : row_strides[i + 1] * row_dims[i + 1];
-    }
-    struct glet_cuda_place k = glet_cuda_permute(&p[1], last_two), mask = p[3];
-    glet_dnn_tensor q = glet_dnn_place(graph, &p[0], glet_cuda_address(actions->bases, &p[0]));
-    glet_dnn_tensor kt = glet_dnn_place(graph, &k, glet_cuda_address(actions->bases, &k));
-    glet_dnn_tensor v = glet_dnn_place(graph, &p[2], glet_cuda_address(actions->bases, &p[2]));
-    glet_dnn_tensor y = glet_dnn_place(graph, &p[4], glet_cuda_address(actions->bases, &p[4]));
-#define SCORES(dtype) glet_dnn_virtual(graph, dtype, 4, dims, strides)
-#define ROWS          glet_dnn_virtual(graph, GLET_FLOAT32, 4, row_dims, row_strides)
-    glet_dnn_tensor s = SCORES(GLET_FLOAT32), scaled = SCORES(GLET_FLOAT32), masked = scaled;
-    glet_dnn_matmul(graph, q, kt, s);
-    glet_dnn_binary(graph, CUDNN_POINTWISE_MUL, s, glet_dnn_scalar(graph, 4, &step->node->alpha),
-                    scaled);
-    if (mask.buffer >= 0) {
-        for (int i = 0; i < 4; i++) {
-            if (mask.strides[i] == 0) /* cuDNN broadcasts what is 1 long */
-                mask.dims[i] = 1;
-        }
-        for (int i = 3, stride = 1; i >= 0; i--) {
-            if (mask.dims[i] == 1)
-                mask.strides[i] = stride;
-            stride = (int)(mask.strides[i] * mask.dims[i]);
-        }
-        masked = SCORES(GLET_FLOAT32);
-        glet_dnn_tensor m = glet_dnn_place(graph, &mask, glet_cuda_address(actions->bases, &mask));
-        glet_dnn_binary(graph, CUDNN_POINTWISE_ADD, scaled, m, masked);
-    }
-    glet_dnn_tensor top = ROWS, less = SCORES(GLET_FLOAT32), powers = SCORES(GLET_FLOAT32);
-    glet_dnn_reduction(graph, CUDNN_REDUCE_TENSOR_MAX, masked, top);
-    glet_dnn_binary(graph, CUDNN_POINTWISE_SUB, masked, top, less);
-    glet_dnn_unary(graph, CUDNN_POINTWISE_EXP, less, powers);
-    glet_dnn_tensor sum = ROWS, weights = SCORES(actions->plan->type);
-    glet_dnn_reduction(graph, CUDNN_REDUCE_TENSOR_ADD, powers, sum);
-    glet_dnn_binary(graph, CUDNN_POINTWISE_DIV, powers, sum, weights);
-    glet_dnn_matmul(graph, weights, v, y);
-#undef SCORES
-#undef ROWS
-}
-
-static int act_product(struct glet_cuda_actions *actions, const struct glet_cuda_step *step,
-                       const struct glet_cuda_gemm *gemm, const char *way, int a, int w, int y,
-                       struct glet_error *err)
-{
-    struct glet_activation none = {.kind = GLET_ACT_NONE};
-    struct glet_lt_operands operands = {.a = glet_cuda_address(actions->bases, &step->places[a]),
-                                        .w = glet_cuda_address(actions->bases, &step->places[w]),
-                                        .y = glet_cuda_address(actions->bases, &step->places[y])};
-    struct glet_lt_plan plan;
-    char key[2048];
-    glet_cuda_choice_key(actions, way, step, key, sizeof key);
-    int found = glet_lt_choose(actions->site, gemm, 1.0F, &none, &operands, key, &plan, err);
-    if (found <= 0) {
-        glet_lt_plan_fini(actions->site, &plan);
-        return found < 0 ? -1 : no_product(step, err);
-    }
-    return glet_cuda_act_lt(actions, &plan, err);
-}
-
-/* cuDNN's attention reads no -infinity in every place of a row; the masks of models do not have
-   that, and ours has the largest finite value in their place (cuda_weight.c). */
-int glet_cuda_act_attention(struct glet_cuda_actions *actions, const struct glet_cuda_step *step,
-                            struct glet_error *err)
-{
-    struct glet_dnn_graph graph;
-    struct glet_dnn_plan plan = {.plan = NULL};
-    char key[2048];
-    int found = 0;
-    if (actions->plan->type == GLET_FLOAT16) { /* there are no engines for FP32 */
-        glet_cuda_choice_key(actions, "cudnn", step, key, sizeof key);
-        glet_dnn_graph_init(&graph, actions->site);
-        describe_attention(&graph, actions, step);
-        found = glet_dnn_graph_choose(&graph, key, &plan, err);
-        glet_dnn_graph_fini(&graph);
-    }
-    if (found < 0)
-        return -1;
-    if (found > 0)
-        return glet_cuda_act_dnn(actions, &plan, err);
-    glet_log_debug("attention is not fused node=%s", step->name);
-    struct glet_cuda_step scores = glet_cuda_scores_step(step);
-    if (act_product(actions, step, &step->attention.scores, "scores", 0, 1, 5, err) < 0 ||
-        glet_cuda_act_launch(actions, &scores, err) < 0)
-        return -1;
-    return act_product(actions, step, &step->attention.values, "values", 5, 2, 4, err);
 }

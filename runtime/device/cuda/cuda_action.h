@@ -4,7 +4,8 @@
 
 /*
  * What is enqueued for a step: one to three calls, complete with addresses. Choosing between the
- * ways to compute a step happens here, before anything is recorded.
+ * ways to compute a step happens here, before anything is recorded: by time, where several can, and
+ * with everything that a way leaves to kernels of ours.
  */
 
 #include "runtime/device/cuda/cuda_dnn_graph.h"
@@ -39,6 +40,21 @@ int glet_cuda_act_dnn(struct glet_cuda_actions *actions, struct glet_dnn_plan *p
 GLET_MUST_CHECK
 int glet_cuda_act_lt(struct glet_cuda_actions *actions, struct glet_lt_plan *plan,
                      struct glet_error *err); /* likewise */
+
+/* One way to do a step: 1 = its actions were added, 0 = it cannot, -1 = an error. */
+struct glet_cuda_way {
+    const char *name;
+    int (*act)(const void *context, struct glet_error *err);
+};
+/*
+ * Adds the actions of the way that the cache has under `key`; else of the fastest of the first
+ * `rivals` ways, timed with all that they add; where none of those can, of the first of the others
+ * that can. Returns as a way does.
+ */
+GLET_MUST_CHECK
+int glet_cuda_act_best(struct glet_cuda_actions *actions, const char *key,
+                       const struct glet_cuda_way *ways, int count, int rivals, const void *context,
+                       struct glet_error *err);
 
 /* Steps of the libraries. */
 GLET_MUST_CHECK

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Convolutions: the ways, in the order in which they are tried, the first two against each other.
+ * Convolutions: the ways, the first three against each other, the others where none of those can.
  *
- *   fused   cuDNN: convolution, residual, bias and (where it has that very function) activation
- *   gemm    cuBLASLt, for 1 x 1 with stride 1: pixels are rows
- *   dense   fused into scratch memory, then copied to its place, where the place is a part of a
+ *   fused   cuDNN: convolution, residual, bias and activation, which is a function of its own or,
+ *           hard swish, a chain of operations
+ *   biased  cuDNN without the activation, where it has no such function; a kernel of ours for that
+ *   gemm    cuBLASLt, for 1 x 1 with stride 1: pixels are rows; likewise
+ *   dense   by cuDNN into scratch memory, then copied to its place, where the place is a part of a
  *           concatenation and no engine writes with that pitch
  *   bare    cuDNN's convolution alone; one kernel of ours for the rest
  *   direct  our own kernel, slow
@@ -15,9 +17,6 @@
 #include "runtime/device/cuda/cuda_action.h"
 
 #include "common/log.h"
-
-#include <stdlib.h>
-#include <string.h>
 
 enum { KEY_BYTES = 2048 };
 
@@ -69,7 +68,8 @@ static struct glet_cuda_step pad_channels(const struct glet_cuda_step *step)
     return padded;
 }
 
-static glet_dnn_tensor between(struct glet_dnn_graph *graph, const struct glet_cuda_place *y)
+/* As y, in FP32 and without gaps. */
+static struct glet_cuda_place dense_like(const struct glet_cuda_place *y)
 {
     struct glet_cuda_place dense = *y;
     int64_t stride = y->dims[1];
@@ -79,18 +79,36 @@ static glet_dnn_tensor between(struct glet_dnn_graph *graph, const struct glet_c
         stride *= y->dims[i];
     }
     dense.strides[0] = stride;
+    return dense;
+}
+
+static glet_dnn_tensor between(struct glet_dnn_graph *graph, const struct glet_cuda_place *y)
+{
+    struct glet_cuda_place dense = dense_like(y);
     return glet_dnn_virtual(graph, GLET_FLOAT32, 4, dense.dims, dense.strides);
 }
 
-static void describe(struct glet_dnn_graph *graph, const struct conv *c, bool fused)
+static void activate(struct glet_dnn_graph *graph, const struct conv *c, glet_dnn_tensor value,
+                     glet_dnn_tensor output)
+{
+    struct glet_cuda_place dense = dense_like(&c->padded.places[4]);
+    if (c->step->activation.kind == GLET_ACT_HARD_SWISH)
+        glet_dnn_hard_swish(graph, 4, dense.dims, dense.strides, value, output);
+    else
+        glet_dnn_activation(graph, &c->step->activation, value, output);
+}
+
+enum extent { BARE, BIASED, WHOLE }; /* of what cuDNN does */
+
+static void describe(struct glet_dnn_graph *graph, const struct conv *c, enum extent extent)
 {
     void *const *bases = c->actions->bases;
     const struct glet_cuda_place *p = c->padded.places, *y = &p[4];
     struct glet_cuda_place w = filter_place(&p[1]), bias = *y;
     struct glet_dnn_window window = window_of(c->actions, c->step->node);
-    bool residual = fused && p[3].buffer >= 0, biased = fused && p[2].buffer >= 0;
-    bool active = fused && c->step->activation.kind != GLET_ACT_NONE &&
-                  glet_dnn_has_activation(&c->step->activation);
+    bool residual = extent >= BIASED && p[3].buffer >= 0;
+    bool biased = extent >= BIASED && p[2].buffer >= 0;
+    bool active = extent == WHOLE && c->step->activation.kind != GLET_ACT_NONE;
     glet_dnn_tensor input = glet_dnn_place(graph, &p[0], glet_cuda_address(bases, &p[0]));
     glet_dnn_tensor filter = glet_dnn_place(graph, &w, glet_cuda_address(bases, &w));
     glet_dnn_tensor output = glet_dnn_place(graph, y, glet_cuda_address(bases, y));
@@ -116,49 +134,64 @@ static void describe(struct glet_dnn_graph *graph, const struct conv *c, bool fu
         value = next;
     }
     if (active)
-        glet_dnn_activation(graph, &c->step->activation, value, output);
+        activate(graph, c, value, output);
 }
 
-static int choose_cudnn(const struct conv *c, const char *way, bool fused,
-                        struct glet_dnn_plan *out, struct glet_error *err)
+static int choose_cudnn(const struct conv *c, enum extent extent, struct glet_dnn_plan *out,
+                        struct glet_error *err)
 {
+    static const char *const names[] = {"bare", "biased", "fused"};
     struct glet_dnn_graph graph;
     char key[KEY_BYTES];
-    glet_cuda_choice_key(c->actions, way, &c->padded, key, sizeof key);
+    glet_cuda_choice_key(c->actions, names[extent], &c->padded, key, sizeof key);
     glet_dnn_graph_init(&graph, c->actions->site);
-    describe(&graph, c, fused);
+    describe(&graph, c, extent);
     int found = glet_dnn_graph_choose(&graph, key, out, err);
     glet_dnn_graph_fini(&graph);
     return found;
 }
 
-/* -- ways: each returns 1 (done), 0 (not this way) or -1 ---------------------------------------- */
+/* -- ways -------------------------------------------------------------------------------------- */
 
-static int act_rest(const struct conv *c, bool bias, bool residual, bool activation,
-                    struct glet_error *err)
+/* What a library left: the activation at least. */
+static int act_rest(const struct conv *c, bool bias, bool residual, struct glet_error *err)
 {
-    struct glet_cuda_step step = *c->step, rest;
-    if (!activation)
-        step.activation.kind = GLET_ACT_NONE;
-    if (glet_cuda_epilogue_step(&step, bias && step.places[2].buffer >= 0,
-                                residual && step.places[3].buffer >= 0, 1, &rest, err) < 0)
+    const struct glet_cuda_step *step = c->step;
+    struct glet_cuda_step rest;
+    if (glet_cuda_epilogue_step(step, bias && step->places[2].buffer >= 0,
+                                residual && step->places[3].buffer >= 0, 1, &rest, err) < 0)
         return -1;
     return rest.operation_count > 0 ? glet_cuda_act_launch(c->actions, &rest, err) : 0;
 }
 
-static int finish_fused(const struct conv *c, struct glet_dnn_plan *plan, struct glet_error *err)
+static bool has_function(const struct conv *c)
 {
-    if (glet_cuda_act_dnn(c->actions, plan, err) < 0)
-        return -1;
-    return act_rest(c, false, false, !glet_dnn_has_activation(&c->step->activation), err) < 0 ? -1
-                                                                                              : 1;
+    const struct glet_activation *activation = &c->step->activation;
+    return activation->kind == GLET_ACT_NONE || glet_dnn_has_activation(activation);
 }
 
-static int act_fused(const struct conv *c, struct glet_error *err)
+static int act_cudnn(const struct conv *c, enum extent extent, struct glet_error *err)
 {
     struct glet_dnn_plan plan;
-    int found = choose_cudnn(c, "fused", true, &plan, err);
-    return found > 0 ? finish_fused(c, &plan, err) : found;
+    int found = choose_cudnn(c, extent, &plan, err);
+    if (found <= 0)
+        return found;
+    if (glet_cuda_act_dnn(c->actions, &plan, err) < 0 ||
+        (extent != WHOLE && act_rest(c, extent == BARE, extent == BARE, err) < 0))
+        return -1;
+    return 1;
+}
+
+static int act_fused(const void *context, struct glet_error *err)
+{
+    const struct conv *c = context;
+    bool can = has_function(c) || c->step->activation.kind == GLET_ACT_HARD_SWISH;
+    return can ? act_cudnn(c, WHOLE, err) : 0;
+}
+
+static int act_biased(const void *context, struct glet_error *err)
+{
+    return has_function(context) ? 0 : act_cudnn(context, BIASED, err);
 }
 
 static bool is_gemm(const struct conv *c)
@@ -201,23 +234,21 @@ static int choose_gemm(const struct conv *c, struct glet_lt_plan *out, struct gl
                           &operands, key, out, err);
 }
 
-static int finish_gemm(const struct conv *c, struct glet_lt_plan *plan, struct glet_error *err)
+static int act_gemm(const void *context, struct glet_error *err)
 {
-    if (glet_cuda_act_lt(c->actions, plan, err) < 0)
-        return -1;
-    return act_rest(c, false, false, !glet_lt_has_activation(&c->step->activation), err) < 0 ? -1
-                                                                                             : 1;
-}
-
-static int act_gemm(const struct conv *c, struct glet_error *err)
-{
+    const struct conv *c = context;
     struct glet_lt_plan plan;
-    int found = is_gemm(c) ? choose_gemm(c, &plan, err) : 0;
-    if (found > 0)
-        return finish_gemm(c, &plan, err);
-    if (is_gemm(c))
+    if (!is_gemm(c))
+        return 0;
+    int found = choose_gemm(c, &plan, err);
+    if (found <= 0) {
         glet_lt_plan_fini(c->actions->site, &plan);
-    return found;
+        return found;
+    }
+    if (glet_cuda_act_lt(c->actions, &plan, err) < 0)
+        return -1;
+    bool whole = glet_lt_has_activation(&c->step->activation);
+    return !whole && act_rest(c, false, false, err) < 0 ? -1 : 1;
 }
 
 static int64_t dense_pitch(const struct glet_cuda_step *step)
@@ -235,11 +266,11 @@ size_t glet_cuda_conv_scratch_bytes(const struct glet_cuda_step *step)
            glet_dtype_size(y->dtype);
 }
 
-static int act_dense(const struct conv *c, struct glet_error *err)
+static int act_dense(const void *context, struct glet_error *err)
 {
+    const struct conv *c = context;
     struct glet_cuda_step step = *c->step;
     struct glet_cuda_place *y = &step.places[4];
-    struct glet_dnn_plan plan;
     if (glet_cuda_conv_scratch_bytes(c->step) == 0)
         return 0;
     y->buffer = c->actions->plan->buffer_count;
@@ -248,11 +279,9 @@ static int act_dense(const struct conv *c, struct glet_error *err)
     y->strides[2] = y->strides[3] * y->dims[3];
     y->strides[0] = y->strides[2] * y->dims[2];
     struct conv dense = {c->actions, &step, pad_channels(&step)};
-    int found = choose_cudnn(&dense, "fused", true, &plan, err);
-    if (found <= 0)
-        return found;
-    if (finish_fused(&dense, &plan, err) < 0)
-        return -1;
+    int done = act_cudnn(&dense, has_function(c) ? WHOLE : BIASED, err);
+    if (done <= 0)
+        return done;
     struct glet_cuda_step copy = {.kind = GLET_CUDA_MAP,
                                   .name = step.name,
                                   .place_count = 2,
@@ -264,117 +293,33 @@ static int act_dense(const struct conv *c, struct glet_error *err)
     return glet_cuda_act_launch(c->actions, &copy, err) < 0 ? -1 : 1;
 }
 
-static int act_bare(const struct conv *c, struct glet_error *err)
+static int act_bare(const void *context, struct glet_error *err)
 {
-    struct glet_dnn_plan plan;
-    int found = choose_cudnn(c, "bare", false, &plan, err);
-    if (found <= 0)
-        return found;
-    if (glet_cuda_act_dnn(c->actions, &plan, err) < 0)
-        return -1;
-    return act_rest(c, true, true, true, err) < 0 ? -1 : 1;
+    const struct conv *c = context;
+    glet_log_warning("no fused convolution for this shape node=%s", c->step->name);
+    return act_cudnn(c, BARE, err);
 }
 
-static int act_direct(const struct conv *c, struct glet_error *err)
+static int act_direct(const void *context, struct glet_error *err)
 {
+    const struct conv *c = context;
     struct glet_cuda_step step = c->padded;
     step.kind = GLET_CUDA_CONV_DIRECT;
     return glet_cuda_act_launch(c->actions, &step, err) < 0 ? -1 : 1;
 }
 
-/* -- choosing ---------------------------------------------------------------------------------- */
-
-struct way {
-    const char *name;
-    int (*act)(const struct conv *c, struct glet_error *err);
-};
-static const struct way ways[] = {{"fused", act_fused},   {"gemm", act_gemm},
-                                  {"dense", act_dense},   {"bare", act_bare},
-                                  {"direct", act_direct}, {NULL, NULL}};
-
-struct timed {
-    const struct glet_cuda_site *site;
-    const struct glet_dnn_plan *dnn; /* or */
-    const struct glet_lt_plan *lt;
-};
-
-static int enqueue_timed(void *context, struct glet_error *err)
-{
-    const struct timed *timed = context;
-    return timed->dnn ? glet_dnn_plan_enqueue(timed->site, timed->dnn, err)
-                      : glet_lt_plan_enqueue(timed->site, timed->lt, err);
-}
-
-/* A choice that was cached has not been timed. */
-static int is_gemm_faster(const struct conv *c, struct glet_dnn_plan *fused,
-                          struct glet_lt_plan *gemm, struct glet_error *err)
-{
-    struct timed by_fused = {c->actions->site, fused, NULL};
-    struct timed by_gemm = {c->actions->site, NULL, gemm};
-    if ((fused->ms <= 0.0 &&
-         glet_cuda_time(c->actions->site, enqueue_timed, &by_fused, &fused->ms, err) < 0) ||
-        (gemm->ms <= 0.0 &&
-         glet_cuda_time(c->actions->site, enqueue_timed, &by_gemm, &gemm->ms, err) < 0))
-        return -1;
-    return gemm->ms < fused->ms;
-}
-
-/* fused against gemm. */
-static int act_faster(const struct conv *c, const char **name, struct glet_error *err)
-{
-    struct glet_dnn_plan fused;
-    struct glet_lt_plan gemm;
-    int has_fused = choose_cudnn(c, "fused", true, &fused, err);
-    if (has_fused < 0)
-        return -1;
-    int has_gemm = choose_gemm(c, &gemm, err), take_gemm = has_gemm > 0;
-    if (has_fused > 0 && has_gemm > 0)
-        take_gemm = is_gemm_faster(c, &fused, &gemm, err);
-    bool failed = has_gemm < 0 || take_gemm < 0;
-    if (has_fused > 0 && (take_gemm != 0 || failed))
-        glet_dnn_plan_fini(c->actions->site, &fused);
-    if (take_gemm != 1 || failed)
-        glet_lt_plan_fini(c->actions->site, &gemm);
-    if (failed || has_fused + has_gemm == 0)
-        return failed ? -1 : 0;
-    *name = take_gemm ? "gemm" : "fused";
-    return take_gemm ? finish_gemm(c, &gemm, err) : finish_fused(c, &fused, err);
-}
-
-static int act_any(const struct conv *c, const char **name, struct glet_error *err)
-{
-    /* a product that leaves the activation to a kernel of its own is no match for one that does not */
-    const struct glet_activation *activation = &c->step->activation;
-    bool both =
-        is_gemm(c) && (glet_lt_has_activation(activation) || !glet_dnn_has_activation(activation));
-    int done = both ? act_faster(c, name, err) : 0;
-    for (const struct way *way = both ? &ways[2] : ways; done == 0 && way->name; way++) {
-        if (way->act == act_bare)
-            glet_log_warning("no fused convolution for this shape node=%s", c->step->name);
-        done = way->act(c, err);
-        *name = way->name;
-    }
-    return done;
-}
-
 int glet_cuda_act_conv(struct glet_cuda_actions *actions, const struct glet_cuda_step *step,
                        struct glet_error *err)
 {
+    static const struct glet_cuda_way ways[] = {{"fused", act_fused}, {"biased", act_biased},
+                                                {"gemm", act_gemm},   {"dense", act_dense},
+                                                {"bare", act_bare},   {"direct", act_direct}};
+    enum { WAYS = sizeof ways / sizeof ways[0], RIVALS = 3 };
     struct conv c = {actions, step, pad_channels(step)};
-    struct glet_choice_cache *choices = glet_cuda_store_choices(actions->site->store);
-    const char *name = "";
     char key[KEY_BYTES];
-    int done = 0;
+    /* a product that leaves the activation to a kernel of ours is no match for one that does not */
+    bool gemm_last =
+        glet_dnn_has_activation(&step->activation) && !glet_lt_has_activation(&step->activation);
     glet_cuda_choice_key(actions, "way", step, key, sizeof key);
-    char *known = glet_choice_cache_get(choices, key);
-    for (const struct way *way = ways; known && done == 0 && way->name; way++)
-        if (strcmp(way->name, known) == 0)
-            done = way->act(&c, err);
-    if (done == 0) {
-        done = act_any(&c, &name, err);
-        if (done > 0 && (!known || strcmp(known, name) != 0))
-            glet_choice_cache_put(choices, key, name);
-    }
-    free(known);
-    return done < 0 ? -1 : 0;
+    return glet_cuda_act_best(actions, key, ways, WAYS, RIVALS - gemm_last, &c, err) < 0 ? -1 : 0;
 }

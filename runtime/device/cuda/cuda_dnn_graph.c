@@ -249,6 +249,22 @@ void glet_dnn_activation(struct glet_dnn_graph *graph, const struct glet_activat
     pointwise(graph, mode, &parameter, count, x, NULL, y);
 }
 
+void glet_dnn_hard_swish(struct glet_dnn_graph *graph, int rank, const int64_t *dims,
+                         const int64_t *strides, glet_dnn_tensor x, glet_dnn_tensor y)
+{
+    static const float sixth = 1.0F / 6.0F, half = 0.5F;
+    const struct glet_activation to_one = {.kind = GLET_ACT_CLIP, .a = 0.0F, .b = 1.0F};
+    glet_dnn_tensor between[3];
+    for (int i = 0; i < 3; i++)
+        between[i] = glet_dnn_virtual(graph, GLET_FLOAT32, rank, dims, strides);
+    glet_dnn_binary(graph, CUDNN_POINTWISE_MUL, x, glet_dnn_scalar(graph, rank, &sixth),
+                    between[0]);
+    glet_dnn_binary(graph, CUDNN_POINTWISE_ADD, between[0], glet_dnn_scalar(graph, rank, &half),
+                    between[1]);
+    glet_dnn_activation(graph, &to_one, between[1], between[2]);
+    glet_dnn_binary(graph, CUDNN_POINTWISE_MUL, x, between[2], y);
+}
+
 void glet_dnn_matmul(struct glet_dnn_graph *graph, glet_dnn_tensor a, glet_dnn_tensor b,
                      glet_dnn_tensor c)
 {

@@ -48,10 +48,14 @@ void glet_dnn_binary(struct glet_dnn_graph *graph, cudnnPointwiseMode_t mode, gl
                      glet_dnn_tensor b, glet_dnn_tensor y);
 void glet_dnn_unary(struct glet_dnn_graph *graph, cudnnPointwiseMode_t mode, glet_dnn_tensor x,
                     glet_dnn_tensor y);
-/* Whether cuDNN's function of that kind is exactly ours. */
+/* Whether cuDNN has a function of that kind that is exactly ours. */
 bool glet_dnn_has_activation(const struct glet_activation *activation);
 void glet_dnn_activation(struct glet_dnn_graph *graph, const struct glet_activation *activation,
                          glet_dnn_tensor x, glet_dnn_tensor y);
+/* x clip(x / 6 + 1/2, 0, 1) of four operations, of which three results of the given shape are between
+   them: not every engine that has a function takes so many. */
+void glet_dnn_hard_swish(struct glet_dnn_graph *graph, int rank, const int64_t *dims,
+                         const int64_t *strides, glet_dnn_tensor x, glet_dnn_tensor y);
 void glet_dnn_matmul(struct glet_dnn_graph *graph, glet_dnn_tensor a, glet_dnn_tensor b,
                      glet_dnn_tensor c);
 void glet_dnn_reduction(struct glet_dnn_graph *graph, cudnnReduceTensorOp_t operation,

@@ -330,6 +330,7 @@ static bool refuses(const struct fake_program *p, int engine)
         return fake_refusals & FAKE_REFUSE_ATTENTION;
     return (fake_refusals & FAKE_REFUSE_CONV) ||
            ((fake_refusals & FAKE_REFUSE_FUSED) && p->operation_count > 1) ||
+           ((fake_refusals & FAKE_REFUSE_CHAINS) && p->operation_count > 4) ||
            ((fake_refusals & FAKE_REFUSE_PITCHED) && is_pitched(p));
 }
 

@@ -5,6 +5,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 struct values { /* of one run */
     const struct fake_run *run;
@@ -115,10 +116,15 @@ static float pointwise(const struct fake_operation *o, float x, float b)
 static float multiply(const struct values *v, const struct fake_operation *o, const int64_t *at)
 {
     const struct fake_tensor *a = &v->run->program->tensors[o->x];
+    int row = a->rank - 2, column = a->rank - 1;
+    int64_t left[5], right[5];
     float sum = 0.0F;
-    for (int64_t k = 0; k < a->dims[3]; k++)
-        sum += get(v, o->x, (int64_t[]){at[0], at[1], at[2], k}) *
-               get(v, o->b, (int64_t[]){at[0], at[1], k, at[3]});
+    memcpy(left, at, sizeof left);
+    memcpy(right, at, sizeof right);
+    for (int64_t k = 0; k < a->dims[column]; k++) {
+        left[column] = right[row] = k;
+        sum += get(v, o->x, left) * get(v, o->b, right);
+    }
     return sum;
 }
 
@@ -145,7 +151,7 @@ void fake_cudnn_run(void *data)
         const struct fake_operation *o = &p->operations[i];
         const struct fake_tensor *y = &p->tensors[o->y];
         for (int64_t k = 0; k < count_of(y); k++) {
-            int64_t at[5];
+            int64_t at[5] = {0};
             locate(y, k, at);
             float value;
             switch (o->kind) {

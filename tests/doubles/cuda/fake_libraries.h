@@ -23,7 +23,8 @@ enum fake_refusal {
     FAKE_REFUSE_CONV = 4,      /* every convolution */
     FAKE_REFUSE_ATTENTION = 8, /* graphs that begin with a product */
     FAKE_REFUSE_SM_TARGET = 32,
-    FAKE_REFUSE_GEMM = 16, /* cuBLASLt finds no algorithm where there is a convolution's way */
+    FAKE_REFUSE_CHAINS = 64, /* of more than a residual, a bias and a function */
+    FAKE_REFUSE_GEMM = 16,   /* cuBLASLt finds no algorithm where there is a convolution's way */
 };
 void fake_libraries_reset(int refusals);
 /* From now on the nth call of either library (1 = the next) fails; 0: none. */

@@ -122,8 +122,12 @@ static void convolution(enum glet_dtype dtype, const struct glet_activation *act
     glet_dnn_binary(&graph, CUDNN_POINTWISE_ADD, product, place(&graph, z), sum);
     glet_dnn_binary(&graph, CUDNN_POINTWISE_ADD, sum, place(&graph, nhwc(dtype, 1, 32, 1, 1)),
                     biased);
-    glet_dnn_activation(&graph, activation, biased, out);
-    assert_true(graph.failed || graph.operation_count == 4);
+    if (activation->kind == GLET_ACT_HARD_SWISH)
+        glet_dnn_hard_swish(&graph, 4, mid.dims, mid.strides, biased, out);
+    else
+        glet_dnn_activation(&graph, activation, biased, out);
+    assert_true(graph.failed ||
+                graph.operation_count == (activation->kind == GLET_ACT_HARD_SWISH ? 7 : 4));
     end(&graph, glet_activation_name(activation->kind));
 }
 
@@ -136,14 +140,47 @@ static void test_convolutions(void **state)
             .kind = (enum glet_activation_kind)kind, .a = 0.0F, .b = 6.0F};
         if (kind != GLET_ACT_CLIP)
             activation.a = 0.5F;
-        if (!glet_dnn_has_activation(&activation))
+        if (!glet_dnn_has_activation(&activation) && kind != GLET_ACT_HARD_SWISH)
             continue;
         convolution(GLET_FLOAT16, &activation, 1);
         convolution(GLET_FLOAT16, &activation, 3);
         convolution(GLET_FLOAT32, &activation, 1);
         tried++;
     }
-    assert_true(tried >= 8);
+    assert_true(tried >= 9);
+}
+
+static struct glet_cuda_place matrix(enum glet_dtype dtype, int64_t m, int64_t n, bool transposed)
+{
+    return (struct glet_cuda_place){.dtype = dtype,
+                                    .rank = 3,
+                                    .dims = {1, m, n},
+                                    .strides = {m * n, transposed ? 1 : n, transposed ? m : 1}};
+}
+
+/* A product with bias, residual and the functions that cuBLASLt lacks. */
+static void test_epilogues_of_products(void **state)
+{
+    (void)state;
+    static const enum glet_activation_kind kinds[] = {GLET_ACT_GELU_ERF, GLET_ACT_SWISH,
+                                                      GLET_ACT_SIGMOID, GLET_ACT_TANH};
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
+        for (int transposed = 0; transposed < 2; transposed++) {
+            struct glet_dnn_graph graph;
+            struct glet_activation activation = {.kind = kinds[i], .a = 1.0F};
+            struct glet_cuda_place y = matrix(GLET_FLOAT16, 16, 64, false), mid = y;
+            mid.dtype = GLET_FLOAT32;
+            glet_dnn_graph_init(&graph, &site);
+            glet_dnn_tensor product = between(&graph, mid), biased = between(&graph, mid);
+            glet_dnn_tensor sum = between(&graph, mid);
+            glet_dnn_matmul(&graph, place(&graph, matrix(GLET_FLOAT16, 16, 32, false)),
+                            place(&graph, matrix(GLET_FLOAT16, 32, 64, transposed)), product);
+            glet_dnn_binary(&graph, CUDNN_POINTWISE_ADD, product,
+                            place(&graph, matrix(GLET_FLOAT16, 1, 64, false)), biased);
+            glet_dnn_binary(&graph, CUDNN_POINTWISE_ADD, biased, place(&graph, y), sum);
+            glet_dnn_activation(&graph, &activation, sum, place(&graph, y));
+            end(&graph, glet_activation_name(kinds[i]));
+        }
 }
 
 static void test_attention(void **state)
@@ -219,6 +256,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_convolutions),
         cmocka_unit_test(test_attention),
+        cmocka_unit_test(test_epilogues_of_products),
         cmocka_unit_test(test_products),
     };
     struct glet_error err = {0};

@@ -87,7 +87,7 @@ static const struct {
 /* A call of everything, and no more: its life is lived once per call. */
 static const char little[] =
     "input x float batch,3,4,4\nweight w 8,3,3,3\nweight b 8\nweight v 8,8,1,1\nweight c 8\n"
-    "weight f 8,3\nnode Conv x,w,b a pads=1,1,1,1\nnode HardSwish a h\nnode Conv h,v,c d\n"
+    "weight f 8,3\nnode Conv x,w,b a pads=1,1,1,1\nnode HardSigmoid a h\nnode Conv h,v,c d\n"
     "node Relu d e\nnode GlobalAveragePool e g\nnode Flatten g l\nnode MatMul l,f y\noutput y";
 
 enum { BATCH = 2, MAX_IO = 4 };
@@ -258,6 +258,61 @@ static void projections_side_by_side(void **state)
         expect(&job, GLET_CUDA_FP16, FAKE_REFUSE_NOTHING, 1e-2, what);
         expect(&job, GLET_CUDA_FP16, FAKE_REFUSE_ATTENTION, 1e-2, what);
         expect(&job, GLET_CUDA_FP32, FAKE_REFUSE_NOTHING, 1e-5, what);
+        job_end(&job);
+    }
+}
+
+static size_t actions_of(struct job *job, int refusals)
+{
+    struct glet_error err = {0};
+    struct glet_cuda_net *net = NULL;
+    struct bench bench;
+    fake_cuda_configure(NULL);
+    fake_libraries_reset(refusals);
+    CHECK_OK(bench_open(&bench, GLET_CUDA_FP16, NULL, &err), &err);
+    CHECK_OK(glet_cuda_net_build(&bench.site, job->model, BATCH, &net, &err), &err);
+    size_t count = glet_cuda_net_step_count(net);
+    glet_cuda_net_free(net);
+    glet_cuda_store_forget(bench.store, job->model);
+    bench_close(&bench);
+    return count;
+}
+
+/* One action where a library has exactly that function, or can chain it; else one kernel after. */
+static void activations_in_the_epilogue(void **state)
+{
+    static const char product[] = "input x float batch,16\nweight w 16,24\nweight b 24\n"
+                                  "node MatMul x,w m\nnode Add m,b a\n";
+    static const char convolution[] =
+        "input x float batch,8,6,6\nweight w 16,8,3,3\nweight b 16\nweight v 16,8,1,1\n"
+        "weight c 16\nnode Conv x,v,c z\nnode Conv x,w,b d pads=1,1,1,1\nnode Add d,z a\n";
+    static const struct {
+        const char *text, *last;
+        int refusals;
+        size_t actions; /* beside the conversions of input and output */
+    } cases[] = {
+        {product, "opset 20\nnode Gelu a y\noutput y", FAKE_REFUSE_NOTHING, 1},
+        {product, "opset 20\nnode Gelu a y\noutput y", FAKE_REFUSE_ATTENTION, 2},
+        {product, "opset 20\nnode Gelu a y approximate'tanh\noutput y", FAKE_REFUSE_ATTENTION, 1},
+        {product, "node Sigmoid a y\noutput y", FAKE_REFUSE_NOTHING, 1},
+        {product, "node HardSwish a y\noutput y", FAKE_REFUSE_NOTHING, 2},
+        {convolution, "node HardSwish a y\noutput y", FAKE_REFUSE_NOTHING, 2},
+        {convolution, "node HardSwish a y\noutput y", FAKE_REFUSE_CHAINS, 3},
+        {convolution, "node HardSigmoid a y\noutput y", FAKE_REFUSE_NOTHING, 3},
+        {convolution, "node Relu a y\noutput y", FAKE_REFUSE_CHAINS, 2},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct job job;
+        char text[1024], what[32];
+        snprintf(text, sizeof text, "%s%s", cases[i].text, cases[i].last);
+        snprintf(what, sizeof what, "epilogue %zu", i);
+        job_start(&job, text);
+        size_t count = actions_of(&job, cases[i].refusals);
+        if (count != cases[i].actions + 2)
+            fail_msg("%s: %zu actions", what, count);
+        expect(&job, GLET_CUDA_FP16, cases[i].refusals, 1e-2, what);
+        expect(&job, GLET_CUDA_FP32, cases[i].refusals, 1e-5, what);
         job_end(&job);
     }
 }
@@ -580,6 +635,7 @@ int main(void)
         cmocka_unit_test(every_way_is_right),
         cmocka_unit_test(attention_both_ways),
         cmocka_unit_test(projections_side_by_side),
+        cmocka_unit_test(activations_in_the_epilogue),
         cmocka_unit_test(no_algorithm_names_the_node),
         cmocka_unit_test(what_is_unsupported_is_named),
         cmocka_unit_test(choices_are_cached),
