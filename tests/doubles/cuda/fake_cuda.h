@@ -43,6 +43,7 @@ struct fake_cuda_config {
     bool lacks_green;    /* the device does not support green contexts */
     bool old;            /* the driver has never heard of them; only before it is first opened */
     bool leaks;          /* kernels of green contexts also run on the first SM of the device */
+    bool idle;           /* kernels take their time and compute nothing */
     bool slow;           /* asking an event never finds it done; only waiting does */
     size_t memory_mib;   /* 0: 81920 */
     size_t context_mib;  /* that a green context costs; 0: 24 */

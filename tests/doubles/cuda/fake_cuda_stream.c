@@ -48,6 +48,8 @@ static void run_op(struct fake_stream *stream, const struct fake_op *op)
         break;
     case FAKE_OP_KERNEL:
         stream->now_ms += FAKE_CUDA_KERNEL_MS;
+        if (fake_config.idle)
+            break;
         fake_unlock(); /* it may take long */
         op->kernel(&op->launch);
         fake_lock();
