@@ -5,48 +5,9 @@
  * libraries; and cuDNN counts the engines that know a pattern on any GPU. Which of them run on one,
  * only that tells. Skipped where the libraries are not installed.
  */
-#include "runtime/device/cuda/cuda_dnn_graph.h"
 #include "runtime/device/cuda/cuda_gemm.h"
 #include "tests/unit/check.h"
-
-#include <stdlib.h>
-
-/* What a gpu-let would be asked for. */
-struct glet_cuda_store {
-    const struct glet_cuda_libraries *libraries;
-    struct glet_choice_cache *choices;
-    enum glet_cuda_precision precision;
-};
-static struct glet_cuda_store store;
-static struct glet_cuda_handles handles = {.workspace_bytes = 32 << 20};
-static struct glet_cuda_site site = {.store = &store, .sm_count = 24, .handles = &handles};
-
-const struct glet_cuda_libraries *glet_cuda_store_libraries(const struct glet_cuda_store *s)
-{
-    return s->libraries;
-}
-enum glet_cuda_precision glet_cuda_store_precision(const struct glet_cuda_store *s)
-{
-    return s->precision;
-}
-struct glet_choice_cache *glet_cuda_store_choices(struct glet_cuda_store *s)
-{
-    return s->choices;
-}
-int glet_cuda_sm_target(const struct glet_cuda_site *s)
-{
-    return s->sm_count;
-}
-int glet_cuda_time(const struct glet_cuda_site *s,
-                   int (*enqueue)(void *context, struct glet_error *err), void *context,
-                   double *ms_out, struct glet_error *err)
-{
-    (void)s;
-    (void)enqueue;
-    (void)context;
-    *ms_out = 0.0;
-    return glet_error_set(err, GLET_ERR_INTERNAL, "nothing runs here");
-}
+#include "tests/unit/cuda/real_libraries.h"
 
 static const float scale = 0.125F;
 static _Alignas(256) char memory[4096]; /* is pointed to, never read */
@@ -75,28 +36,9 @@ static glet_dnn_tensor between(struct glet_dnn_graph *graph, struct glet_cuda_pl
     return glet_dnn_virtual(graph, p.dtype, p.rank, p.dims, p.strides);
 }
 
-/* Engines for the pattern, on whatever GPU; -1 = it is none, or a descriptor was refused. */
-static int64_t engines_of(const struct glet_dnn_graph *graph)
-{
-    const struct glet_cuda_libraries *l = store.libraries;
-    cudnnBackendDescriptor_t operations = NULL;
-    int64_t got = 0, engines = -1;
-    if (graph->failed || l->cudnnBackendCreateDescriptor(CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR,
-                                                         &operations) != CUDNN_STATUS_SUCCESS)
-        return -1;
-    if (l->cudnnBackendSetAttribute(operations, CUDNN_ATTR_OPERATIONGRAPH_OPS,
-                                    CUDNN_TYPE_BACKEND_DESCRIPTOR, graph->operation_count,
-                                    graph->operations) == CUDNN_STATUS_SUCCESS &&
-        l->cudnnBackendFinalize(operations) == CUDNN_STATUS_SUCCESS)
-        (void)l->cudnnBackendGetAttribute(operations, CUDNN_ATTR_OPERATIONGRAPH_ENGINE_GLOBAL_COUNT,
-                                          CUDNN_TYPE_INT64, 1, &got, &engines);
-    (void)l->cudnnBackendDestroyDescriptor(operations);
-    return engines;
-}
-
 static void end(struct glet_dnn_graph *graph, const char *what)
 {
-    int64_t engines = engines_of(graph);
+    int64_t engines = real_engines_of(graph);
     struct glet_error err = graph->error;
     glet_dnn_graph_fini(graph);
     if (engines <= 0)
@@ -113,7 +55,7 @@ static void convolution(enum glet_dtype dtype, const struct glet_activation *act
     struct glet_cuda_place z = y;
     for (int i = 0; i < 4; i++) /* a part of a concatenation of pitch_factor x 32 channels */
         y.strides[i] *= i == 1 ? 1 : pitch_factor;
-    glet_dnn_graph_init(&graph, &site);
+    glet_dnn_graph_init(&graph, &real_site);
     glet_dnn_tensor x = place(&graph, nhwc(dtype, 2, 16, 16, 16));
     glet_dnn_tensor w = place(&graph, nhwc(dtype, 32, 16, 3, 3)), out = place(&graph, y);
     glet_dnn_tensor product = between(&graph, mid), sum = between(&graph, mid);
@@ -170,7 +112,7 @@ static void test_epilogues_of_products(void **state)
             struct glet_activation activation = {.kind = kinds[i], .a = 1.0F};
             struct glet_cuda_place y = matrix(GLET_FLOAT16, 16, 64, false), mid = y;
             mid.dtype = GLET_FLOAT32;
-            glet_dnn_graph_init(&graph, &site);
+            glet_dnn_graph_init(&graph, &real_site);
             glet_dnn_tensor product = between(&graph, mid), biased = between(&graph, mid);
             glet_dnn_tensor sum = between(&graph, mid);
             glet_dnn_matmul(&graph, place(&graph, matrix(GLET_FLOAT16, 16, 32, false)),
@@ -191,7 +133,7 @@ static void test_attention(void **state)
     struct glet_cuda_place s = rows(GLET_FLOAT32, 2, 4, 16, 16),
                            r = rows(GLET_FLOAT32, 2, 4, 16, 1);
     kt.dims[2] = 64, kt.dims[3] = 16, kt.strides[2] = 1, kt.strides[3] = 64;
-    glet_dnn_graph_init(&graph, &site);
+    glet_dnn_graph_init(&graph, &real_site);
     glet_dnn_tensor scores = between(&graph, s), scaled = between(&graph, s);
     glet_dnn_matmul(&graph, place(&graph, q), place(&graph, kt), scores);
     glet_dnn_binary(&graph, CUDNN_POINTWISE_MUL, scores, glet_dnn_scalar(&graph, 4, &scale),
@@ -237,17 +179,17 @@ static void test_products(void **state)
                                               .stride_y = 128};
                 struct glet_lt_operands operands = {memory, memory, memory, memory, memory};
                 struct glet_lt_plan plan;
-                store.precision = (enum glet_cuda_precision)precision;
-                int found =
-                    glet_lt_choose(&site, &gemm, 1.0F, &activation, &operands, "test", &plan, &err);
+                real_store.precision = (enum glet_cuda_precision)precision;
+                int found = glet_lt_choose(&real_site, &gemm, 1.0F, &activation, &operands, "test",
+                                           &plan, &err);
                 int32_t sms = 24;
                 if (found < 0)
                     fail_msg("%s", err.message);
                 assert_int_equal(
-                    store.libraries->cublasLtMatmulDescSetAttribute(
+                    real_store.libraries->cublasLtMatmulDescSetAttribute(
                         plan.operation, CUBLASLT_MATMUL_DESC_SM_COUNT_TARGET, &sms, sizeof sms),
                     CUBLAS_STATUS_SUCCESS);
-                glet_lt_plan_fini(&site, &plan);
+                glet_lt_plan_fini(&real_site, &plan);
             }
 }
 
@@ -259,14 +201,10 @@ int main(void)
         cmocka_unit_test(test_epilogues_of_products),
         cmocka_unit_test(test_products),
     };
-    struct glet_error err = {0};
-    if (glet_cuda_libraries_open(&store.libraries, &err) < 0) {
-        printf("skipped: %s\n", err.message);
-        return 77;
-    }
-    if (glet_choice_cache_new(NULL, &store.choices, &err) < 0)
-        return 1;
-    int rc = cmocka_run_group_tests(tests, NULL, NULL);
-    glet_choice_cache_free(store.choices);
+    int rc = real_libraries_open();
+    if (rc != 0)
+        return rc;
+    rc = cmocka_run_group_tests(tests, NULL, NULL);
+    real_libraries_close();
     return rc;
 }
