@@ -141,9 +141,11 @@ static int choose_cudnn(const struct conv *c, enum extent extent, struct glet_dn
                         struct glet_error *err)
 {
     static const char *const names[] = {"bare", "biased", "fused"};
+    bool chained = extent == WHOLE && c->step->activation.kind == GLET_ACT_HARD_SWISH;
     struct glet_dnn_graph graph;
     char key[KEY_BYTES];
-    glet_cuda_choice_key(c->actions, names[extent], &c->padded, key, sizeof key);
+    glet_cuda_choice_key(c->actions, chained ? "chained" : names[extent], &c->padded, key,
+                         sizeof key);
     glet_dnn_graph_init(&graph, c->actions->site);
     describe(&graph, c, extent);
     int found = glet_dnn_graph_choose(&graph, key, out, err);
