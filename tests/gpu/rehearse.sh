@@ -32,6 +32,8 @@ for what in 'longest preparation, per model built' 'longest swap, from ready to 
     grep -Eq "^change +$what +[0-9.e-]+ +m?s +<= [0-9]+ +(met|MISSED)$" "$work/out/table.txt" ||
         fail "no row: $what"
 done
+grep -Eq "^change +fewest models built in a change +[1-9][0-9]* +>= 1 +met$" "$work/out/table.txt" ||
+    fail "a plan change that built nothing"
 for file in table.txt results.tar.gz recorded/latency.csv recorded/corun.csv headline.json \
     correctness.json speed.json change.json environment.json; do
     [ -s "$work/out/$file" ] || fail "no $file"
