@@ -52,7 +52,8 @@ GLET_MUST_CHECK
 int glet_store_forget(struct glet_store *store, const char *gpu, const char *model,
                       struct glet_error *err);
 
-/* True when the file starts as an SQLite database does, or is empty. */
+/* True when the file starts as an SQLite database does, is empty, or cannot be opened: then
+   glet_store_open() says why. */
 bool glet_store_is_store(const char *path);
 
 #endif

@@ -145,6 +145,15 @@ expect 4 "No such file" "$program" show --db absent.db
 expect 2 "neither a profile store" "$program" show --db "$me"
 expect 4 "No such file" "$program" --db absent/profiles.db "$lenet"
 expect 4 "'': not a regular file" "$program" --db '' "$lenet"
+# Root may read everything, unless it does without that right.
+obeying=()
+[ "$(id -u)" != 0 ] || obeying=(setpriv --bounding-set=-dac_override,-dac_read_search)
+cp one.db secret.db
+chmod 000 secret.db
+for verb in "show --db secret.db" "export --db secret.db out" "import --db fresh.db secret.db"; do
+    # shellcheck disable=SC2086
+    expect 4 "secret.db: Permission denied" "${obeying[@]}" "$program" $verb
+done
 mkfifo pipe
 expect 2 "neither a profile store" timeout 20 "$program" show --db pipe
 expect 2 "neither a profile store" timeout 20 "$program" import --db fresh.db pipe
