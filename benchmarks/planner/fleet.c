@@ -8,6 +8,7 @@
 #include <string.h>
 
 #define UNITS   16
+#define COARSE  (1 << 3 | 1 << 6 | 1 << 8 | 1 << 10 | 1 << 13 | 1 << 16)
 #define BATCHES 32
 #define MIB     1024.0
 #define TYPES   3
@@ -152,12 +153,11 @@ static struct glet_workload *make_workload(const struct glet_fleet_options *opti
 static void fill_latency(const struct glet_fleet_options *options, struct glet_profile *p,
                          const struct shape *shapes)
 {
-    p->latency_count = p->device_count * p->model_count * UNITS * BATCHES;
-    p->latency = grab(p->latency_count, sizeof *p->latency);
+    p->latency = grab(p->device_count * p->model_count * UNITS * BATCHES, sizeof *p->latency);
     struct glet_profile_latency *row = p->latency;
     for (size_t i = 0; i < p->device_count * p->model_count; i++)
         for (int s = 1; s <= UNITS; s++)
-            for (int b = 1; b <= BATCHES; b++, row++) {
+            for (int b = 1; b <= BATCHES && (!options->coarse || COARSE >> s & 1); b++, row++) {
                 size_t g = i / p->model_count, m = i % p->model_count;
                 const struct shape *x = &shapes[m];
                 double filled = 1 - exp(-b / 6.0), share = (double)s / UNITS;
@@ -173,6 +173,7 @@ static void fill_latency(const struct glet_fleet_options *options, struct glet_p
                 row->l2_util = (x->l2_low + (x->l2_high - x->l2_low) * filled) * share;
                 row->dram_util = (x->dram_low + (x->dram_high - x->dram_low) * filled) * share;
             }
+    p->latency_count = (size_t)(row - p->latency);
 }
 
 static struct glet_profile *make_profile(const struct glet_fleet_options *options,

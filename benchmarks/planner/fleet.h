@@ -14,6 +14,7 @@
  *   with three types, GPUs 1.6 times as fast at 1.9 times the cost and 1.5 times as slow at 0.8 of
  *   it join the ordinary one; the stock of fast and ordinary ones is limited to 0.2 and 0.35 target
  *   (or a little more than the models need whose SLO a slow one cannot meet);
+ *   coarse: only 3, 6, 8, 10, 13 and 16 of the 16 units, about the six shares of the paper;
  *   utilisations rise with the batch and are proportional to the size; interference with the five
  *   coefficients published for the RTX 2080 Ti.
  */
@@ -31,6 +32,7 @@ struct glet_fleet_options {
     int types;         /* of GPUs: 1, or 3 with costs and two limited stocks */
     double zipf;       /* exponent; 0.9 in the tables */
     bool interference;
+    bool coarse; /* six sizes of gpu-lets instead of 16 */
 };
 
 struct glet_fleet {

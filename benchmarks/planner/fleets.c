@@ -4,7 +4,7 @@
  * limits that the project holds itself to.
  *
  *   fleets [--seeds N] [--first SEED] [--effort fast|default|max]
- * [MODELS/TARGET[/MEMORY_GIB|/types]...]
+ *          [MODELS/TARGET[/MEMORY_GIB|/types|/coarse]...]
  *
  * Rows with three types of GPUs minimise the cost, which is then what the columns show.
  */
@@ -28,14 +28,27 @@ struct row { /* one line of the table */
     int types;          /* of GPUs */
     double gap_percent; /* allowed; < 0: the bound plus one GPU */
     double cpu_s;       /* allowed */
+    bool coarse;        /* shares */
 };
 
+/* clang-format off */
 static const struct row table[] = {
-    {10, 10, 0, 1, -1, 0.5},   {30, 30, 0, 1, -1, 0.5},  {30, 300, 0, 1, 1.0, 4},
-    {100, 1000, 0, 1, 1.0, 4}, {100, 100, 0, 1, 5, 2},   {300, 300, 0, 1, 5, 4},
-    {300, 1500, 0, 1, 1.5, 8}, {100, 100, 80, 1, 8, 3},  {100, 100, 48, 1, 14, 3},
-    {100, 100, 0, 3, 7, 6},    {1000, 500, 0, 1, 6, 20}, {1000, 5000, 0, 1, 1.0, 30},
+    /* models, GPUs, memory, types, gap, CPU, coarse */
+    {10, 10, 0, 1, -1, 0.5, false},
+    {30, 30, 0, 1, -1, 0.5, false},
+    {30, 300, 0, 1, 1.0, 4, false},
+    {100, 1000, 0, 1, 1.0, 4, false},
+    {100, 100, 0, 1, 5, 2, false},
+    {300, 300, 0, 1, 5, 4, false},
+    {300, 1500, 0, 1, 1.5, 8, false},
+    {100, 100, 80, 1, 8, 3, false},
+    {100, 100, 48, 1, 14, 3, false},
+    {100, 100, 0, 3, 7, 6, false},
+    {1000, 500, 0, 1, 6, 20, false},
+    {1000, 5000, 0, 1, 1.0, 30, false},
+    {100, 40, 0, 1, 12, 2, true},
 };
+/* clang-format on */
 
 static double peak_mib(void)
 {
@@ -71,7 +84,8 @@ static int plan_one(const struct row *row, uint64_t seed, enum glet_effort effor
                                                .memory_gib = row->memory_gib,
                                                .types = row->types,
                                                .zipf = 0.9,
-                                               .interference = true};
+                                               .interference = true,
+                                               .coarse = row->coarse};
     struct glet_fleet fleet;
     struct glet_problem *problem = NULL;
     struct glet_error err = {0};
@@ -141,7 +155,8 @@ static bool wanted(int argc, char **argv, int first, const struct row *row)
     else if (row->types > 1)
         snprintf(name, sizeof name, "%d/%g/types", row->models, row->target);
     else
-        snprintf(name, sizeof name, "%d/%g", row->models, row->target);
+        snprintf(name, sizeof name, "%d/%g%s", row->models, row->target,
+                 row->coarse ? "/coarse" : "");
     for (int i = first; i < argc; i++)
         if (!strcmp(argv[i], name))
             return true;

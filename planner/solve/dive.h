@@ -8,8 +8,8 @@
  * columns that serve small remainders well are not worth anything to the first program.
  */
 
+#include "planner/solve/draft.h"
 #include "planner/solve/halt.h"
-#include "planner/solve/polish.h"
 #include "planner/solve/pricing.h"
 
 struct glet_dive_options {

@@ -144,7 +144,10 @@ static bool replan(struct neighbour *n)
     struct glet_boxes fresh = {0};
     bool cheaper = false;
     if (glet_dive(search->space, n->demand_rps, &dive, &places, &atoms) >= 0) {
-        glet_polish(search->space, &places, n->demand_rps, POLISH_FITS, search->halt, &atoms);
+        struct glet_draft draft;
+        glet_draft_init(&draft, search->space, &places, n->demand_rps, POLISH_FITS, &atoms);
+        glet_polish(&draft, search->halt);
+        glet_draft_fini(&draft);
         glet_pack_trim(search->space, n->demand_rps, &atoms);
         glet_pack(search->space, n->demand_rps, 0.95, &atoms, &fresh);
         glet_repair_repack(search->space, n->demand_rps, &fresh, 10);

@@ -15,6 +15,7 @@
 #include "planner/solve/pack.h"
 #include "planner/solve/polish.h"
 #include "planner/solve/repair.h"
+#include "planner/solve/ruin.h"
 #include "planner/solve/scratch.h"
 
 #include <math.h>
@@ -32,6 +33,11 @@
 #define ROUGH_MODELS  500 /* with more, gpu-lets are packed roughly until they are polished */
 #define UNEVEN_MODELS 50
 #define UNEVEN_GAIN   0.996 /* of the GPUs; the packing may lose a little less than that */
+
+#define RUINS_PER_LET 200 /* tries; more than most need */
+
+/* Whether a whole GPU comes of a saving is up to the packing, which takes most of the time. */
+#define WORTH_PACKING(cost) (0.1 + 0.0005 * (cost))
 
 /* Least used GPUs that each round of repair tries to empty. */
 #define DISSOLVE_TRIES 600
@@ -174,8 +180,8 @@ static void settle(struct glet_search *search, const struct glet_placed_list *at
 
 /*
  * Committing little by little is a little better and twice as slow or worse, so only small problems
- * do, and not in a fast search. The
- * polished gpu-lets nearly always pack better; where a few models need many GPUs each, the others.
+ * do, and not in a fast search. What is rearranged nearly always packs better; where a few models
+ * need many GPUs each, what is not.
  */
 static struct glet_dive_options dive_options(const struct glet_search *search, double stock_ratio,
                                              double memory_ratio)
@@ -192,21 +198,50 @@ static struct glet_dive_options dive_options(const struct glet_search *search, d
                                       .halt = search->halt};
 }
 
+/*
+ * Looks for cheaper gpu-lets than those of a dive, in pairs and then in ruins, and packs what comes
+ * out: again as long as that saves GPUs.
+ */
+static void rearrange(struct glet_search *search, const struct glet_places *places,
+                      struct glet_placed_list *atoms)
+{
+    static const long fits[] = {500000, 20000000, 20000000}; /* a million take less than a second */
+    static const int most[] = {5000, 20000, 100000}, rounds[] = {1, 6, 20};
+    struct glet_random random = glet_random_seeded(1);
+    double before = INFINITY;
+    for (int round = 0; round <= rounds[search->effort]; round++) {
+        int tries = atoms->count * RUINS_PER_LET;
+        double saved = INFINITY;
+        struct glet_draft draft;
+        if (glet_search_closed(search) || glet_halted(search->halt) ||
+            (round > 1 && search->best_cost >= before))
+            return;
+        before = search->best_cost;
+        glet_draft_init(&draft, search->space, places, search->demand_rps, fits[search->effort],
+                        atoms);
+        if (round == 0)
+            glet_polish(&draft, search->halt);
+        else
+            saved = glet_ruin(&draft, tries < most[search->effort] ? tries : most[search->effort],
+                              &random, search->halt);
+        glet_draft_fini(&draft);
+        if (saved < WORTH_PACKING(search->best_cost))
+            return;
+        settle(search, atoms, false);
+    }
+}
+
 static void dive(struct glet_search *search, double stock_ratio, double memory_ratio)
 {
     struct glet_dive_options options = dive_options(search, stock_ratio, memory_ratio);
     bool rough = search->problem->model_count > ROUGH_MODELS;
-    /* A million fits take less than a second. */
-    long fits = search->effort == GLET_EFFORT_FAST ? 500000 : 20000000;
     struct glet_placed_list atoms = {0};
     struct glet_places places = {0};
     glet_dive(search->space, search->demand_rps, &options, &places, &atoms);
     if (search->effort != GLET_EFFORT_FAST)
         settle(search, &atoms, rough);
-    if (!glet_search_closed(search) && !glet_halted(search->halt)) {
-        glet_polish(search->space, &places, search->demand_rps, fits, search->halt, &atoms);
-        settle(search, &atoms, false);
-    }
+    if (places.list)
+        rearrange(search, &places, &atoms);
     glet_placed_free(&atoms);
     glet_places_free(&places);
 }

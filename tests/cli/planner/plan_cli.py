@@ -458,19 +458,19 @@ class Check(Case):
         self.check(*arguments, "--max-gpus", "1", status=1)
 
     def test_the_effort_is_spent_where_it_decides(self):
-        """A fast search needs 7 GPUs here, a longer one 6."""
+        """A fast search needs 9 GPUs here, a longer one 8."""
         self.write("workload.yaml", "schema: gpulet-workload/1\nmodels:\n"
-                   "  - {name: alpha, rate_rps: 1159.3, slo_ms: 94.1}\n"
-                   "  - {name: beta, rate_rps: 1690.2, slo_ms: 265.4}\n"
-                   "  - {name: gamma, rate_rps: 1071.5, slo_ms: 87.8}\n"
+                   "  - {name: alpha, rate_rps: 1300.8, slo_ms: 78.1}\n"
+                   "  - {name: beta, rate_rps: 1224.5, slo_ms: 396.1}\n"
+                   "  - {name: gamma, rate_rps: 1925.7, slo_ms: 203.0}\n"
                    "gpus:\n  - {type: ten}\n")
-        self.assertIn("fits: 7 GPUs", self.check().stdout)
-        self.assertIn("fits: 6 GPUs", self.check("--max-gpus", "6", "-o", "kept.yaml").stdout)
+        self.assertIn("fits: 9 GPUs", self.check().stdout)
+        self.assertIn("fits: 8 GPUs", self.check("--max-gpus", "8", "-o", "kept.yaml").stdout)
         self.verb("verify", "kept.yaml")
-        self.check("--max-gpus", "6", "--effort", "fast", status=3)
-        self.edit("workload.yaml", ("{type: ten}", "{type: ten, count: 6}"))
-        self.assertIn("fits: 6 GPUs", self.check().stdout)
-        self.edit("workload.yaml", ("count: 6", "count: 5"))
+        self.check("--max-gpus", "8", "--effort", "fast", status=3)
+        self.edit("workload.yaml", ("{type: ten}", "{type: ten, count: 8}"))
+        self.assertIn("fits: 8 GPUs", self.check().stdout)
+        self.edit("workload.yaml", ("count: 8", "count: 7"))
         self.check("--effort", "fast", status=1)
 
     def test_unmeasured_rows_decide_nothing_when_told_so(self):

@@ -3,12 +3,15 @@
 #include "planner/solve/lp_glpk.h"
 #include "planner/solve/pack.h"
 #include "planner/solve/polish.h"
+#include "planner/solve/ruin.h"
 #include "tests/unit/planner/solve/fleet_problem.h"
+
+#include <math.h>
 
 struct job {
     struct glet_space space;
     double demand_rps[100];
-    double priced_before, priced_after;
+    double dived, polished, rebuilt, saved; /* prices of what is left */
     bool served, packed;
 };
 
@@ -48,11 +51,17 @@ static int run(void *context)
     struct glet_placed_list atoms = {0};
     struct glet_places places = {0};
     struct glet_boxes boxes = {0};
+    struct glet_random random = glet_random_seeded(1);
+    struct glet_draft draft;
     double rate_rps[100] = {0};
     glet_dive(&job->space, job->demand_rps, &options, &places, &atoms);
-    job->priced_before = priced(&places, &atoms);
-    glet_polish(&job->space, &places, job->demand_rps, 300000, NULL, &atoms);
-    job->priced_after = priced(&places, &atoms);
+    job->dived = priced(&places, &atoms);
+    glet_draft_init(&draft, &job->space, &places, job->demand_rps, 300000, &atoms);
+    glet_polish(&draft, NULL);
+    job->polished = priced(&places, &atoms);
+    job->saved = glet_ruin(&draft, 2000, &random, NULL);
+    glet_draft_fini(&draft);
+    job->rebuilt = priced(&places, &atoms);
     for (int i = 0; i < atoms.count; i++)
         for (int k = 0; k < atoms.list[i].atom.count; k++)
             rate_rps[atoms.list[i].atom.model[k]] += glet_atom_rate_rps(&atoms.list[i].atom, k);
@@ -81,7 +90,9 @@ static void saves_and_serves(void **state)
         for (int m = 0; m < problem->model_count; m++)
             job.demand_rps[m] = problem->models[m].demand_rps;
         CHECK_OK(glet_lp_guard(run, &job, &err), &err);
-        assert_true(job.priced_after < job.priced_before);
+        assert_true(job.polished < job.dived);
+        assert_true(job.rebuilt < job.polished);
+        assert_true(fabs(job.rebuilt - job.polished + job.saved) < 1e-6);
         assert_true(job.served);
         assert_true(job.packed);
         glet_space_fini(&job.space);
