@@ -203,17 +203,20 @@ int glet_bursts_warn(const struct glet_session *session, const struct glet_plan 
         return 0;
     struct glet_simulation simulation;
     int result = glet_simulate(plan, session->problem, &options, &simulation, err);
-    bool missed = false;
+    size_t missed = 0;
     for (size_t i = 0; result == 0 && i < simulation.stream_count; i++) {
         const struct glet_simulate_stream *stream = &simulation.streams[i];
         if (glet_simulate_meets_slo(stream))
             continue;
-        missed = true;
+        if (++missed > NOTES)
+            continue;
         fprintf(stderr, "note: by simulation %.4g %% of %s meet the SLO, not %.4g %%\n",
                 100 * glet_simulate_attainment(stream), stream->name, stream->percentile);
     }
     glet_simulation_fini(&simulation);
-    if (missed)
+    if (missed > NOTES)
+        fprintf(stderr, "note: %zu more miss their percentiles\n", missed - NOTES);
+    if (missed > 0)
         fprintf(stderr, "note: the plan is for mean rates; --bursts gives room for arrivals\n");
     return result;
 }

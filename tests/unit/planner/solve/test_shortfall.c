@@ -64,7 +64,6 @@ static bool check_shortfall(struct glet_problem *problem, int count, int least, 
 static void says_by_how_much(void **state)
 {
     (void)state;
-    int between = 0;
     for (uint64_t seed = 1; seed <= 3; seed++) {
         struct glet_fleet fleet;
         struct glet_problem *problem = fleet_problem(&fleet, MODELS, MODELS, seed);
@@ -73,15 +72,13 @@ static void says_by_how_much(void **state)
         assert_false(any.explained);
         assert_true(check_shortfall(problem, least - 1, least, enough));
         assert_true(check_shortfall(problem, least * 2 / 3, least, enough));
-        between += enough > least && check_shortfall(problem, enough - 1, least, enough);
         glet_solve_result_fini(&any);
         glet_problem_free(problem);
         glet_fleet_free(&fleet);
     }
-    assert_true(between > 0);
 }
 
-/* A limit that the plan without limits keeps takes nothing away. */
+/* A limit that the plan without limits keeps takes nothing away; a few GPUs less decide nothing. */
 static void finds_what_just_suffices(void **state)
 {
     (void)state;
@@ -92,6 +89,7 @@ static void finds_what_just_suffices(void **state)
     struct glet_solve_result limited = solve(problem, GLET_EFFORT_DEFAULT);
     assert_true(limited.found);
     assert_int_equal(limited.bound.gpus, any.bound.gpus);
+    assert_true(check_shortfall(problem, any.bound.gpus, any.bound.gpus, any.solution.gpu_count));
     glet_solve_result_fini(&any);
     glet_solve_result_fini(&limited);
     glet_problem_free(problem);
