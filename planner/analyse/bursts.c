@@ -21,6 +21,8 @@ static const double WANTED_REQUESTS = 20000, LEAST_S = 60, MOST_S = 3600, MOST_R
 /* A warning that nobody asked for may take a second: so many requests. */
 static const double WARNING_REQUESTS = 2e6;
 
+#define NOTES 5 /* models that are named; the others are only counted */
+
 static struct glet_simulate_options simulation_of(const struct glet_workload *workload,
                                                   double most_requests)
 {
