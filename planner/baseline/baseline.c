@@ -19,6 +19,7 @@ bool glet_baseline_run(const struct glet_problem *problem, enum glet_baseline wh
     struct glet_boxes boxes = {0};
     glet_place_init(&place, problem, which != GLET_BASELINE_GPULET, &boxes);
     place.most_gpus = most_gpus;
+    place.halt = halt;
     if (which != GLET_BASELINE_GSLICE && place.max_gpulets > 2)
         place.max_gpulets = 2; /* the paper splits a GPU once */
     bool good = false;
@@ -31,10 +32,10 @@ bool glet_baseline_run(const struct glet_problem *problem, enum glet_baseline wh
         break;
     case GLET_BASELINE_GPULET:
     case GLET_BASELINE_GPULET_INTERFERENCE:
-        good = glet_baseline_gpulet(&place, halt);
+        good = glet_baseline_gpulet(&place);
         break;
     case GLET_BASELINE_IDEAL:
-        good = glet_baseline_ideal(&place, halt);
+        good = glet_baseline_ideal(&place);
         break;
     case GLET_BASELINE_COUNT:
         break;

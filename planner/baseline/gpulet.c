@@ -86,7 +86,7 @@ static bool schedule(struct glet_place *place, int m)
     return true;
 }
 
-bool glet_baseline_gpulet(struct glet_place *place, const struct glet_halt *halt)
+bool glet_baseline_gpulet(struct glet_place *place)
 {
     const struct glet_problem *problem = place->problem;
     struct queue *queue = glet_must_alloc(sizeof *queue, (size_t)problem->model_count);
@@ -94,7 +94,7 @@ bool glet_baseline_gpulet(struct glet_place *place, const struct glet_halt *halt
         queue[m] = (struct queue){m, problem->models[m].demand_rps * problem->models[m].limit_ms};
     qsort(queue, (size_t)problem->model_count, sizeof *queue, lightest_first);
     bool good = true, open = true;
-    for (int pass = 0; pass < 8 && good && open && !glet_halted(halt); pass++) {
+    for (int pass = 0; pass < 8 && good && open && !glet_halted(place->halt); pass++) {
         open = false;
         for (int i = 0; i < problem->model_count && good; i++)
             good = schedule(place, queue[i].model);

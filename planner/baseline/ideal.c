@@ -110,7 +110,7 @@ static bool next_multiset(int *chosen, int gpus, int patterns)
     return true;
 }
 
-bool glet_baseline_ideal(struct glet_place *place, const struct glet_halt *halt)
+bool glet_baseline_ideal(struct glet_place *place)
 {
     const struct glet_problem_type *t = &place->problem->types[place->type];
     struct glet_problem_type halved = *t; /* the paper's layouts: a GPU is split at most once */
@@ -123,7 +123,8 @@ bool glet_baseline_ideal(struct glet_place *place, const struct glet_halt *halt)
         int chosen[GPUS_MAX] = {0};
         do {
             found = try_layout(place, &patterns, chosen, gpus);
-        } while (!found && !glet_halted(halt) && next_multiset(chosen, gpus, patterns.count));
+        } while (!found && !glet_halted(place->halt) &&
+                 next_multiset(chosen, gpus, patterns.count));
     }
     int kept = 0;
     for (int i = 0; i < place->boxes->count && found; i++)

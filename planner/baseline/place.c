@@ -81,6 +81,8 @@ bool glet_place_full(const struct glet_place *place)
     int count = place->problem->types[place->type].count;
     if (place->most_gpus > 0 && place->boxes->count >= place->most_gpus)
         return true;
+    if (glet_halted(place->halt))
+        return true;
     return count >= 0 && place->boxes->count >= count;
 }
 

@@ -9,8 +9,9 @@
 struct glet_place {
     const struct glet_problem *problem;
     int type, max_gpulets;
-    int most_gpus;     /* gives up beyond; 0 = no limit */
-    bool interference; /* whether the planner knows it */
+    int most_gpus;                /* gives up beyond; 0 = no limit */
+    const struct glet_halt *halt; /* gives up then */
+    bool interference;            /* whether the planner knows it */
     struct glet_boxes *boxes;
     double *rate_rps; /* [model] what the boxes serve, as the planner sees it */
 };
@@ -43,12 +44,12 @@ bool glet_place_join(struct glet_place *place, int i, int a, int m);
 /* Replaces box i when the new content fits, as the planner sees it. Returns whether it did. */
 bool glet_place_put(struct glet_place *place, int i, const struct glet_box *box);
 
-/* Stock of the type is used up. */
+/* No GPU may be added: the stock is used up, or it is time to give up. */
 bool glet_place_full(const struct glet_place *place);
 
 bool glet_baseline_sbp(struct glet_place *place);
 bool glet_baseline_gslice(struct glet_place *place);
-bool glet_baseline_gpulet(struct glet_place *place, const struct glet_halt *halt);
-bool glet_baseline_ideal(struct glet_place *place, const struct glet_halt *halt);
+bool glet_baseline_gpulet(struct glet_place *place);
+bool glet_baseline_ideal(struct glet_place *place);
 
 #endif

@@ -340,7 +340,7 @@ static bool open_gpu(struct repair *r, int m)
     for (int g = 0; g < r->problem->type_count; g++) {
         const struct glet_problem_type *type = &r->problem->types[g];
         int used = 0;
-        for (int i = 0; i < r->boxes->count; i++)
+        for (int i = 0; i < r->boxes->count && type->count >= 0; i++)
             used += r->boxes->list[i].count > 0 && r->boxes->list[i].type == g;
         for (int s = 0; s < type->size_count && (type->count < 0 || used < type->count); s++) {
             const struct glet_single *one = glet_space_best(r->space, g, 0, m, s);
@@ -389,8 +389,10 @@ static void drop_excess(struct repair *r)
     remove_empty(boxes);
 }
 
+#define PATIENCE 20000 /* GPUs, which are opened in less than a second */
+
 bool glet_repair_cover(const struct glet_space *space, const double *demand_rps,
-                       struct glet_boxes *boxes)
+                       const struct glet_halt *halt, struct glet_boxes *boxes)
 {
     enum { JOURNAL = 64 };
     struct repair r;
@@ -399,11 +401,15 @@ bool glet_repair_cover(const struct glet_space *space, const double *demand_rps,
     struct undo *journal = glet_must_alloc(sizeof *journal, JOURNAL);
     bool good = true;
     for (int m = 0; m < r.problem->model_count && good; m++)
-        while (good && r.rate_rps[m] < demand_rps[m] * SERVED) {
+        for (double gained_rps = INFINITY; good && r.rate_rps[m] < demand_rps[m] * SERVED;) {
+            double before_rps = r.rate_rps[m];
             int journal_count = 0;
-            if (boxes->count && serve(&r, m, -1, journal, &journal_count, JOURNAL))
+            /* What takes another whole GPU has no room elsewhere. */
+            if (boxes->count && demand_rps[m] - before_rps < gained_rps &&
+                serve(&r, m, -1, journal, &journal_count, JOURNAL))
                 break;
-            good = open_gpu(&r, m);
+            good = (boxes->count < PATIENCE || !glet_halted(halt)) && open_gpu(&r, m);
+            gained_rps = r.rate_rps[m] - before_rps;
         }
     free(journal);
     repair_fini(&r);

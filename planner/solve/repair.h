@@ -20,10 +20,11 @@ int glet_repair_dissolve(const struct glet_space *space, const double *demand_rp
 
 /*
  * Gives up GPUs beyond the stock and serves demands that the boxes do not cover, opening new GPUs
- * within the stock where nothing else helps. Returns whether all demands are served.
+ * within the stock where nothing else helps. Returns whether all demands are served. Goes on when
+ * halted, for what was found so far to become a plan, unless that takes very many GPUs.
  */
 bool glet_repair_cover(const struct glet_space *space, const double *demand_rps,
-                       struct glet_boxes *boxes);
+                       const struct glet_halt *halt, struct glet_boxes *boxes);
 
 /*
  * Packs the gpu-lets of GPUs that are not full again, across levels, with exact interference; keeps

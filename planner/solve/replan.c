@@ -89,8 +89,8 @@ static void repair_old(struct replan *r, double floor_cost)
     const struct glet_problem *problem = r->task->problem;
     struct glet_boxes boxes = {0};
     keep_possible(problem, r->old, &boxes);
-    bool good =
-        serves_all(problem, &boxes) || glet_repair_cover(&r->space, r->search.demand_rps, &boxes);
+    bool good = serves_all(problem, &boxes) ||
+                glet_repair_cover(&r->space, r->search.demand_rps, r->task->halt, &boxes);
     if (good)
         consider(r, &boxes, -1);
     while (good && glet_boxes_cost(problem, &boxes) > floor_cost * (1 + 1e-9) &&

@@ -153,7 +153,7 @@ static void settle_once(struct glet_search *search, const struct glet_placed_lis
         glet_placed_add(&copy, &atoms->list[i]);
     glet_pack_trim(search->space, search->demand_rps, &copy);
     glet_pack(search->space, search->demand_rps, memory_fill, &copy, &boxes);
-    if (glet_repair_cover(search->space, search->demand_rps, &boxes) && !rough)
+    if (glet_repair_cover(search->space, search->demand_rps, search->halt, &boxes) && !rough)
         improve(search, &boxes);
     glet_search_offer(search, &boxes);
     glet_placed_free(&copy);
@@ -306,10 +306,14 @@ static void offer_baselines(struct glet_search *search)
 {
     static const enum glet_baseline all[] = {GLET_BASELINE_GPULET_INTERFERENCE,
                                              GLET_BASELINE_GSLICE, GLET_BASELINE_SBP};
+    double cheapest = INFINITY;
+    for (int g = 0; g < search->problem->type_count; g++)
+        cheapest = fmin(cheapest, search->cost[g]);
+    /* So many GPUs cost as much as the best plan and would be no gain. */
+    double limit = fmin(INT32_MAX, search->best_cost / cheapest);
+    int most = isfinite(search->best_cost) && limit >= 1 ? (int)limit : 0;
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
         struct glet_boxes boxes = {0};
-        /* One type at cost 1: as many GPUs as the best plan would be no gain. */
-        int most = isfinite(search->best_cost) && search->whole_costs ? (int)search->best_cost : 0;
         if (glet_halted(search->halt) || glet_search_closed(search))
             return;
         if (glet_baseline_run(search->problem, all[i], most, search->halt, &boxes))

@@ -117,7 +117,8 @@ static bool add_spare_gpus(struct survive *s, struct glet_boxes *boxes)
     size_t models = (size_t)s->problem->model_count;
     for (size_t m = 0; m < models; m++)
         s->wanted_rps[m] = fmax(0, s->wanted_rps[m] - s->rate_rps[m]);
-    bool good = glet_repair_cover(&s->space, s->wanted_rps, &spare) && spare.count > 0;
+    bool good =
+        glet_repair_cover(&s->space, s->wanted_rps, s->task->halt, &spare) && spare.count > 0;
     for (int i = 0; i < spare.count && good; i++)
         glet_boxes_add(boxes, &spare.list[i]);
     glet_boxes_free(&spare);
@@ -130,8 +131,8 @@ static void fill_holes(struct survive *s, const struct glet_boxes *start, bool a
     glet_boxes_copy(&boxes, start);
     bool good = true;
     for (int i = 0; i < ROUNDS && good && !glet_halted(s->task->halt) && !survives(s, &boxes); i++)
-        good =
-            apart ? add_spare_gpus(s, &boxes) : glet_repair_cover(&s->space, s->wanted_rps, &boxes);
+        good = apart ? add_spare_gpus(s, &boxes)
+                     : glet_repair_cover(&s->space, s->wanted_rps, s->task->halt, &boxes);
     offer(s, &boxes);
     glet_boxes_free(&boxes);
 }
