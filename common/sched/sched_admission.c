@@ -2,7 +2,7 @@
 /*
  * Admission: when would this request be answered?
  *
- * The batch that runs ends, then turns are taken in order. The request is in its model's turn
+ * What has left the queue ends, then turns are taken in order. The request is in its model's turn
  * number (rows before it) / (planned batch); every other model takes as many turns before that as
  * it has work for, and at most one per turn of ours. Counting turns costs O(models); simulating the
  * queue would cost O(requests) and be no better, because what arrives later is unknown to both.
@@ -103,14 +103,15 @@ static uint64_t turns_us(const struct glet_sched_model *model, int rows, int tur
     return rest > 0 ? time + glet_sched_rows_us(model, rest) : time;
 }
 
-static uint64_t running_end_us(const struct glet_sched_let *let, uint64_t now_us)
+uint64_t glet_sched_free_us(const struct glet_sched_let *let, uint64_t now_us)
 {
-    if (!let->running)
+    if (let->run_count == 0)
         return now_us;
-    if (let->expected_us > now_us)
-        return let->expected_us;
+    const struct glet_sched_run *runs = let->runs;
     /* Overdue: nothing is known but how long already; expect as much again. */
-    return now_us + (now_us - let->expected_us);
+    uint64_t end_us = runs[0].expected_us > now_us ? runs[0].expected_us
+                                                   : now_us + (now_us - runs[0].expected_us);
+    return let->run_count > 1 ? end_us + runs[1].expected_us - runs[1].start_us : end_us;
 }
 
 static bool empty(const struct glet_sched_let *let)
@@ -118,7 +119,7 @@ static bool empty(const struct glet_sched_let *let)
     for (size_t i = 0; i < let->count; i++)
         if (let->models[i].queues[0].count + let->models[i].queues[1].count > 0)
             return false;
-    return !let->running;
+    return let->run_count == 0;
 }
 
 /* Does model m have its turn before model k, counted from whose turn it is now? */
@@ -212,7 +213,7 @@ uint64_t glet_sched_let_predict(const struct glet_sched_let *let, uint64_t now_u
 {
     if (empty(let))
         return now_us + glet_sched_least_us(&let->models[share], item->rows);
-    uint64_t start_us = running_end_us(let, now_us);
+    uint64_t start_us = glet_sched_free_us(let, now_us);
     if (kind == GLET_SCHED_EXCESS)
         return predict_excess(let, now_us, start_us, share, item);
     uint64_t in_turn_us = predict_planned(let, now_us, start_us, share, item);

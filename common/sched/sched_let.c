@@ -12,6 +12,11 @@
  *      that.
  *   4. Rows that stay free in the chosen executor go to excess requests of the same model.
  *
+ * glet_sched_let_ahead() decides the same while a batch still runs, but only what the end of that
+ * batch could not change: the turn of the very next model, when planned requests fill its batch. A
+ * turn that comes later, a batch that excess fills or that is not full may look different by then,
+ * and beginning it would make others wait for longer than the plan says.
+ *
  * A turn is bounded by the planned batch *and* by its planned time, so that many small batches of
  * one model can never take more than the plan gave it while others wait.
  *
@@ -22,7 +27,6 @@
 #include "common/sched/sched_state.h"
 
 #include <assert.h>
-#include <math.h>
 #include <stdlib.h>
 
 /* A new observation above the estimate moves it by 1/4 of the difference, one below by 1/32: it
@@ -129,60 +133,6 @@ static size_t whose_turn(const struct glet_sched_let *let, uint64_t now_us)
     return first;
 }
 
-/*
- * Longest batch of excess that model k may run now. It blocks the others for that long. The plan
- * covers a block of a round, but then a burst of theirs has less room; so they are left as much of
- * a round as they have lately been using of what the plan has room for.
- */
-static uint64_t excess_limit_us(const struct glet_sched_let *let, size_t k, uint64_t now_us)
-{
-    double used_ratio = 0;
-    for (size_t m = 0; m < let->count; m++) {
-        const struct glet_sched_model *model = &let->models[m];
-        if (m != k)
-            used_ratio =
-                fmax(used_ratio, glet_sched_recent_rps(let, model, now_us) / model->capacity_rps);
-    }
-    return used_ratio < 1 ? (uint64_t)((1 - used_ratio) * (double)let->round_us) : 0;
-}
-
-/* Rows of excess that model k may run in one batch. */
-static int excess_rows(const struct glet_sched_let *let, size_t k, uint64_t now_us)
-{
-    const struct glet_sched_model *model = &let->models[k];
-    const struct glet_sched_queue *queue = &model->queues[GLET_SCHED_EXCESS];
-    uint64_t limit_us = excess_limit_us(let, k, now_us);
-    int rows = 0;
-    for (size_t s = 0; s < model->plan.size_count && model->learned_us[s] <= limit_us; s++)
-        rows = model->plan.sizes[s].batch;
-    return glet_sched_rows_that_fit(queue, rows);
-}
-
-/* A larger executor for `rows` planned rows, when excess fills it and may take the time. */
-static size_t grow(const struct glet_sched_let *let, const struct glet_sched_model *model, int rows,
-                   size_t size, uint64_t now_us, size_t k)
-{
-    int wanted = rows + model->queues[GLET_SCHED_EXCESS].rows;
-    uint64_t limit_us = excess_limit_us(let, k, now_us);
-    uint64_t deadline_us = glet_sched_queue_at(&model->queues[GLET_SCHED_PLANNED], 0)->deadline_us;
-    while (size + 1 < model->plan.size_count && model->plan.sizes[size + 1].batch <= wanted &&
-           model->plan.sizes[size + 1].batch <= let->turn_rows &&
-           model->learned_us[size + 1] <= limit_us &&
-           now_us + model->learned_us[size + 1] <= deadline_us)
-        size++;
-    return size;
-}
-
-static size_t excess_turn(const struct glet_sched_let *let, uint64_t now_us)
-{
-    for (size_t step = 0; step < let->count; step++) {
-        size_t m = (let->turn + step) % let->count;
-        if (excess_rows(let, m, now_us) > 0)
-            return m;
-    }
-    return let->count;
-}
-
 /* Step 3: the executor for `rows` waiting rows. */
 static size_t choose_size(const struct glet_sched_model *model,
                           const struct glet_sched_queue *queue, int rows)
@@ -255,11 +205,11 @@ static void take_turn(struct glet_sched_let *let, size_t k)
 }
 
 /* Ends the turn when it is used up, so that the next model comes first at the next step. */
-static void spend_turn(struct glet_sched_let *let, uint64_t cost_us)
+static void spend_turn(struct glet_sched_let *let, int rows, uint64_t cost_us)
 {
     struct glet_sched_model *model = &let->models[let->turn];
     const struct glet_sched_queue *queue = &model->queues[GLET_SCHED_PLANNED];
-    let->turn_rows -= let->batch.rows;
+    let->turn_rows -= rows;
     let->turn_us -= cost_us < let->turn_us ? cost_us : let->turn_us;
     int next = glet_sched_rows_that_fit(queue, let->turn_rows);
     if (next > 0 && glet_sched_rows_us(model, next) <= let->turn_us)
@@ -272,24 +222,34 @@ static void spend_turn(struct glet_sched_let *let, uint64_t cost_us)
     }
 }
 
+/* The batch leaves the queue, to run from start_us on. */
+static void begin(struct glet_sched_let *let, const struct glet_sched_batch *batch,
+                  uint64_t start_us)
+{
+    uint64_t cost_us = let->models[batch->share].learned_us[batch->size];
+    let->runs[let->run_count++] =
+        (struct glet_sched_run){batch->share, batch->size, start_us, start_us + cost_us};
+    spend_turn(let, batch->rows, cost_us);
+}
+
 enum glet_sched_step glet_sched_let_next(struct glet_sched_let *let, uint64_t now_us,
                                          struct glet_sched_batch *batch)
 {
-    assert(!let->running);
+    assert(let->run_count == 0);
     if (drop_late(let, now_us, batch))
         return GLET_SCHED_LATE;
     enum glet_sched_class kind = GLET_SCHED_PLANNED;
     size_t k = whose_turn(let, now_us);
     if (k == let->count) {
         kind = GLET_SCHED_EXCESS;
-        k = excess_turn(let, now_us);
+        k = glet_sched_excess_turn(let, now_us);
     }
     if (k == let->count)
         return GLET_SCHED_IDLE;
     take_turn(let, k);
     struct glet_sched_model *model = &let->models[k];
     struct glet_sched_queue *queue = &model->queues[kind];
-    int excess = excess_rows(let, k, now_us);
+    int excess = glet_sched_excess_rows(let, k, now_us);
     int rows =
         kind == GLET_SCHED_PLANNED ? glet_sched_rows_that_fit(queue, let->turn_rows) : excess;
     if (rows == 0 || rows > let->turn_rows) { /* too much for the rest of this turn: another one */
@@ -300,7 +260,7 @@ enum glet_sched_step glet_sched_let_next(struct glet_sched_let *let, uint64_t no
     }
     size_t size = choose_size(model, queue, rows);
     if (kind == GLET_SCHED_PLANNED)
-        size = grow(let, model, rows, size, now_us, k);
+        size = glet_sched_grow(let, model, rows, size, now_us, k);
     size = shrink(model, queue, rows, now_us, size);
     int limit = model->plan.sizes[size].batch;
     uint64_t end_us = now_us + model->learned_us[size];
@@ -310,28 +270,61 @@ enum glet_sched_step glet_sched_let_next(struct glet_sched_let *let, uint64_t no
     fill(batch, queue, limit < let->turn_rows ? limit : let->turn_rows, 0);
     if (kind == GLET_SCHED_PLANNED)
         fill(batch, &model->queues[GLET_SCHED_EXCESS], limit, end_us);
-    let->batch = *batch;
-    let->running = true;
-    let->start_us = now_us;
-    let->expected_us = now_us + model->learned_us[size];
-    spend_turn(let, model->learned_us[size]);
+    begin(let, batch, now_us);
     return GLET_SCHED_RUN;
+}
+
+/* Do the first items fill the planned batch to the row, each in time when it ends at end_us? */
+static bool is_full(const struct glet_sched_model *model, uint64_t end_us)
+{
+    const struct glet_sched_queue *queue = &model->queues[GLET_SCHED_PLANNED];
+    int left = glet_sched_full(model);
+    for (size_t i = 0; i < queue->count && left > 0; i++) {
+        const struct glet_sched_item *item = glet_sched_queue_at(queue, i);
+        if (item->deadline_us < end_us)
+            return false;
+        left -= item->rows;
+    }
+    return left == 0;
+}
+
+bool glet_sched_let_ahead(struct glet_sched_let *let, uint64_t now_us,
+                          struct glet_sched_batch *batch)
+{
+    assert(let->run_count == 1);
+    size_t k = let->turn;
+    struct glet_sched_model *model = &let->models[k];
+    size_t size = model->plan.size_count - 1;
+    uint64_t start_us = glet_sched_free_us(let, now_us);
+    if (let->turn_rows > 0 || !is_full(model, start_us + model->learned_us[size]) ||
+        whose_turn(let, start_us) != k)
+        return false;
+    take_turn(let, k);
+    *batch = (struct glet_sched_batch){.share = k, .size = size, .items = batch->items};
+    fill(batch, &model->queues[GLET_SCHED_PLANNED], glet_sched_full(model), 0);
+    begin(let, batch, start_us);
+    return true;
 }
 
 void glet_sched_let_end(struct glet_sched_let *let, uint64_t now_us)
 {
-    assert(let->running);
-    struct glet_sched_model *model = &let->models[let->batch.share];
-    uint64_t *learned_us = &model->learned_us[let->batch.size];
-    uint64_t cap_us = LEARN_CAP * model->plan.sizes[let->batch.size].exec_us;
-    uint64_t took_us = now_us > let->start_us ? now_us - let->start_us : 0;
+    assert(let->run_count > 0);
+    struct glet_sched_run ended = let->runs[0];
+    struct glet_sched_model *model = &let->models[ended.share];
+    uint64_t *learned_us = &model->learned_us[ended.size];
+    uint64_t cap_us = LEARN_CAP * model->plan.sizes[ended.size].exec_us;
+    uint64_t took_us = now_us > ended.start_us ? now_us - ended.start_us : 0;
     if (took_us > cap_us)
         took_us = cap_us;
     if (took_us > *learned_us)
         *learned_us += (took_us - *learned_us + LEARN_UP - 1) / LEARN_UP;
     else
         *learned_us -= (*learned_us - took_us) / LEARN_DOWN;
-    let->running = false;
+    if (--let->run_count == 0)
+        return;
+    let->runs[0] = let->runs[1];
+    let->runs[0].expected_us = now_us + let->runs[1].expected_us - let->runs[1].start_us;
+    let->runs[0].start_us = now_us;
 }
 
 void glet_sched_let_replan(struct glet_sched_let *let, size_t share, double rate_rps)

@@ -89,7 +89,16 @@ enum glet_sched_verdict glet_sched_let_offer(struct glet_sched_let *let, uint64_
 enum glet_sched_step glet_sched_let_next(struct glet_sched_let *let, uint64_t now_us,
                                          struct glet_sched_batch *batch);
 
-/* The batch of the last GLET_SCHED_RUN has ended; its time refines the predictions. */
+/*
+ * While one batch runs, for devices that take the next one before that has ended: true, with the
+ * next batch, when it is certain already. It is then the planned batch of the model whose turn
+ * comes, full of planned requests that will all be in time: waiting would change nothing but for
+ * requests that are more urgent than those. False: not yet, ask glet_sched_let_next() after the end.
+ */
+bool glet_sched_let_ahead(struct glet_sched_let *let, uint64_t now_us,
+                          struct glet_sched_batch *batch);
+
+/* The oldest batch that was given out to run has ended; its time refines the predictions. */
 void glet_sched_let_end(struct glet_sched_let *let, uint64_t now_us);
 
 /* Another planned rate for a model; what is queued stays. */

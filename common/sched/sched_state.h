@@ -15,15 +15,19 @@ struct glet_sched_model {
     uint64_t recent_us; /* when it was last brought up to date */
 };
 
+struct glet_sched_run { /* a batch that has left the queue */
+    size_t share, size;
+    uint64_t start_us, expected_us;
+};
+
 struct glet_sched_let {
     size_t count;
     struct glet_sched_model *models;
     size_t turn;   /* whose turn it is, or comes next */
     int turn_rows; /* what is left of this turn */
     uint64_t turn_us;
-    bool running;
-    struct glet_sched_batch batch; /* the one that runs; items are the caller's */
-    uint64_t start_us, expected_us;
+    struct glet_sched_run runs[2]; /* the one that runs, and the one that comes after it */
+    size_t run_count;
     uint64_t rounds;
     size_t room;
     uint64_t round_us; /* one planned batch of each model */
@@ -54,6 +58,20 @@ uint64_t glet_sched_turn_us(const struct glet_sched_model *model);
    time that is in time now? */
 bool glet_sched_costs_nobody(const struct glet_sched_let *let, uint64_t start_us, size_t k,
                              uint64_t turn_us);
+
+/* When what has left the queue will have run; now_us when nothing has. */
+uint64_t glet_sched_free_us(const struct glet_sched_let *let, uint64_t now_us);
+
+/* Rows of excess that model k may run in one batch. */
+int glet_sched_excess_rows(const struct glet_sched_let *let, size_t k, uint64_t now_us);
+
+/* The first model in turn order with excess that may run; let->count when there is none. */
+size_t glet_sched_excess_turn(const struct glet_sched_let *let, uint64_t now_us);
+
+/* A larger executor than `size` for `rows` planned rows, when excess fills it and may take the
+   time. */
+size_t glet_sched_grow(const struct glet_sched_let *let, const struct glet_sched_model *model,
+                       int rows, size_t size, uint64_t now_us, size_t k);
 
 /* Rows per second of planned requests that came lately. */
 double glet_sched_recent_rps(const struct glet_sched_let *let, const struct glet_sched_model *model,

@@ -14,8 +14,8 @@ struct sim_request {
 
 struct running_let {
     struct glet_sched_let *sched;
-    struct glet_sched_batch batch;
-    bool busy;
+    struct glet_sched_batch batch, next;
+    bool busy, has_next;
     uint64_t end_us, busy_us, wake_us;
 };
 
@@ -101,6 +101,7 @@ static void open_world(struct world *world, struct sim *sim)
         assert_non_null(world->lets[l].sched);
         size_t room = glet_sched_let_room(world->lets[l].sched);
         world->lets[l].batch.items = calloc(room, sizeof(struct glet_sched_item));
+        world->lets[l].next.items = calloc(room, sizeof(struct glet_sched_item));
     }
     for (int m = 0; m < sim->model_count; m++) {
         struct running_model *model = &world->models[m];
@@ -139,6 +140,51 @@ static bool runs_as_planned(const struct sim *sim)
     return sim->speed_high_ratio <= 0;
 }
 
+static void run_batch(struct world *world, int l, uint64_t now_us)
+{
+    struct running_let *let = &world->lets[l];
+    const struct sim_share *share = &world->sim->lets[l].shares[let->batch.share];
+    int batch = share->batch;
+    if (!world->sim->full_batch_only) /* sizes are powers of two, then the planned batch */
+        batch = 1 << let->batch.size < batch ? 1 << let->batch.size : batch;
+    assert_true(let->batch.count > 0 && let->batch.rows <= batch);
+    double low = world->sim->speed_low_ratio, high = world->sim->speed_high_ratio;
+    double ratio = high > 0 ? low + (high - low) * glet_random_uniform(&world->speed) : 1;
+    uint64_t took_us = (uint64_t)(exec_us(share, batch) * ratio);
+    let->busy = true;
+    let->end_us = now_us + took_us;
+    let->busy_us += took_us;
+    world->sim->batches++;
+    world->sim->rows += (uint64_t)let->batch.rows;
+}
+
+static void ask_ahead(struct world *world, int l, uint64_t now_us)
+{
+    struct running_let *let = &world->lets[l];
+    if (!world->sim->ahead || !let->busy || let->has_next)
+        return;
+    let->has_next = glet_sched_let_ahead(let->sched, now_us, &let->next);
+    if (!let->has_next)
+        return;
+    assert_int_equal(let->next.rows, world->sim->lets[l].shares[let->next.share].batch);
+    world->sim->batches_ahead++;
+}
+
+/* The batch that was given out ahead follows without a pause. */
+static bool go_on(struct world *world, int l, uint64_t now_us)
+{
+    struct running_let *let = &world->lets[l];
+    if (!let->has_next)
+        return false;
+    struct glet_sched_batch ended = let->batch;
+    let->batch = let->next;
+    let->next = ended;
+    let->has_next = false;
+    run_batch(world, l, now_us);
+    ask_ahead(world, l, now_us);
+    return true;
+}
+
 /* Lets an idle gpu-let go on; what it starts must not be hopeless. */
 static void step_let(struct world *world, int l, uint64_t now_us)
 {
@@ -155,10 +201,6 @@ static void step_let(struct world *world, int l, uint64_t now_us)
         return;
     }
     const struct sim_share *share = &world->sim->lets[l].shares[let->batch.share];
-    int batch = share->batch;
-    if (!world->sim->full_batch_only) /* sizes are powers of two, then the planned batch */
-        batch = 1 << let->batch.size < batch ? 1 << let->batch.size : batch;
-    assert_true(let->batch.count > 0 && let->batch.rows <= batch);
     for (size_t i = 0; runs_as_planned(world->sim) && i < let->batch.count; i++) {
         /* Whatever is started could still be in time, were it alone. */
         int alone = share->batch;
@@ -167,14 +209,8 @@ static void step_let(struct world *world, int l, uint64_t now_us)
         assert_true(now_us + (uint64_t)(exec_us(share, alone) * 0.99) <=
                     let->batch.items[i].deadline_us);
     }
-    double low = world->sim->speed_low_ratio, high = world->sim->speed_high_ratio;
-    double ratio = high > 0 ? low + (high - low) * glet_random_uniform(&world->speed) : 1;
-    uint64_t took_us = (uint64_t)(exec_us(share, batch) * ratio);
-    let->busy = true;
-    let->end_us = now_us + took_us;
-    let->busy_us += took_us;
-    world->sim->batches++;
-    world->sim->rows += (uint64_t)let->batch.rows;
+    run_batch(world, l, now_us);
+    ask_ahead(world, l, now_us);
 }
 
 static void arrive(struct world *world, int m, uint64_t now_us)
@@ -245,7 +281,8 @@ void sim_run(struct sim *sim)
             glet_sched_let_end(world.lets[let].sched, now_us);
             for (size_t i = 0; i < world.lets[let].batch.count; i++)
                 end_request(&world, &world.lets[let].batch.items[i], now_us, true);
-            step_let(&world, let, now_us);
+            if (!go_on(&world, let, now_us))
+                step_let(&world, let, now_us);
             continue;
         }
         arrive(&world, model, now_us);
@@ -255,6 +292,8 @@ void sim_run(struct sim *sim)
         for (int l = 0; l < sim->let_count; l++)
             if (!world.lets[l].busy)
                 step_let(&world, l, now_us);
+            else
+                ask_ahead(&world, l, now_us);
     }
     for (size_t i = 0; i < world.request_count; i++)
         assert_true(world.requests[i].ended);
@@ -262,6 +301,7 @@ void sim_run(struct sim *sim)
         sim->busy_ratio[l] = (double)world.lets[l].busy_us / (double)stop_us;
         glet_sched_let_free(world.lets[l].sched);
         free(world.lets[l].batch.items);
+        free(world.lets[l].next.items);
     }
     free(world.requests);
 }

@@ -146,6 +146,89 @@ static void an_urgent_turn_goes_first_only_when_it_costs_nobody(void **state)
     glet_sched_let_free(let);
 }
 
+static void offer_many(struct glet_sched_let *let, size_t share, size_t count, size_t first_id)
+{
+    for (size_t i = 0; i < count; i++)
+        offer(let, 0, share, first_id + i, 100000, GLET_SCHED_PLANNED, GLET_SCHED_ACCEPTED);
+}
+
+/* The first model's batch runs, from 0 to 4000. */
+static struct glet_sched_let *four_run(void)
+{
+    struct glet_sched_let *let = two_models();
+    offer_many(let, 0, 4, 0);
+    assert_int_equal(glet_sched_let_next(let, 0, &batch), GLET_SCHED_RUN);
+    return let;
+}
+
+static void a_full_batch_of_the_next_turn_is_given_out_ahead(void **state)
+{
+    (void)state;
+    struct glet_sched_let *let = four_run();
+    assert_false(glet_sched_let_ahead(let, 0, &batch));
+    offer_many(let, 1, 7, 10);
+    assert_false(glet_sched_let_ahead(let, 100, &batch)); /* more may come */
+    offer_many(let, 1, 2, 17);
+    struct glet_sched_item behind = item(30, 100000, 1);
+    uint64_t before_us = glet_sched_let_predict(let, 200, 0, &behind, GLET_SCHED_PLANNED);
+    assert_true(glet_sched_let_ahead(let, 200, &batch));
+    assert_int_equal(batch.share, 1);
+    assert_int_equal(batch.rows, 8);
+    assert_int_equal(batch.count, 8);
+    for (size_t i = 0; i < 8; i++)
+        assert_int_equal(id_of(&batch.items[i]), 10 + i);
+    assert_int_equal(glet_sched_let_predict(let, 200, 0, &behind, GLET_SCHED_PLANNED), before_us);
+    glet_sched_let_end(let, 4000);
+    assert_false(glet_sched_let_ahead(let, 4000, &batch)); /* one waits, for its turn */
+    glet_sched_let_end(let, 13000); /* of 10000, which it took from 4000 on */
+    assert_int_equal(glet_sched_let_exec_us(let, 1, 0), 10000 - 1000 / 32);
+    assert_int_equal(glet_sched_let_next(let, 13000, &batch), GLET_SCHED_RUN);
+    assert_int_equal(id_of(&batch.items[0]), 18);
+    glet_sched_let_free(let);
+}
+
+/* What may look different when the batch that runs has ended is not decided before. */
+static void nothing_uncertain_is_given_out_ahead(void **state)
+{
+    (void)state;
+    struct glet_sched_let *let = four_run();
+    offer_many(let, 0, 4, 10); /* the other model may still use its turn */
+    assert_false(glet_sched_let_ahead(let, 0, &batch));
+    glet_sched_let_free(let);
+
+    let = four_run();
+    offer_many(let, 1, 7, 10);
+    offer(let, 0, 1, 17, 100000, GLET_SCHED_EXCESS, GLET_SCHED_ACCEPTED); /* planned go before */
+    assert_false(glet_sched_let_ahead(let, 0, &batch));
+    glet_sched_let_free(let);
+
+    let = four_run();
+    offer_many(let, 1, 7, 10);
+    offer(let, 0, 1, 17, 14100, GLET_SCHED_PLANNED, GLET_SCHED_ACCEPTED);
+    assert_false(glet_sched_let_ahead(let, 4200, &batch)); /* overdue: it would be late */
+    assert_true(glet_sched_let_ahead(let, 0, &batch));
+    glet_sched_let_free(let);
+
+    let = four_run();
+    offer_many(let, 1, 8, 10);
+    offer(let, 0, 0, 20, 8000, GLET_SCHED_PLANNED, GLET_SCHED_ACCEPTED); /* moved forward */
+    assert_false(glet_sched_let_ahead(let, 0, &batch));
+    glet_sched_let_end(let, 4000);
+    assert_int_equal(glet_sched_let_next(let, 4000, &batch), GLET_SCHED_RUN);
+    assert_int_equal(id_of(&batch.items[0]), 20);
+    glet_sched_let_free(let);
+
+    let = two_models();
+    offer_many(let, 0, 6, 0);
+    struct glet_sched_item three = item(9, 100000, 3);
+    assert_int_equal(glet_sched_let_next(let, 0, &batch), GLET_SCHED_RUN);
+    for (int i = 0; i < 3; i++) /* nine rows, of which eight make no batch */
+        assert_int_equal(glet_sched_let_offer(let, 0, 1, &three, GLET_SCHED_PLANNED, NULL),
+                         GLET_SCHED_ACCEPTED);
+    assert_false(glet_sched_let_ahead(let, 0, &batch));
+    glet_sched_let_free(let);
+}
+
 static void what_cannot_be_in_time_is_refused_or_dropped(void **state)
 {
     (void)state;
@@ -252,6 +335,8 @@ int main(void)
         cmocka_unit_test(bucket_lends_its_depth_and_then_its_rate),
         cmocka_unit_test(models_take_turns_and_leave_at_once),
         cmocka_unit_test(an_urgent_turn_goes_first_only_when_it_costs_nobody),
+        cmocka_unit_test(a_full_batch_of_the_next_turn_is_given_out_ahead),
+        cmocka_unit_test(nothing_uncertain_is_given_out_ahead),
         cmocka_unit_test(what_cannot_be_in_time_is_refused_or_dropped),
         cmocka_unit_test(a_batch_shrinks_to_save_its_first_request),
         cmocka_unit_test(excess_waits_for_planned_and_is_bounded),
