@@ -178,21 +178,43 @@ bool glet_executor_lend(struct glet_executor *executor, size_t i, const void *da
            executor->ops->lend(executor, i, data, used);
 }
 
+int glet_executor_depth(const struct glet_executor *executor)
+{
+    return executor->depth;
+}
+
+int glet_executor_begin(struct glet_executor *executor, int used, struct glet_error *err)
+{
+    assert(used >= 1 && used <= executor->batch && executor->begun < executor->depth);
+    int rc = executor->ops->begin(executor, used, err);
+    if (rc == 0)
+        executor->begun++;
+    return rc;
+}
+
+int glet_executor_finish(struct glet_executor *executor, struct glet_error *err)
+{
+    assert(executor->begun > 0);
+    int rc = executor->ops->finish(executor, err);
+    executor->begun--;
+    return rc;
+}
+
 int glet_executor_run(struct glet_executor *executor, int used, struct glet_error *err)
 {
-    assert(used >= 1 && used <= executor->batch);
-    return executor->ops->run(executor, used, err);
+    assert(executor->begun == 0);
+    return glet_executor_begin(executor, used, err) < 0 ? -1 : glet_executor_finish(executor, err);
 }
 
 int glet_executor_replay(struct glet_executor *executor, int runs, double *ms_out,
                          struct glet_error *err)
 {
-    assert(runs >= 1);
+    assert(runs >= 1 && executor->begun == 0);
     if (executor->ops->replay)
         return executor->ops->replay(executor, runs, ms_out, err);
     for (int i = 0; i < runs; i++) {
         uint64_t start_ns = glet_clock_ns();
-        if (executor->ops->run(executor, executor->batch, err) < 0)
+        if (glet_executor_run(executor, executor->batch, err) < 0)
             return -1;
         ms_out[i] = (double)(glet_clock_ns() - start_ns + 1) / 1e6;
     }

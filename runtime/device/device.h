@@ -8,8 +8,8 @@
  *
  * Life of a plan: open the device; create its partitions as one set (green contexts of one split
  * are disjoint only together); load each model once; build an executor per (partition, model,
- * batch); run. Everything is built before serving: glet_executor_run() allocates nothing, loads
- * nothing and takes no lock but the partition's own arbiter.
+ * batch); run. Everything is built before serving: a run allocates nothing, loads nothing and takes
+ * no lock but the partition's own arbiter.
  *
  * Threads: a partition belongs to one worker thread at a time. glet_partition_enter() makes the
  * calling thread that worker (pins it, or makes the green context current); executors are built and
@@ -148,24 +148,45 @@ double glet_executor_activation_mib(const struct glet_executor *executor);
 /*
  * Staging memory of input or output i, owned by the executor, in the model's own type and row-major
  * layout with the batch outermost: batch x glet_model_input(model, i)->bytes. Pinned on CUDA. The
- * caller fills inputs before a run and reads outputs after it.
+ * input is of the batch that begins next, the output of the one that was finished last; the next
+ * glet_executor_begin() may end both.
  */
 void *glet_executor_input(struct glet_executor *executor, size_t i);
 const void *glet_executor_output(struct glet_executor *executor, size_t i);
 
 /*
- * Lets the next run of `used` rows read input i at `data` instead of in its staging memory, which
- * saves a copy; `data` is only read, and only until that run returns. false where the input has to
+ * Lets the next batch of `used` rows read input i at `data` instead of in its staging memory, which
+ * saves a copy; `data` is only read, and only until that batch is finished. false where the input has to
  * be copied all the same: the device reads staging memory only, reads rows that carry no request,
  * or `data` is not aligned to 64 bytes.
  */
 bool glet_executor_lend(struct glet_executor *executor, size_t i, const void *data, int used);
 
 /*
- * Runs one batch and returns when the outputs are there. `used` <= batch says how many rows carry a
- * request; rows beyond it may be skipped or computed and are never read.
- * GLET_ERR_DEVICE: the device failed; the partition must be rebuilt.
+ * Batches that executors of one partition may have begun and not finished, all together: 1, or 2
+ * where a device copies the input of the next batch while one is computed, and its output while the
+ * next one is. They end in the order in which they began.
  */
+int glet_executor_depth(const struct glet_executor *executor);
+
+/*
+ * Begins a batch of what is in the inputs. `used` <= batch says how many rows carry a request; rows
+ * beyond it may be skipped or computed and are never read.
+ * GLET_ERR_DEVICE: the device failed, and nothing was begun; the partition must be rebuilt, and what
+ * began before may still be finished.
+ */
+GLET_MUST_CHECK
+int glet_executor_begin(struct glet_executor *executor, int used, struct glet_error *err);
+
+/*
+ * Waits for the oldest batch that was begun; then its outputs are there. However it ends, that
+ * batch is over. GLET_ERR_DEVICE as above. GLET_ERR_INPUT, GLET_ERR_RANGE: a value that the model
+ * cannot take, which only devices of depth 1 tell; the partition is as good as before.
+ */
+GLET_MUST_CHECK
+int glet_executor_finish(struct glet_executor *executor, struct glet_error *err);
+
+/* Begins one batch and finishes it; nothing may be begun before. */
 GLET_MUST_CHECK
 int glet_executor_run(struct glet_executor *executor, int used, struct glet_error *err);
 

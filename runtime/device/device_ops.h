@@ -33,7 +33,8 @@ struct glet_device_ops {
     void (*executor_free)(struct glet_executor *executor);
     bool (*lend)(struct glet_executor *executor, size_t i, const void *data,
                  int used); /* NULL: never */
-    int (*run)(struct glet_executor *executor, int used, struct glet_error *err);
+    int (*begin)(struct glet_executor *executor, int used, struct glet_error *err);
+    int (*finish)(struct glet_executor *executor, struct glet_error *err);
     /* These two may be NULL: no clock of its own, no counters. */
     int (*replay)(struct glet_executor *executor, int runs, double *ms_out, struct glet_error *err);
     int (*utilisation)(struct glet_executor *executor, struct glet_utilisation *out,
@@ -60,9 +61,11 @@ struct glet_partition {
 struct glet_executor {
     const struct glet_device_ops *ops;
     int batch;
+    int depth; /* batches begun at once */
+    int begun; /* and not finished */
     double activation_mib;
     size_t input_count, output_count;
-    void **inputs, **outputs; /* staging memory */
+    void **inputs, **outputs; /* staging memory: of the next batch, of the last finished one */
 };
 
 GLET_MUST_CHECK

@@ -43,7 +43,8 @@ static const struct glet_device_ops ops = {
     .build = glet_cpu_executor_build,
     .executor_free = glet_cpu_executor_free,
     .lend = glet_cpu_executor_lend,
-    .run = glet_cpu_executor_run,
+    .begin = glet_cpu_executor_begin,
+    .finish = glet_cpu_executor_finish,
 };
 
 /* Whether nice 19 can be taken back: root, or a limit that allows it. */

@@ -30,6 +30,7 @@ struct executor {
     struct glet_cpu_net *main_net;
     struct glet_cpu_net *piece_net; /* on the helper's thread; NULL where there is none */
     int main_rows, piece_rows;      /* what the nets are built for */
+    int used;                       /* rows of the batch that was begun */
     int piece_used;                 /* rows of the present run, for the helper */
     const char **sources;           /* where each input lies for the next run */
     bool lent;                      /* some of them outside the staging memory */
@@ -173,6 +174,7 @@ int glet_cpu_executor_build(struct glet_partition *base, struct glet_model *mode
         return -1;
     executor->base.ops = base->ops;
     executor->base.batch = batch;
+    executor->base.depth = 1;
     executor->partition = partition;
     executor->model = model;
     executor->piece_rows = glet_cpu_share_piece_rows(&partition->share, batch);
@@ -252,13 +254,22 @@ static int run(struct executor *executor, int used, struct glet_error *err)
     return rc;
 }
 
-int glet_cpu_executor_run(struct glet_executor *base, int used, struct glet_error *err)
+/* There is nothing to copy, and computing is what the worker waits for. */
+int glet_cpu_executor_begin(struct glet_executor *base, int used, struct glet_error *err)
+{
+    struct executor *executor = (struct executor *)base;
+    (void)err;
+    executor->used = used;
+    return 0;
+}
+
+int glet_cpu_executor_finish(struct glet_executor *base, struct glet_error *err)
 {
     struct executor *executor = (struct executor *)base;
     if (!executor->lent)
-        return run(executor, used, err);
+        return run(executor, executor->used, err);
     bind(executor, executor->main_net, 0);
-    int rc = run(executor, used, err);
+    int rc = run(executor, executor->used, err);
     for (size_t i = 0; i < base->input_count; i++)
         executor->sources[i] = base->inputs[i];
     bind(executor, executor->main_net, 0);

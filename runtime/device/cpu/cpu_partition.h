@@ -72,7 +72,8 @@ int glet_cpu_fraction_pin(struct glet_cpu_fraction *fraction, struct glet_error 
 int glet_cpu_executor_build(struct glet_partition *partition, struct glet_model *model, int batch,
                             struct glet_executor **out, struct glet_error *err);
 void glet_cpu_executor_free(struct glet_executor *executor);
-int glet_cpu_executor_run(struct glet_executor *executor, int used, struct glet_error *err);
+int glet_cpu_executor_begin(struct glet_executor *executor, int used, struct glet_error *err);
+int glet_cpu_executor_finish(struct glet_executor *executor, struct glet_error *err);
 bool glet_cpu_executor_lend(struct glet_executor *executor, size_t i, const void *data, int used);
 
 #endif

@@ -100,7 +100,8 @@ static const struct glet_device_ops ops = {
     .count_anew = glet_cuda_partition_count_anew,
     .build = glet_cuda_executor_build,
     .executor_free = glet_cuda_executor_free,
-    .run = glet_cuda_executor_run,
+    .begin = glet_cuda_executor_begin,
+    .finish = glet_cuda_executor_finish,
     .replay = glet_cuda_executor_replay,
     .utilisation = glet_cuda_executor_utilisation,
 };

@@ -2,15 +2,15 @@
 /*
  * Executors of the CUDA device: a net recorded once into a CUDA graph, and its replay.
  *
- * A run enqueues on the gpu-let's one stream: the used rows of each input from pinned memory, the
- * graph, the used rows of each output back; then it waits for an event. It allocates nothing and
- * takes no lock of ours. device.h's run returns when the outputs are there, so that a gpu-let has
- * one batch in flight: its copies overlap with the compute of the other gpu-lets (the copy engines
- * are shared), and not with a batch of its own. Copies stay outside the graph because a batch that
- * is not full copies only what it has.
+ * A batch is enqueued as a whole when it begins: the used rows of each input from pinned memory, the
+ * graph, the used rows of each output back; to finish it is to wait for an event. Neither allocates
+ * or takes a lock of ours. A second batch may begin before the first is finished; then it is copied
+ * in while the first computes, and the first is copied out while it computes (cuda_staging.h). A
+ * batch alone takes the shorter way, with nothing but the gpu-let's stream in it. Copies stay
+ * outside the graph because a batch that is not full copies only what it has.
  *
  * The net runs once outside a capture before it is recorded (cuBLAS may allocate at a first call),
- * and the graph runs once before it serves, so that no first time is left to a request.
+ * and batches run in both ways before it serves, so that no first time is left to a request.
  *
  * Waiting: a thread that spins costs a core, one that sleeps wakes late. It polls for SPIN_US, then
  * sleeps in the driver until the event's interrupt.
@@ -21,6 +21,7 @@
 #include "common/memory.h"
 #include "runtime/device/cuda/cuda_counters.h"
 #include "runtime/device/cuda/cuda_replay.h"
+#include "runtime/device/cuda/cuda_staging.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -39,55 +40,13 @@ struct executor {
     struct glet_cuda_partition *partition;
     const struct glet_model *model;
     struct glet_cuda_net *net;
+    struct glet_cuda_staging staging;
     CUgraphExec graph;
-    CUevent begin, end; /* around the graph, for its time */
-    CUevent done;       /* after the copies, for the wait */
+    struct {
+        CUevent begin, end; /* around the graph */
+    } times[GLET_CUDA_SLOTS];
+    int next, oldest; /* slots: of the batch that begins next, of the one to finish next */
 };
-
-/* Rows that carry no request are computed, so they must hold numbers: zero. */
-static int pinned(struct executor *executor, size_t row_bytes, void **out, struct glet_error *err)
-{
-    const struct glet_cuda_api *api = executor->partition->site.api;
-    size_t bytes;
-    if (__builtin_mul_overflow(row_bytes, (size_t)executor->base.batch, &bytes))
-        return glet_error_set(err, GLET_ERR_NOMEM, "a batch of %d does not fit into memory",
-                              executor->base.batch);
-    bytes = bytes ? bytes : 1;
-    if (GLET_CUDA_TRY(api, err, cuMemHostAlloc, out, bytes, 0) < 0)
-        return -1;
-    memset(*out, 0, bytes);
-    return 0;
-}
-
-static int make_staging(struct executor *executor, struct glet_error *err)
-{
-    struct glet_executor *base = &executor->base;
-    size_t inputs = glet_model_input_count(executor->model);
-    size_t outputs = glet_model_output_count(executor->model);
-    base->inputs = glet_alloc(inputs, sizeof *base->inputs, err);
-    base->outputs = glet_alloc(outputs, sizeof *base->outputs, err);
-    if (!base->inputs || !base->outputs)
-        return -1;
-    for (; base->input_count < inputs; base->input_count++)
-        if (pinned(executor, glet_model_input(executor->model, base->input_count)->bytes,
-                   &base->inputs[base->input_count], err) < 0)
-            return -1;
-    for (; base->output_count < outputs; base->output_count++)
-        if (pinned(executor, glet_model_output(executor->model, base->output_count)->bytes,
-                   &base->outputs[base->output_count], err) < 0)
-            return -1;
-    return 0;
-}
-
-static int make_events(struct executor *executor, struct glet_error *err)
-{
-    const struct glet_cuda_api *api = executor->partition->site.api;
-    if (GLET_CUDA_TRY(api, err, cuEventCreate, &executor->begin, CU_EVENT_DEFAULT) < 0 ||
-        GLET_CUDA_TRY(api, err, cuEventCreate, &executor->end, CU_EVENT_DEFAULT) < 0)
-        return -1;
-    return GLET_CUDA_TRY(api, err, cuEventCreate, &executor->done,
-                         CU_EVENT_BLOCKING_SYNC | CU_EVENT_DISABLE_TIMING);
-}
 
 /* Only the calling thread is in capture mode: other gpu-lets may be allocating or serving. */
 static int capture(struct executor *executor, CUgraph *graph_out, struct glet_error *err)
@@ -120,49 +79,59 @@ static int make_graph(struct executor *executor, struct glet_error *err)
     return rc;
 }
 
-static int copy_in(const struct executor *executor, int used, struct glet_error *err)
-{
-    const struct glet_cuda_site *site = &executor->partition->site;
-    for (size_t i = 0; i < executor->base.input_count; i++)
-        if (GLET_CUDA_TRY(site->api, err, cuMemcpyHtoDAsync, glet_cuda_net_input(executor->net, i),
-                          executor->base.inputs[i],
-                          glet_model_input(executor->model, i)->bytes * (size_t)used,
-                          site->stream) < 0)
-            return -1;
-    return 0;
-}
-
-static int copy_out(const struct executor *executor, int used, struct glet_error *err)
-{
-    const struct glet_cuda_site *site = &executor->partition->site;
-    for (size_t i = 0; i < executor->base.output_count; i++)
-        if (GLET_CUDA_TRY(site->api, err, cuMemcpyDtoHAsync, executor->base.outputs[i],
-                          glet_cuda_net_output(executor->net, i),
-                          glet_model_output(executor->model, i)->bytes * (size_t)used,
-                          site->stream) < 0)
-            return -1;
-    return 0;
-}
-
+/* Also where cuBLAS, at its first call, may allocate. */
 static int warm_up(struct executor *executor, struct glet_error *err)
 {
     const struct glet_cuda_site *site = &executor->partition->site;
-    if (copy_in(executor, executor->base.batch, err) < 0 ||
+    if (glet_cuda_staging_in(&executor->staging, 0, executor->base.batch, false, err) < 0 ||
         glet_cuda_net_record(executor->net, err) < 0)
         return -1;
     return GLET_CUDA_TRY(site->api, err, cuStreamSynchronize, site->stream);
 }
 
+/* A batch alone, and one beside it; what has begun is finished, whatever fails. */
+static int try_both_ways(struct glet_executor *base, struct glet_error *err)
+{
+    struct glet_error later;
+    if (glet_cuda_executor_begin(base, base->batch, err) < 0)
+        return -1;
+    if (glet_cuda_executor_begin(base, base->batch, err) < 0) {
+        (void)glet_cuda_executor_finish(base, &later);
+        return -1;
+    }
+    int rc = glet_cuda_executor_finish(base, err);
+    return glet_cuda_executor_finish(base, rc < 0 ? &later : err) < 0 ? -1 : rc;
+}
+
+static int make_times(struct executor *executor, struct glet_error *err)
+{
+    const struct glet_cuda_api *api = executor->partition->site.api;
+    for (int i = 0; i < GLET_CUDA_SLOTS; i++)
+        if (GLET_CUDA_TRY(api, err, cuEventCreate, &executor->times[i].begin, CU_EVENT_DEFAULT) <
+                0 ||
+            GLET_CUDA_TRY(api, err, cuEventCreate, &executor->times[i].end, CU_EVENT_DEFAULT) < 0)
+            return -1;
+    return 0;
+}
+
 static int build(struct executor *executor, struct glet_error *err)
 {
     struct glet_cuda_site *site = &executor->partition->site;
-    if (glet_cuda_net_build(site, executor->model, executor->base.batch, &executor->net, err) < 0 ||
-        make_staging(executor, err) < 0 || make_events(executor, err) < 0 ||
-        warm_up(executor, err) < 0 || make_graph(executor, err) < 0)
+    struct glet_executor *base = &executor->base;
+    struct glet_cuda_staging *staging = &executor->staging;
+    if (glet_cuda_net_build(site, executor->model, base->batch, &executor->net, err) < 0 ||
+        glet_cuda_staging_init(staging, site, executor->net, executor->model, base->batch, err) <
+            0 ||
+        make_times(executor, err) < 0 || warm_up(executor, err) < 0 ||
+        make_graph(executor, err) < 0)
         return -1;
-    executor->base.activation_mib =
-        (double)glet_cuda_net_activation_bytes(executor->net) / (1 << 20);
-    return glet_cuda_executor_run(&executor->base, executor->base.batch, err);
+    base->input_count = staging->input_count;
+    base->output_count = staging->output_count;
+    base->inputs = staging->slots[0].inputs;
+    base->outputs = staging->slots[0].outputs;
+    base->activation_mib =
+        (double)(glet_cuda_net_activation_bytes(executor->net) + staging->device_bytes) / (1 << 20);
+    return try_both_ways(base, err);
 }
 
 int glet_cuda_executor_build(struct glet_partition *base, struct glet_model *model, int batch,
@@ -173,6 +142,7 @@ int glet_cuda_executor_build(struct glet_partition *base, struct glet_model *mod
         return -1;
     executor->base.ops = base->ops;
     executor->base.batch = batch;
+    executor->base.depth = GLET_CUDA_SLOTS;
     executor->partition = (struct glet_cuda_partition *)base;
     executor->model = model;
     if (build(executor, err) < 0) {
@@ -183,25 +153,29 @@ int glet_cuda_executor_build(struct glet_partition *base, struct glet_model *mod
     return 0;
 }
 
+/* After a failure something may be queued that reads or writes what is freed or filled next. */
+static void drain(const struct glet_cuda_site *site)
+{
+    (void)site->api->cuStreamSynchronize(site->copy_in);
+    (void)site->api->cuStreamSynchronize(site->stream);
+    (void)site->api->cuStreamSynchronize(site->copy_out);
+}
+
 void glet_cuda_executor_free(struct glet_executor *base)
 {
     struct executor *executor = (struct executor *)base;
-    const struct glet_cuda_site *site = &executor->partition->site;
-    const struct glet_cuda_api *api = site->api;
-    const CUevent events[] = {executor->begin, executor->end, executor->done};
-    (void)api->cuStreamSynchronize(site->stream); /* after a failed run something may be queued */
+    const struct glet_cuda_api *api = executor->partition->site.api;
+    drain(&executor->partition->site);
     if (executor->graph)
         (void)api->cuGraphExecDestroy(executor->graph);
-    for (size_t i = 0; i < sizeof events / sizeof events[0]; i++)
-        if (events[i])
-            (void)api->cuEventDestroy(events[i]);
-    for (size_t i = 0; i < base->input_count; i++)
-        (void)api->cuMemFreeHost(base->inputs[i]);
-    for (size_t i = 0; i < base->output_count; i++)
-        (void)api->cuMemFreeHost(base->outputs[i]);
+    for (int i = 0; i < GLET_CUDA_SLOTS; i++) {
+        if (executor->times[i].begin)
+            (void)api->cuEventDestroy(executor->times[i].begin);
+        if (executor->times[i].end)
+            (void)api->cuEventDestroy(executor->times[i].end);
+    }
+    glet_cuda_staging_fini(&executor->staging);
     glet_cuda_net_free(executor->net);
-    free(base->inputs);
-    free(base->outputs);
     free(executor);
 }
 
@@ -217,12 +191,12 @@ static int wait_for(const struct glet_cuda_api *api, CUevent event, struct glet_
     return code == CUDA_SUCCESS ? 0 : glet_cuda_failed(api, code, "cuEventQuery", err);
 }
 
-static void count_time(struct executor *executor)
+static void count_time(struct executor *executor, int i)
 {
     struct glet_cuda_partition *partition = executor->partition;
     float ms = 0;
-    if (partition->site.api->cuEventElapsedTime(&ms, executor->begin, executor->end) !=
-        CUDA_SUCCESS)
+    if (partition->site.api->cuEventElapsedTime(&ms, executor->times[i].begin,
+                                                executor->times[i].end) != CUDA_SUCCESS)
         return;
     uint64_t ns = (uint64_t)((double)ms * 1e6);
     atomic_fetch_add_explicit(&partition->busy_ns, ns, memory_order_relaxed);
@@ -231,20 +205,40 @@ static void count_time(struct executor *executor)
         atomic_store_explicit(&partition->slice_ns, ns, memory_order_relaxed);
 }
 
-int glet_cuda_executor_run(struct glet_executor *base, int used, struct glet_error *err)
+int glet_cuda_executor_begin(struct glet_executor *base, int used, struct glet_error *err)
 {
     struct executor *executor = (struct executor *)base;
     const struct glet_cuda_site *site = &executor->partition->site;
     const struct glet_cuda_api *api = site->api;
-    if (copy_in(executor, used, err) < 0 ||
-        GLET_CUDA_TRY(api, err, cuEventRecord, executor->begin, site->stream) < 0 ||
+    int i = executor->next;
+    bool beside = executor->partition->begun > 0;
+    if (glet_cuda_staging_in(&executor->staging, i, used, beside, err) < 0 ||
+        GLET_CUDA_TRY(api, err, cuEventRecord, executor->times[i].begin, site->stream) < 0 ||
         GLET_CUDA_TRY(api, err, cuGraphLaunch, executor->graph, site->stream) < 0 ||
-        GLET_CUDA_TRY(api, err, cuEventRecord, executor->end, site->stream) < 0 ||
-        copy_out(executor, used, err) < 0 ||
-        GLET_CUDA_TRY(api, err, cuEventRecord, executor->done, site->stream) < 0 ||
-        wait_for(api, executor->done, err) < 0)
+        GLET_CUDA_TRY(api, err, cuEventRecord, executor->times[i].end, site->stream) < 0 ||
+        glet_cuda_staging_out(&executor->staging, i, used, beside, err) < 0) {
+        drain(site);
         return -1;
-    count_time(executor);
+    }
+    executor->partition->begun++;
+    executor->next = !i;
+    base->inputs = executor->staging.slots[!i].inputs;
+    return 0;
+}
+
+int glet_cuda_executor_finish(struct glet_executor *base, struct glet_error *err)
+{
+    struct executor *executor = (struct executor *)base;
+    const struct glet_cuda_site *site = &executor->partition->site;
+    int i = executor->oldest;
+    executor->partition->begun--;
+    executor->oldest = !i;
+    base->outputs = executor->staging.slots[i].outputs;
+    if (wait_for(site->api, executor->staging.slots[i].done, err) < 0) {
+        drain(site);
+        return -1;
+    }
+    count_time(executor, i);
     return 0;
 }
 

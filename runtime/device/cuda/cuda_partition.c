@@ -127,10 +127,8 @@ static int read_back(struct glet_cuda_partition *partition, struct glet_error *e
 {
     const struct glet_cuda_device *device = partition->device;
     CUdevResource got;
-    CUgreenCtx owner = NULL;
     if (GLET_CUDA_TRY(device->api, err, cuGreenCtxGetDevResource, partition->green, &got,
-                      CU_DEV_RESOURCE_TYPE_SM) < 0 ||
-        GLET_CUDA_TRY(device->api, err, cuStreamGetGreenCtx, partition->site.stream, &owner) < 0)
+                      CU_DEV_RESOURCE_TYPE_SM) < 0)
         return -1;
     int planned_sms = partition->base.units * device->split.unit_sms;
     partition->site.sm_count = (int)got.sm.smCount;
@@ -138,18 +136,32 @@ static int read_back(struct glet_cuda_partition *partition, struct glet_error *e
         return glet_error_set(err, GLET_ERR_DEVICE,
                               "a gpu-let of %d units should have %d SMs, the driver gave it %d",
                               partition->base.units, planned_sms, partition->site.sm_count);
-    if (owner != partition->green)
-        return glet_error_set(err, GLET_ERR_DEVICE,
-                              "the driver made a stream outside its green context");
     return 0;
+}
+
+static int green_stream(const struct glet_cuda_partition *partition, CUstream *out,
+                        struct glet_error *err)
+{
+    const struct glet_cuda_api *api = partition->device->api;
+    CUgreenCtx owner = NULL;
+    if (GLET_CUDA_TRY(api, err, cuGreenCtxStreamCreate, out, partition->green,
+                      CU_STREAM_NON_BLOCKING, 0) < 0 ||
+        GLET_CUDA_TRY(api, err, cuStreamGetGreenCtx, *out, &owner) < 0)
+        return -1;
+    return owner == partition->green
+               ? 0
+               : glet_error_set(err, GLET_ERR_DEVICE,
+                                "the driver made a stream outside its green context");
 }
 
 static int open_green(struct glet_cuda_partition *partition, int first, bool with_remainder,
                       struct glet_error *err)
 {
+    struct glet_cuda_site *site = &partition->site;
     if (make_green(partition, first, with_remainder, err) < 0 ||
-        GLET_CUDA_TRY(partition->device->api, err, cuGreenCtxStreamCreate, &partition->site.stream,
-                      partition->green, CU_STREAM_NON_BLOCKING, 0) < 0)
+        green_stream(partition, &site->stream, err) < 0 ||
+        green_stream(partition, &site->copy_in, err) < 0 ||
+        green_stream(partition, &site->copy_out, err) < 0)
         return -1;
     return read_back(partition, err);
 }
@@ -157,13 +169,16 @@ static int open_green(struct glet_cuda_partition *partition, int first, bool wit
 static int open_whole(struct glet_cuda_partition *partition, struct glet_error *err)
 {
     const struct glet_cuda_device *device = partition->device;
+    struct glet_cuda_site *site = &partition->site;
+    CUstream *const streams[] = {&site->stream, &site->copy_in, &site->copy_out};
     CUcontext before;
-    partition->site.context = device->primary;
-    partition->site.sm_count = device->base.info.sm_count;
+    site->context = device->primary;
+    site->sm_count = device->base.info.sm_count;
     if (glet_cuda_enter(device->api, device->primary, &before, err) < 0)
         return -1;
-    int rc = GLET_CUDA_TRY(device->api, err, cuStreamCreate, &partition->site.stream,
-                           CU_STREAM_NON_BLOCKING);
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < sizeof streams / sizeof streams[0]; i++)
+        rc = GLET_CUDA_TRY(device->api, err, cuStreamCreate, streams[i], CU_STREAM_NON_BLOCKING);
     glet_cuda_leave(device->api, before);
     return rc;
 }
@@ -181,11 +196,15 @@ static int open_partition(struct glet_cuda_partition *partition, int first, bool
 static void close_partition(struct glet_cuda_partition *partition)
 {
     const struct glet_cuda_api *api = partition->device->api;
+    const struct glet_cuda_site *site = &partition->site;
+    const CUstream streams[] = {site->stream, site->copy_in, site->copy_out};
     CUcontext before = NULL;
     struct glet_error ignored;
-    if (partition->site.stream) {
-        bool entered = glet_cuda_enter(api, partition->site.context, &before, &ignored) == 0;
-        (void)api->cuStreamDestroy(partition->site.stream);
+    if (site->stream) {
+        bool entered = glet_cuda_enter(api, site->context, &before, &ignored) == 0;
+        for (size_t i = 0; i < sizeof streams / sizeof streams[0]; i++)
+            if (streams[i])
+                (void)api->cuStreamDestroy(streams[i]);
         if (entered)
             glet_cuda_leave(api, before);
     }

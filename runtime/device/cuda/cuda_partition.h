@@ -43,6 +43,7 @@ struct glet_cuda_partition {
     CUgreenCtx green; /* NULL: the whole device, through the primary context */
     struct glet_cuda_site site;
     bool site_is_open;
+    int begun;                     /* batches begun and not finished; the worker's */
     atomic_int worker;             /* thread id of the worker, 0 = none */
     atomic_uint_fast64_t busy_ns;  /* between the events around its graphs */
     atomic_uint_fast64_t slice_ns; /* longest graph, where gpu-lets take turns */
@@ -86,7 +87,8 @@ int glet_cuda_context_mib(struct glet_cuda_device *device, double *mib_out, stru
 int glet_cuda_executor_build(struct glet_partition *partition, struct glet_model *model, int batch,
                              struct glet_executor **out, struct glet_error *err);
 void glet_cuda_executor_free(struct glet_executor *executor);
-int glet_cuda_executor_run(struct glet_executor *executor, int used, struct glet_error *err);
+int glet_cuda_executor_begin(struct glet_executor *executor, int used, struct glet_error *err);
+int glet_cuda_executor_finish(struct glet_executor *executor, struct glet_error *err);
 /* What a run replays, for timing it apart from the copies. On the worker's thread. */
 CUgraphExec glet_cuda_executor_graph(const struct glet_executor *executor);
 

@@ -59,7 +59,8 @@ static void run_op(struct fake_stream *stream, const struct fake_op *op)
         op->event->at_ms = stream->now_ms;
         break;
     case FAKE_OP_WAIT:
-        fake_run(op->event->stream, op->event, op->token);
+        if (op->event->done_token < op->token)
+            fake_run(op->event->stream, op->event, op->token);
         break;
     case FAKE_OP_GRAPH:
         for (const struct fake_op *node = op->exec->nodes.first; node; node = node->next)
