@@ -24,6 +24,8 @@ struct glet_partition {
     int units;
     pthread_t worker;
     bool entered;
+    uint64_t begun, finished; /* batches */
+    uint64_t free_us;         /* when what was begun has run */
     _Atomic uint64_t busy_us;
 };
 
@@ -35,15 +37,21 @@ struct glet_partition_set {
 struct glet_model {
     char *name;
     struct glet_model_io input, output;
-    uint64_t fixed_us, row_us, build_us, skips;
+    uint64_t fixed_us, row_us, build_us, skips, depth;
 };
 
 struct glet_executor {
     struct glet_partition *partition;
     struct glet_model *model;
     int batch;
-    unsigned char *input, *output;
-    const unsigned char *lent; /* read by the next run instead of `input` */
+    struct job {
+        unsigned char *input, *output;
+        const unsigned char *lent; /* read instead of `input` */
+        uint64_t number;           /* of the partition's batches */
+        uint64_t start_us, end_us;
+        int used;
+    } jobs[2];
+    int next, oldest, finished; /* jobs */
 };
 
 int glet_device_open(const char *spec, struct glet_device **out, struct glet_error *err)
@@ -158,6 +166,7 @@ int glet_partition_enter(struct glet_partition *partition, struct glet_error *er
 
 void glet_partition_leave(struct glet_partition *partition)
 {
+    glet_fake_counts.abandoned += (int)(partition->begun - partition->finished);
     partition->entered = false;
     glet_fake_counts.partitions_entered--;
 }
@@ -195,12 +204,14 @@ int glet_executor_build(struct glet_partition *partition, struct glet_model *mod
     if (!executor)
         return -1;
     *executor = (struct glet_executor){.partition = partition, .model = model, .batch = batch};
-    executor->input = glet_alloc((size_t)batch, model->input.bytes, err);
-    executor->output = executor->input ? glet_alloc((size_t)batch, model->output.bytes, err) : NULL;
     glet_fake_counts.executors++;
-    if (!executor->output) {
-        glet_executor_free(executor);
-        return -1;
+    for (int i = 0; i < 2; i++) {
+        executor->jobs[i].input = glet_alloc((size_t)batch, model->input.bytes, err);
+        executor->jobs[i].output = glet_alloc((size_t)batch, model->output.bytes, err);
+        if (!executor->jobs[i].input || !executor->jobs[i].output) {
+            glet_executor_free(executor);
+            return -1;
+        }
     }
     if (model->build_us)
         usleep((useconds_t)model->build_us);
@@ -213,8 +224,10 @@ void glet_executor_free(struct glet_executor *executor)
     if (!executor)
         return;
     glet_fake_counts.executors--;
-    free(executor->input);
-    free(executor->output);
+    for (int i = 0; i < 2; i++) {
+        free(executor->jobs[i].input);
+        free(executor->jobs[i].output);
+    }
     free(executor);
 }
 
@@ -231,49 +244,92 @@ double glet_executor_activation_mib(const struct glet_executor *executor)
 void *glet_executor_input(struct glet_executor *executor, size_t i)
 {
     (void)i;
-    return executor->input;
+    return executor->jobs[executor->next].input;
 }
 
 const void *glet_executor_output(struct glet_executor *executor, size_t i)
 {
     (void)i;
-    return executor->output;
+    return executor->jobs[executor->finished].output;
 }
 
 bool glet_executor_lend(struct glet_executor *executor, size_t i, const void *data, int used)
 {
     (void)i;
     (void)used;
-    executor->lent = data;
+    executor->jobs[executor->next].lent = data;
     return true;
+}
+
+int glet_executor_depth(const struct glet_executor *executor)
+{
+    return executor->model->depth == 2 ? 2 : 1;
+}
+
+static void hang(_Atomic int *count)
+{
+    if (take_one(count))
+        while (!atomic_load(&glet_fake_faults.release))
+            usleep(1000);
+}
+
+int glet_executor_begin(struct glet_executor *executor, int used, struct glet_error *err)
+{
+    struct glet_partition *partition = executor->partition;
+    const struct glet_model *model = executor->model;
+    struct job *job = &executor->jobs[executor->next];
+    if (!pthread_equal(partition->worker, pthread_self()))
+        return glet_error_set(err, GLET_ERR_INTERNAL, "begun on another thread");
+    if (partition->begun - partition->finished >= (uint64_t)glet_executor_depth(executor))
+        return glet_error_set(err, GLET_ERR_INTERNAL, "one batch too many");
+    bool ahead = partition->begun > partition->finished;
+    if (ahead && take_one(&glet_fake_faults.fail_begins_ahead))
+        return glet_error_set(err, GLET_ERR_DEVICE, "a batch fails because the test says so");
+    if (ahead)
+        hang(&glet_fake_faults.hang_begins_ahead);
+    uint64_t now_us = glet_clock_us();
+    uint64_t rows = (uint64_t)(model->skips ? used : executor->batch);
+    job->number = partition->begun++;
+    job->used = used;
+    job->start_us = now_us > partition->free_us ? now_us : partition->free_us;
+    job->end_us = partition->free_us = job->start_us + model->fixed_us + model->row_us * rows;
+    atomic_fetch_add(&glet_fake_counts.ahead, ahead);
+    executor->next = glet_executor_depth(executor) == 2 ? !executor->next : 0;
+    return 0;
+}
+
+int glet_executor_finish(struct glet_executor *executor, struct glet_error *err)
+{
+    struct glet_partition *partition = executor->partition;
+    struct job *job = &executor->jobs[executor->oldest];
+    const struct glet_model *model = executor->model;
+    const unsigned char *input = job->lent ? job->lent : job->input;
+    job->lent = NULL;
+    executor->finished = executor->oldest;
+    executor->oldest = glet_executor_depth(executor) == 2 ? !executor->oldest : 0;
+    if (!pthread_equal(partition->worker, pthread_self()))
+        return glet_error_set(err, GLET_ERR_INTERNAL, "run on another thread");
+    if (job->number != partition->finished++)
+        return glet_error_set(err, GLET_ERR_INTERNAL, "not the oldest batch");
+    if (take_one(&glet_fake_faults.fail_runs))
+        return glet_error_set(err, GLET_ERR_DEVICE, "a run fails because the test says so");
+    hang(&glet_fake_faults.hang_runs);
+    if (job->end_us > job->start_us)
+        glet_clock_sleep_until_us(job->end_us);
+    for (int row = 0; row < job->used; row++)
+        if (glet_executor_depth(executor) == 1 && input[(size_t)row * model->input.bytes] == 255)
+            return glet_error_set(err, GLET_ERR_INPUT, "a value is out of range");
+    for (size_t i = 0; i < (size_t)job->used * model->input.bytes; i++)
+        job->output[i] = (unsigned char)(input[i] + 1);
+    atomic_fetch_add(&partition->busy_us, glet_clock_us() - job->start_us);
+    atomic_fetch_add(&glet_fake_counts.runs, 1);
+    atomic_fetch_add(&glet_fake_counts.rows, (uint64_t)job->used);
+    return 0;
 }
 
 int glet_executor_run(struct glet_executor *executor, int used, struct glet_error *err)
 {
-    const unsigned char *input = executor->lent ? executor->lent : executor->input;
-    executor->lent = NULL;
-    const struct glet_model *model = executor->model;
-    if (!pthread_equal(executor->partition->worker, pthread_self()))
-        return glet_error_set(err, GLET_ERR_INTERNAL, "run on another thread");
-    if (take_one(&glet_fake_faults.fail_runs))
-        return glet_error_set(err, GLET_ERR_DEVICE, "a run fails because the test says so");
-    if (take_one(&glet_fake_faults.hang_runs))
-        while (!atomic_load(&glet_fake_faults.release))
-            usleep(1000);
-    uint64_t start_us = glet_clock_us();
-    uint64_t rows = (uint64_t)(model->skips ? used : executor->batch);
-    uint64_t sleep_us = model->fixed_us + model->row_us * rows;
-    if (sleep_us)
-        glet_clock_sleep_until_us(start_us + sleep_us);
-    for (int row = 0; row < used; row++)
-        if (input[(size_t)row * model->input.bytes] == 255)
-            return glet_error_set(err, GLET_ERR_INPUT, "a value is out of range");
-    for (size_t i = 0; i < (size_t)used * model->input.bytes; i++)
-        executor->output[i] = (unsigned char)(input[i] + 1);
-    atomic_fetch_add(&executor->partition->busy_us, glet_clock_us() - start_us);
-    atomic_fetch_add(&glet_fake_counts.runs, 1);
-    atomic_fetch_add(&glet_fake_counts.rows, (uint64_t)used);
-    return 0;
+    return glet_executor_begin(executor, used, err) < 0 ? -1 : glet_executor_finish(executor, err);
 }
 
 static int read_model(FILE *file, const char *path, struct glet_model *model,
@@ -294,6 +350,8 @@ static int read_model(FILE *file, const char *path, struct glet_model *model,
             model->build_us = value;
         else if (strcmp(key, "skips") == 0)
             model->skips = value;
+        else if (strcmp(key, "depth") == 0)
+            model->depth = value;
         else
             break;
     }

@@ -11,9 +11,10 @@
  *     row_us 100
  *     skips 1         row_us counts for the rows used, not for the whole batch (default 0)
  *     build_us 1000   building an executor sleeps this long (default 0)
+ *     depth 2         a second batch may begin before the first is finished (default 1)
  *
  * An output byte is the input byte plus one. An input that begins with a byte 255 is refused
- * (GLET_ERR_INPUT). Device specs "fake", "fake:UNITS" (default 10); the type is "fake".
+ * (GLET_ERR_INPUT), but by a model of depth 2. Device specs "fake", "fake:UNITS" (default 10); the type is "fake".
  */
 
 #include <stdatomic.h>
@@ -25,13 +26,16 @@ struct glet_fake_faults {
     _Atomic int fail_runs; /* that many of the next runs fail with GLET_ERR_DEVICE */
     _Atomic int hang_runs; /* that many of the next runs do not return until `release` */
     _Atomic int fail_builds;
+    _Atomic int fail_begins_ahead; /* of batches that begin beside another */
+    _Atomic int hang_begins_ahead;
     _Atomic bool release;
 };
 extern struct glet_fake_faults glet_fake_faults;
 
 struct glet_fake_counts { /* what exists now, and what was done since the start */
     _Atomic int devices, sets, partitions_entered, executors, models;
-    _Atomic uint64_t runs, rows;
+    _Atomic int abandoned;              /* begun, and never finished */
+    _Atomic uint64_t runs, rows, ahead; /* begun beside another */
 };
 extern struct glet_fake_counts glet_fake_counts;
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A worker as others see it: start, offers, supervision, end. What its thread does is in
- * worker_thread.c.
+ * worker_thread.c, and with a batch in worker_flight.c.
  *
  * One mutex per worker, held for the microsecond of a decision, never while anything runs. The
  * thread sleeps only when nothing waits, and its bell is rung only when it sleeps, so that under
@@ -123,11 +123,14 @@ bool glet_worker_check(struct glet_worker *worker, uint64_t now_us)
 
 struct glet_request *glet_worker_take(struct glet_worker *worker, int *slot_out, bool *ran_out)
 {
-    *ran_out = worker->batch_left && worker->taken < worker->batch.count;
-    if (*ran_out) {
-        *slot_out = worker->shares[worker->batch.share].slot;
-        struct glet_request *request = worker->batch.items[worker->taken++].request;
-        request->inputs_kept = request->inputs_kept || worker->lent;
+    for (int i = 0; i < GLET_FLIGHTS; i++) {
+        struct glet_flight *flight = &worker->flights[i];
+        *ran_out = flight->left && flight->taken < flight->batch.count;
+        if (!*ran_out)
+            continue;
+        *slot_out = worker->shares[flight->batch.share].slot;
+        struct glet_request *request = flight->batch.items[flight->taken++].request;
+        request->inputs_kept = request->inputs_kept || flight->lent;
         return request;
     }
     size_t share = 0;
@@ -168,7 +171,8 @@ void glet_worker_free(struct glet_worker *worker)
     for (size_t i = 0; i < worker->plan.share_count; i++)
         glet_counters_fini(&worker->counters[i]);
     glet_sched_let_free(worker->sched);
-    free(worker->batch.items);
+    for (int i = 0; i < GLET_FLIGHTS; i++)
+        free(worker->flights[i].batch.items);
     free(worker->shares);
     free(worker->benches);
     free(worker->counters);

@@ -1,14 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The thread of a gpu-let: build, then decide - run - answer, until told to stop or the device
- * fails.
+ * fails. What running and answering are is in worker_flight.c.
  *
- * Copies into and out of the executor's staging memory happen outside the hang watch: only inside
- * the executor may a batch be taken away from the thread, because only there it writes nothing of
- * the requests. What it may be reading there, inputs lent to it in place, is kept for good then.
- *
- * An executor may refuse data (a token number out of range, say). Then each request of the batch
- * runs alone, so that one bad request costs its neighbours time but no answer.
+ * Where the device takes a second batch before it has ended the first, the thread gives it one as
+ * soon as the batcher is certain of it (glet_sched_let_ahead()); else it ends the first and decides
+ * then, as it does on a device that takes one at a time.
  */
 #include "common/clock.h"
 #include "common/log.h"
@@ -16,168 +13,7 @@
 #include "common/sched/sched_plan.h"
 #include "runtime/serve/core/worker_state.h"
 
-#include <stdio.h>
 #include <string.h>
-
-/* A batch hangs when it takes this many times what the plan says, and hang_us. */
-enum { HANG_FACTOR = 20 };
-
-enum run_result { RUN_DONE, RUN_TAKEN, RUN_FAILED, RUN_BAD_INPUT };
-
-static void answer(struct glet_worker *worker, size_t share, struct glet_request *request,
-                   enum glet_outcome outcome)
-{
-    int slot = worker->shares[share].slot;
-    request->outcome = outcome;
-    request->gpu = worker->shares[share].gpu;
-    if (outcome != GLET_DONE) {
-        struct glet_counters *counters = &worker->counters[share];
-        glet_count(&counters->outcomes[outcome], 1);
-        glet_count(&counters->fail_ns, (glet_clock_us() - request->arrival_us) * 1000);
-    }
-    request->done(request);
-    worker->plan.answered(worker->plan.user, slot);
-}
-
-static void answer_late(struct glet_worker *worker, size_t share, struct glet_request *request)
-{
-    request->start_us = request->end_us = 0;
-    request->batch_rows = 0;
-    snprintf(request->message, sizeof request->message,
-             "dropped before it ran: it could no longer meet its deadline");
-    answer(worker, share, request, GLET_LATE);
-}
-
-/* One request alone need not be copied where the device can read it in place. Returns whether it
-   will read any memory of the requests'. */
-static bool gather(const struct glet_model *model, struct glet_executor *executor,
-                   const struct glet_sched_item *items, size_t count)
-{
-    bool lent = false;
-    for (size_t input = 0; input < glet_model_input_count(model); input++) {
-        const struct glet_request *first = items[0].request;
-        if (count == 1 && glet_executor_lend(executor, input, first->inputs[input], first->rows)) {
-            lent = true;
-            continue;
-        }
-        size_t row_bytes = glet_model_input(model, input)->bytes;
-        unsigned char *to = glet_executor_input(executor, input);
-        for (size_t i = 0; i < count; i++) {
-            const struct glet_request *request = items[i].request;
-            size_t bytes = row_bytes * (size_t)request->rows;
-            memcpy(to, request->inputs[input], bytes);
-            to += bytes;
-        }
-    }
-    return lent;
-}
-
-static void scatter(const struct glet_model *model, const struct glet_executor *executor,
-                    const struct glet_sched_item *items, size_t count)
-{
-    for (size_t output = 0; output < glet_model_output_count(model); output++) {
-        size_t row_bytes = glet_model_output(model, output)->bytes;
-        const unsigned char *from =
-            glet_executor_output((struct glet_executor *)(uintptr_t)executor, output);
-        for (size_t i = 0; i < count; i++) {
-            struct glet_request *request = items[i].request;
-            size_t bytes = row_bytes * (size_t)request->rows;
-            memcpy(request->outputs[output], from, bytes);
-            from += bytes;
-        }
-    }
-}
-
-/* Runs items of one model in one executor; fills in the requests when they are done. */
-static enum run_result run(struct glet_worker *worker, size_t share, size_t size,
-                           const struct glet_sched_item *items, size_t count, int rows,
-                           struct glet_error *err)
-{
-    const struct glet_model *model = worker->shares[share].model;
-    struct glet_executor *executor = worker->benches[share].executors[size];
-    uint64_t gather_ns = glet_clock_ns();
-    worker->lent = gather(model, executor, items, count);
-    uint64_t limit_us = HANG_FACTOR * worker->benches[share].sizes[size].exec_us;
-    uint64_t start_ns = glet_clock_ns(), start_us = start_ns / 1000;
-    atomic_store_explicit(&worker->inside_since_us, start_us, memory_order_relaxed);
-    atomic_store_explicit(&worker->inside_limit_us,
-                          limit_us > worker->plan.hang_us ? limit_us : worker->plan.hang_us,
-                          memory_order_relaxed);
-    uint64_t inside =
-        atomic_load_explicit(&worker->phase, memory_order_relaxed) + 4 + GLET_PHASE_INSIDE;
-    atomic_store_explicit(&worker->phase, inside, memory_order_release);
-    int failed = glet_executor_run(executor, rows, err);
-    uint64_t end_ns = glet_clock_ns(), end_us = end_ns / 1000;
-    if (!atomic_compare_exchange_strong(&worker->phase, &inside, inside - GLET_PHASE_INSIDE))
-        return RUN_TAKEN;
-    worker->lent = false;
-    if (failed)
-        return err->code == GLET_ERR_INPUT || err->code == GLET_ERR_RANGE ? RUN_BAD_INPUT
-                                                                          : RUN_FAILED;
-    scatter(model, executor, items, count);
-    for (size_t i = 0; i < count; i++) {
-        struct glet_request *request = items[i].request;
-        request->start_us = start_us;
-        request->end_us = end_us;
-        request->batch_rows = rows;
-        request->message[0] = '\0';
-    }
-    struct glet_batch_times times = {start_ns - gather_ns, end_ns - start_ns,
-                                     glet_clock_ns() - end_ns};
-    glet_counters_batch(&worker->counters[share], rows, count, &times);
-    return RUN_DONE;
-}
-
-static void answer_done(struct glet_worker *worker, size_t share,
-                        const struct glet_sched_item *item)
-{
-    struct glet_request *request = item->request;
-    glet_counters_done(&worker->counters[share], request, glet_request_slo_us(request));
-    answer(worker, share, request, GLET_DONE);
-}
-
-/* After the batch was refused as a whole: one by one. */
-static enum run_result run_alone(struct glet_worker *worker, struct glet_error *err)
-{
-    struct glet_sched_batch *batch = &worker->batch;
-    const struct glet_bench *bench = &worker->benches[batch->share];
-    while (worker->taken < batch->count) {
-        const struct glet_sched_item *item = &batch->items[worker->taken];
-        size_t size = 0;
-        while (bench->sizes[size].batch < item->rows)
-            size++;
-        enum run_result result = run(worker, batch->share, size, item, 1, item->rows, err);
-        if (result == RUN_TAKEN || result == RUN_FAILED)
-            return result;
-        worker->taken++;
-        if (result == RUN_DONE) {
-            answer_done(worker, batch->share, item);
-            continue;
-        }
-        struct glet_request *request = item->request;
-        snprintf(request->message, sizeof request->message, "%.*s",
-                 (int)sizeof request->message - 1, err->message);
-        answer(worker, batch->share, request, GLET_INVALID);
-    }
-    return RUN_DONE;
-}
-
-static enum run_result run_batch(struct glet_worker *worker, struct glet_error *err)
-{
-    struct glet_sched_batch *batch = &worker->batch;
-    worker->taken = 0;
-    worker->batch_left = true;
-    enum run_result result =
-        run(worker, batch->share, batch->size, batch->items, batch->count, batch->rows, err);
-    if (result == RUN_BAD_INPUT)
-        result = run_alone(worker, err);
-    else if (result == RUN_DONE)
-        for (size_t i = 0; i < batch->count; i++)
-            answer_done(worker, batch->share, &batch->items[i]);
-    if (result == RUN_DONE)
-        worker->batch_left = false;
-    return result;
-}
 
 /* Sleeps until an offer or the time at which waiting excess should be looked at again. */
 static void sleep_idle(struct glet_worker *worker, uint64_t now_us)
@@ -191,38 +27,77 @@ static void sleep_idle(struct glet_worker *worker, uint64_t now_us)
     worker->idle = false;
 }
 
-/* Returns why it was lost, NULL when told to stop, with *gone set when the batch was taken away. */
+/* The next batch, or what is late, or neither: then the oldest batch is to be ended, if there is
+   one. */
+static enum glet_sched_step decide(struct glet_worker *worker, uint64_t now_us)
+{
+    size_t next = (worker->first + worker->flying) % GLET_FLIGHTS;
+    struct glet_sched_batch *batch = &worker->flights[next].batch;
+    if (worker->flying == 0)
+        return glet_sched_let_next(worker->sched, now_us, batch);
+    return worker->flying < worker->depth && glet_sched_let_ahead(worker->sched, now_us, batch)
+               ? GLET_SCHED_RUN
+               : GLET_SCHED_IDLE;
+}
+
+/* Without the lock. Begins the batch that was decided on, or ends the oldest. */
+static enum glet_run_result act(struct glet_worker *worker, enum glet_sched_step step,
+                                struct glet_error *err)
+{
+    size_t next = (worker->first + worker->flying) % GLET_FLIGHTS;
+    if (step == GLET_SCHED_RUN) {
+        enum glet_run_result result = glet_flight_begin(worker, &worker->flights[next], err);
+        worker->flying += result == GLET_RUN_DONE;
+        return result;
+    }
+    if (step == GLET_SCHED_LATE) {
+        glet_answer_late(worker, &worker->flights[next].batch);
+        return GLET_RUN_DONE;
+    }
+    return glet_flight_end(worker, &worker->flights[worker->first], err);
+}
+
+/* After a failure: another batch that the device has may still be good. */
+static enum glet_run_result end_the_other(struct glet_worker *worker)
+{
+    struct glet_error ignored;
+    enum glet_run_result result = GLET_RUN_DONE;
+    for (int i = 0; i < GLET_FLIGHTS && result != GLET_RUN_TAKEN; i++)
+        if (worker->flights[i].begun)
+            result = glet_flight_end(worker, &worker->flights[i], &ignored);
+    return result;
+}
+
+/* Returns why it was lost, NULL when told to stop, with *gone set when its batches were taken away. */
 static const char *serve(struct glet_worker *worker, struct glet_error *err, bool *gone)
 {
-    const char *why = NULL;
     pthread_mutex_lock(&worker->lock);
-    while (!why && !*gone) {
-        struct glet_sched_batch *batch = &worker->batch;
+    for (;;) {
         uint64_t now_us = glet_clock_us();
-        enum glet_sched_step step = glet_sched_let_next(worker->sched, now_us, batch);
-        if (step == GLET_SCHED_IDLE) {
+        enum glet_sched_step step = decide(worker, now_us);
+        if (step == GLET_SCHED_IDLE && worker->flying == 0) {
             if (worker->state != GLET_WORKER_SERVING)
                 break;
             sleep_idle(worker, now_us);
             continue;
         }
         pthread_mutex_unlock(&worker->lock);
-        if (step == GLET_SCHED_LATE) {
-            for (size_t i = 0; i < batch->count; i++)
-                answer_late(worker, batch->share, batch->items[i].request);
-        } else {
-            enum run_result result = run_batch(worker, err);
-            *gone = result == RUN_TAKEN;
-            why = result == RUN_FAILED ? err->message : NULL;
-        }
+        enum glet_run_result result = act(worker, step, err);
+        *gone = result == GLET_RUN_TAKEN ||
+                (result == GLET_RUN_FAILED && end_the_other(worker) == GLET_RUN_TAKEN);
         if (*gone)
-            return NULL; /* the batch belongs to whoever took it */
+            return NULL; /* the batches belong to whoever took them */
+        if (result == GLET_RUN_FAILED)
+            return err->message;
         pthread_mutex_lock(&worker->lock);
-        if (step == GLET_SCHED_RUN)
+        if (step == GLET_SCHED_IDLE) {
             glet_sched_let_end(worker->sched, glet_clock_us());
+            worker->first = (worker->first + 1) % GLET_FLIGHTS;
+            worker->flying--;
+        }
     }
     pthread_mutex_unlock(&worker->lock);
-    return why;
+    return NULL;
 }
 
 static int build(struct glet_worker *worker, struct glet_error *err)
@@ -247,15 +122,21 @@ static int build(struct glet_worker *worker, struct glet_error *err)
             glet_sched_queue_capacity(share->rate_rps, share->slo_us, share->batch);
         shares[i].rate_rps = share->rate_rps;
         worker->activation_mib += bench->activation_mib;
+        size_t depth = (size_t)glet_executor_depth(bench->executors[0]);
+        worker->depth = depth < GLET_FLIGHTS ? depth : GLET_FLIGHTS;
     }
     struct glet_sched_let *sched = glet_sched_let_new(shares, count, err);
     if (!sched)
         goto out;
-    worker->batch.items = glet_alloc(glet_sched_let_room(sched), sizeof *worker->batch.items, err);
+    result = 0;
+    for (int i = 0; i < GLET_FLIGHTS; i++) {
+        struct glet_sched_batch *batch = &worker->flights[i].batch;
+        batch->items = glet_alloc(glet_sched_let_room(sched), sizeof *batch->items, err);
+        result = batch->items ? result : -1;
+    }
     pthread_mutex_lock(&worker->lock);
     worker->sched = sched;
     pthread_mutex_unlock(&worker->lock);
-    result = worker->batch.items ? 0 : -1;
 out:
     glet_cleanup_free(&shares);
     return result;

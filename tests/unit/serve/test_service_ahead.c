@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The service over a device that takes the next batch before it has ended the last one: answers,
+ * plan changes and faults while two batches are on their way. Every request is a whole batch, so
+ * that whatever waits is certain to run next.
+ */
+#include "common/log.h"
+#include "tests/unit/check.h"
+#include "tests/unit/serve/serve_load.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { BATCH = 8 };
+
+/* Two gpu-lets of one model, and a burst that none of them is refused for. */
+static const char plan_text[] =
+    "schema: gpulet-plan/1\n"
+    "objective: min-gpus\n"
+    "models:\n"
+    "  - {name: a, file: a.onnx, slo_ms: 5000, percentile: 99, rate_rps: 6000, planned_rps: 6000}\n"
+    "gpus:\n"
+    "  - id: gpu0\n"
+    "    type: fake\n"
+    "    units: 10\n"
+    "    gpulets:\n"
+    "      - units: %d\n"
+    "        duty_cycle_ms: 2.5\n"
+    "        models:\n"
+    "          - {name: a, batch: 8, rate_rps: 3000, exec_ms: 2.4, factor: 1, latency_bound_ms: "
+    "4.9}\n"
+    "      - units: 3\n"
+    "        duty_cycle_ms: 2.5\n"
+    "        models:\n"
+    "          - {name: a, batch: 8, rate_rps: 3000, exec_ms: 2.4, factor: 1, latency_bound_ms: "
+    "4.9}\n";
+
+static struct glet_plan *make_plan(int units)
+{
+    char text[sizeof plan_text + 16];
+    snprintf(text, sizeof text, plan_text, units);
+    return serve_plan(text);
+}
+
+static struct glet_service *open_service(double hang_s)
+{
+    static const char *const devices[] = {"fake"};
+    static char dir[128]; /* borrowed by the service */
+    snprintf(dir, sizeof dir, "%s", serve_file("a.onnx", "bytes 16\nfixed_us 2400\ndepth 2\n"));
+    *strrchr(dir, '/') = '\0';
+    struct glet_service_options options = {
+        .devices = devices, .device_count = 1, .models_dir = dir, .hang_s = hang_s};
+    struct glet_error err = {0};
+    struct glet_service *service = NULL;
+    CHECK_OK(glet_service_open(&options, make_plan(5), &service, &err), &err);
+    glet_fake_counts.ahead = 0;
+    return service;
+}
+
+static void close_service(struct glet_service *service)
+{
+    glet_service_close(service);
+    assert_int_equal(glet_fake_counts.devices, 0);
+    assert_int_equal(glet_fake_counts.sets, 0);
+    assert_int_equal(glet_fake_counts.executors, 0);
+    assert_int_equal(glet_fake_counts.models, 0);
+    assert_int_equal(glet_fake_counts.partitions_entered, 0);
+}
+
+/* More than the gpu-lets can do. */
+static struct load overload(struct glet_service *service)
+{
+    struct load load = {.service = service, .model_count = 1, .slo_us = 5000000};
+    load.models[0].name = "a";
+    load.models[0].rate_rps = 1000;
+    load.models[0].rows = BATCH;
+    return load;
+}
+
+static void check_all_done(const struct load *load)
+{
+    const struct load_model *model = &load->models[0];
+    assert_true(model->submitted > 0);
+    assert_int_equal(model->outcomes[GLET_DONE], model->submitted);
+    assert_int_equal(model->wrong + model->twice + model->over_slo, 0);
+}
+
+static void most_batches_begin_before_the_last_has_ended(void **state)
+{
+    (void)state;
+    struct glet_service *service = open_service(0);
+    struct load load = overload(service);
+    load_start(&load);
+    usleep(500000);
+    load_stop(&load);
+    check_all_done(&load);
+    struct glet_model_stats stats = {0};
+    (void)glet_service_stats(service, 0, NULL, &stats);
+    assert_int_equal(stats.executions, load.models[0].submitted);
+    assert_int_equal(stats.rows, BATCH * load.models[0].submitted);
+    assert_true(glet_fake_counts.ahead * 2 > stats.executions);
+    /* Batches that wait for each other in the device are not timed twice. */
+    assert_true(stats.compute_ns <= 2 * 5000000000u);
+    assert_true(stats.compute_ns / stats.executions >= 2300000);
+    close_service(service);
+}
+
+static void plan_changes_lose_nothing(void **state)
+{
+    (void)state;
+    struct glet_service *service = open_service(0);
+    struct load load = overload(service);
+    struct glet_error err = {0};
+    load.models[0].rate_rps = 500;
+    load_start(&load);
+    for (int i = 0; i < 20; i++)
+        CHECK_OK(glet_service_change(service, make_plan(5 + (i + 1) % 2), &err), &err);
+    load_stop(&load);
+    check_all_done(&load);
+    close_service(service);
+}
+
+static void wait_rebuilt(struct glet_service *service, uint64_t times)
+{
+    struct glet_service_events events = {0};
+    for (int i = 0; events.rebuilds < times; i++) {
+        assert_true(i < 10000);
+        usleep(1000);
+        glet_service_events(service, &events);
+    }
+}
+
+/* Each fault loses a gpu-let; the batch beside the failed one is answered, the failed one's request
+   by the other gpu-let. */
+static void a_failing_batch_fails_alone(void **state)
+{
+    (void)state;
+    _Atomic int *const faults[] = {&glet_fake_faults.fail_runs,
+                                   &glet_fake_faults.fail_begins_ahead};
+    struct glet_service *service = open_service(0);
+    struct load load = overload(service);
+    load_start(&load);
+    for (int i = 0; i < 6; i++) {
+        usleep(50000);
+        atomic_store(faults[i % 2], 1);
+        wait_rebuilt(service, (uint64_t)i + 1);
+    }
+    load_stop(&load);
+    check_all_done(&load);
+    assert_true(glet_fake_counts.ahead > 10);
+    close_service(service);
+    assert_int_equal(glet_fake_counts.abandoned, 0);
+}
+
+/* A hang costs both batches that the device has; their requests go to the other gpu-let. */
+static void a_hanging_device_gives_up_both_batches(void **state)
+{
+    (void)state;
+    _Atomic int *const faults[] = {&glet_fake_faults.hang_runs,
+                                   &glet_fake_faults.hang_begins_ahead};
+    for (size_t i = 0; i < COUNT_OF(faults); i++) {
+        struct glet_service *service = open_service(0.3);
+        struct load load = overload(service);
+        load_start(&load);
+        usleep(100000);
+        glet_fake_faults.release = false;
+        atomic_store(faults[i], 1);
+        wait_rebuilt(service, 1);
+        load_stop(&load);
+        check_all_done(&load);
+        glet_fake_faults.release = true;
+        for (int k = 0; glet_fake_counts.sets > 1; k++) {
+            assert_true(k < 10000);
+            usleep(1000);
+        }
+        close_service(service);
+        assert_int_equal(atomic_exchange(&glet_fake_counts.abandoned, 0), i == 0 ? 1 : 2);
+        assert_int_equal(load_free_kept(), 2); /* which it may still read in place */
+    }
+}
+
+static int quiet(void **state)
+{
+    (void)state;
+    glet_log_setup(getenv("GLET_TEST_LOG") ? GLET_LOG_INFO : GLET_LOG_ERROR - 1, GLET_LOG_TEXT);
+    return 0;
+}
+
+static int remove_files(void **state)
+{
+    (void)state;
+    serve_files_remove();
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(most_batches_begin_before_the_last_has_ended),
+        cmocka_unit_test(plan_changes_lose_nothing),
+        cmocka_unit_test(a_failing_batch_fails_alone),
+        cmocka_unit_test(a_hanging_device_gives_up_both_batches),
+    };
+    return cmocka_run_group_tests(tests, quiet, remove_files);
+}
