@@ -9,7 +9,10 @@
  * where it would not: then the breach is recorded (fake_cuda_breach()). Memory is host memory, and
  * kernels are host functions that a test registers under the kernel's name. Work is queued and runs
  * when somebody waits for it, in the order that streams and events give, so that a missing wait
- * shows as wrong data, every time. Every kernel takes FAKE_CUDA_KERNEL_MS of the device's time.
+ * shows as wrong data, every time; fake_cuda_step() makes every other order that streams and events
+ * allow. Every kernel takes FAKE_CUDA_KERNEL_MS of the device's time, every copy from or to the host
+ * copy_ms of its stream's; a thread that waits has the time of what it waited for, and what it
+ * enqueues comes after that.
  *
  * Checked: call order; one split per device, descriptors of groups of one split; mandatory flags; a
  * green context current to one thread; streams after and before their green context; capture
@@ -44,6 +47,7 @@ struct fake_cuda_config {
     bool old;            /* the driver has never heard of them; only before it is first opened */
     bool leaks;          /* kernels of green contexts also run on the first SM of the device */
     bool idle;           /* kernels take their time and compute nothing */
+    double copy_ms;      /* see above */
     bool slow;           /* asking an event never finds it done; only waiting does */
     size_t memory_mib;   /* 0: 81920 */
     size_t context_mib;  /* that a green context costs; 0: 24 */
@@ -59,6 +63,21 @@ long fake_cuda_calls(void); /* since the last fake_cuda_configure() */
 long fake_cuda_calls_of(const char *function);
 
 void fake_cuda_serving(bool serving);
+
+/* The calling thread's time, see above. */
+double fake_cuda_now_ms(void);
+
+/* Runs what is next on a stream; false when there is nothing, or when it waits for another. */
+bool fake_cuda_step(CUstream stream);
+
+/* What was enqueued or waited for, in the order of the calls. */
+struct fake_cuda_call {
+    const char *function;
+    CUstream stream; /* NULL: a wait by the host */
+    CUevent event;   /* NULL: none */
+};
+/* From now on, up to `room` calls into `calls`; NULL: no more. Returns how many the last trace had. */
+size_t fake_cuda_trace(struct fake_cuda_call *calls, size_t room);
 
 /* Number of rules that were broken; what the first was, "" = none. */
 int fake_cuda_breaches(void);

@@ -23,6 +23,10 @@ static struct {
     long calls;
 } counted[MAX_COUNTED];
 static long calls;
+static struct trace {
+    struct fake_cuda_call *calls;
+    size_t room, count;
+} trace;
 static int breaches;
 static char first_breach[256];
 static bool initialised, configured;
@@ -159,6 +163,21 @@ void fake_cuda_serving(bool serving)
     pthread_mutex_lock(&lock);
     fake_is_serving = serving;
     pthread_mutex_unlock(&lock);
+}
+
+size_t fake_cuda_trace(struct fake_cuda_call *into, size_t room)
+{
+    pthread_mutex_lock(&lock);
+    size_t count = trace.count;
+    trace = (struct trace){into, room, 0};
+    pthread_mutex_unlock(&lock);
+    return count;
+}
+
+void fake_trace(const char *function, CUstream stream, CUevent event)
+{
+    if (trace.calls && trace.count < trace.room)
+        trace.calls[trace.count++] = (struct fake_cuda_call){function, stream, event};
 }
 
 int fake_cuda_breaches(void)

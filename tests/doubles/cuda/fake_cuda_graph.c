@@ -115,6 +115,7 @@ CUresult cuGraphLaunch(CUgraphExec handle, CUstream stream)
 {
     struct fake_exec *exec;
     FAKE_BEGIN(cuGraphLaunch);
+    fake_trace("graph", stream, NULL);
     CUresult code = check_exec(handle, stream, &exec);
     struct fake_op op = {.kind = FAKE_OP_GRAPH, .exec = exec};
     return fake_end(code == CUDA_SUCCESS ? fake_emit(stream, &op, true) : code);

@@ -111,7 +111,13 @@ static CUresult copy(CUstream stream, const char *function, void *to, enum fake_
         return fake_breach(CUDA_ERROR_INVALID_VALUE,
                            "%s of %zu bytes outside what is allocated (or not pinned)", function,
                            bytes);
-    struct fake_op op = {.kind = FAKE_OP_COPY, .to = to, .from = from, .bytes = bytes};
+    bool on_device = to_kind == FAKE_DEVICE_MEMORY && from_kind == FAKE_DEVICE_MEMORY;
+    struct fake_op op = {.kind = FAKE_OP_COPY,
+                         .to = to,
+                         .from = from,
+                         .bytes = bytes,
+                         .takes_ms = on_device ? 0 : fake_config.copy_ms};
+    fake_trace(function + strlen("cuMemcpy"), stream, NULL);
     return fake_emit(stream, &op, false);
 }
 

@@ -64,6 +64,8 @@ enum fake_op_kind {
 struct fake_op {
     enum fake_op_kind kind;
     struct fake_op *next;
+    double not_before_ms; /* it was enqueued */
+    double takes_ms;      /* FAKE_OP_COPY */
     void *to;
     const void *from;
     size_t bytes;
@@ -169,6 +171,8 @@ size_t fake_memory_used(void);
 void fake_memory_free(struct fake_memory *memory);
 /* The live allocation that holds bytes at address, of the kind. */
 struct fake_memory *fake_memory_at(const void *address, size_t bytes, enum fake_kind kind);
+
+void fake_trace(const char *function, CUstream stream, CUevent event);
 
 CUresult fake_emit(CUstream stream, const struct fake_op *op, bool computes);
 /* Runs what is queued, up to the event's record where one is given. Lets the lock go meanwhile. */

@@ -2,9 +2,18 @@
 /* Streams, what is queued on them, and events. */
 #include "tests/doubles/cuda/fake_cuda_state.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+/* Of the thread that enqueues and waits. */
+static _Thread_local double host_ms;
+
+double fake_cuda_now_ms(void)
+{
+    return host_ms;
+}
 
 /* --- operations --- */
 
@@ -39,8 +48,10 @@ void fake_free_ops(struct fake_ops *ops)
 
 static void run_op(struct fake_stream *stream, const struct fake_op *op)
 {
+    stream->now_ms = fmax(stream->now_ms, op->not_before_ms);
     switch (op->kind) {
     case FAKE_OP_COPY:
+        stream->now_ms += op->takes_ms;
         memmove(op->to, op->from, op->bytes);
         break;
     case FAKE_OP_SET:
@@ -61,12 +72,23 @@ static void run_op(struct fake_stream *stream, const struct fake_op *op)
     case FAKE_OP_WAIT:
         if (op->event->done_token < op->token)
             fake_run(op->event->stream, op->event, op->token);
+        stream->now_ms = fmax(stream->now_ms, op->event->at_ms);
         break;
     case FAKE_OP_GRAPH:
         for (const struct fake_op *node = op->exec->nodes.first; node; node = node->next)
             run_op(stream, node);
         break;
     }
+}
+
+static void run_first(struct fake_stream *stream)
+{
+    struct fake_op *op = stream->queue.first;
+    run_op(stream, op);
+    stream->queue.first = op->next;
+    if (!op->next)
+        stream->queue.last = NULL;
+    free(op);
 }
 
 void fake_run(struct fake_stream *stream, const struct fake_event *until, uint64_t token)
@@ -77,15 +99,25 @@ void fake_run(struct fake_stream *stream, const struct fake_event *until, uint64
         fake_lock();
     }
     stream->running = true;
-    while (stream->queue.first && !(until && until->done_token >= token)) {
-        struct fake_op *op = stream->queue.first;
-        run_op(stream, op);
-        stream->queue.first = op->next;
-        if (!op->next)
-            stream->queue.last = NULL;
-        free(op);
-    }
+    while (stream->queue.first && !(until && until->done_token >= token))
+        run_first(stream);
     stream->running = false;
+}
+
+bool fake_cuda_step(CUstream handle)
+{
+    struct fake_stream *stream = (struct fake_stream *)(void *)handle;
+    fake_lock();
+    const struct fake_op *op = stream->queue.first;
+    bool can =
+        op && !stream->running && !(op->kind == FAKE_OP_WAIT && op->event->done_token < op->token);
+    if (can) {
+        stream->running = true;
+        run_first(stream);
+        stream->running = false;
+    }
+    fake_unlock();
+    return can;
 }
 
 CUresult fake_emit(CUstream handle, const struct fake_op *op, bool computes)
@@ -98,6 +130,7 @@ CUresult fake_emit(CUstream handle, const struct fake_op *op, bool computes)
     if (computes && stream->context->object.kind == FAKE_PRIMARY && fake_has_green())
         (void)fake_breach(CUDA_SUCCESS, "work in the primary context beside green contexts");
     struct fake_op placed = *op;
+    placed.not_before_ms = host_ms;
     placed.launch.sms = stream->context->sms;
     placed.launch.sm_count = stream->context->sm_count;
     for (size_t i = 0; i < FAKE_MAX_PARAMETERS; i++)
@@ -203,8 +236,10 @@ CUresult cuStreamSynchronize(CUstream handle)
         return fake_end(FAKE_INJECTED);
     }
     CUresult code = fake_check_quiet("cuStreamSynchronize", false);
-    if (code == CUDA_SUCCESS)
+    if (code == CUDA_SUCCESS) {
         fake_run(stream, NULL, 0);
+        host_ms = fmax(host_ms, stream->now_ms);
+    }
     return fake_end(code);
 }
 
@@ -236,6 +271,7 @@ CUresult cuEventDestroy(CUevent handle)
 CUresult cuEventRecord(CUevent handle, CUstream stream)
 {
     FAKE_BEGIN(cuEventRecord);
+    fake_trace("record", stream, handle);
     struct fake_event *event = fake_find(handle, FAKE_EVENT);
     if (!event)
         return fake_end(CUDA_ERROR_INVALID_HANDLE);
@@ -251,6 +287,7 @@ CUresult cuEventRecord(CUevent handle, CUstream stream)
 CUresult cuEventQuery(CUevent handle)
 {
     FAKE_BEGIN(cuEventQuery);
+    fake_trace("wait", NULL, handle);
     struct fake_event *event = fake_find(handle, FAKE_EVENT);
     if (!event)
         return fake_end(CUDA_ERROR_INVALID_HANDLE);
@@ -260,18 +297,23 @@ CUresult cuEventQuery(CUevent handle)
         if (!fake_config.slow) /* it gets done while somebody asks */
             fake_run(event->stream, event, event->token);
     }
+    if (code == CUDA_SUCCESS)
+        host_ms = fmax(host_ms, event->at_ms);
     return fake_end(code);
 }
 
 CUresult cuEventSynchronize(CUevent handle)
 {
     FAKE_BEGIN(cuEventSynchronize);
+    fake_trace("wait", NULL, handle);
     struct fake_event *event = fake_find(handle, FAKE_EVENT);
     if (!event)
         return fake_end(CUDA_ERROR_INVALID_HANDLE);
     CUresult code = fake_check_quiet("cuEventSynchronize", false);
-    if (code == CUDA_SUCCESS && event->stream)
+    if (code == CUDA_SUCCESS && event->stream) {
         fake_run(event->stream, event, event->token);
+        host_ms = fmax(host_ms, event->at_ms);
+    }
     return fake_end(code);
 }
 
@@ -293,6 +335,7 @@ CUresult cuStreamWaitEvent(CUstream stream, CUevent handle, unsigned flags)
 {
     (void)flags;
     FAKE_BEGIN(cuStreamWaitEvent);
+    fake_trace("wait", stream, handle);
     struct fake_event *event = fake_find(handle, FAKE_EVENT);
     if (!event)
         return fake_end(CUDA_ERROR_INVALID_HANDLE);

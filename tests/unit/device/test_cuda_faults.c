@@ -24,8 +24,14 @@ static int run_let(struct glet_partition *let, struct glet_model *model, struct 
     if (glet_partition_enter(let, err) < 0)
         return -1;
     int rc = glet_executor_build(let, model, 4, &executor, err);
-    for (int i = 0; rc == 0 && i < 2; i++)
+    if (rc == 0)
         rc = glet_executor_run(executor, 3, err);
+    int begun = 0;
+    for (; rc == 0 && begun < 2; begun += rc == 0)
+        rc = glet_executor_begin(executor, 3, err);
+    for (struct glet_error other; begun > 0; begun--)
+        if (glet_executor_finish(executor, rc < 0 ? &other : err) < 0)
+            rc = -1;
     glet_executor_free(executor);
     glet_partition_leave(let);
     return rc;

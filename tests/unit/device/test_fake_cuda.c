@@ -216,6 +216,51 @@ static void test_streams_are_ordered_by_events(void **state)
     assert_int_equal(*(char *)host, 5);
 }
 
+/* A step runs what may run now; time goes on with copies, along events, and for who waits. */
+static void test_steps_and_time(void **state)
+{
+    (void)state;
+    struct setting s = {0};
+    struct fake_cuda_call calls[8];
+    CUstream other;
+    CUdeviceptr memory;
+    CUevent event;
+    void *host;
+    fake_cuda_configure(&(struct fake_cuda_config){.copy_ms = 0.25});
+    must(cu->cuDevicePrimaryCtxRetain(&s.primary, 0));
+    must(cu->cuCtxSetCurrent(s.primary));
+    must(cu->cuStreamCreate(&s.stream[0], CU_STREAM_NON_BLOCKING));
+    must(cu->cuStreamCreate(&other, CU_STREAM_NON_BLOCKING));
+    must(cu->cuMemAlloc(&memory, 1));
+    must(cu->cuMemHostAlloc(&host, 1, 0));
+    must(cu->cuEventCreate(&event, CU_EVENT_DEFAULT));
+    double start_ms = fake_cuda_now_ms();
+    memset(host, 5, 1);
+    fake_cuda_trace(calls, COUNT_OF(calls));
+    must(cu->cuMemcpyHtoDAsync(memory, host, 1, s.stream[0]));
+    must(cu->cuEventRecord(event, s.stream[0]));
+    must(cu->cuStreamWaitEvent(other, event, 0));
+    must(cu->cuMemcpyDtoHAsync(host, memory, 1, other));
+    assert_int_equal(fake_cuda_trace(NULL, 0), 4);
+    assert_string_equal(calls[2].function, "wait");
+    assert_true(calls[2].stream == other && calls[2].event == event && !calls[0].event);
+    assert_false(fake_cuda_step(other)); /* it waits */
+    assert_true(fake_cuda_step(s.stream[0]));
+    assert_false(fake_cuda_step(other));
+    assert_true(fake_cuda_step(s.stream[0]));
+    assert_false(fake_cuda_step(s.stream[0])); /* there is nothing more */
+    memset(host, 0, 1);
+    assert_true(fake_cuda_step(other));
+    assert_true(fake_cuda_step(other));
+    assert_int_equal(*(char *)host, 5);
+    CHECK_NEAR(fake_cuda_now_ms() - start_ms, 0, 1e-12); /* nobody has waited */
+    must(cu->cuStreamSynchronize(other));
+    CHECK_NEAR(fake_cuda_now_ms() - start_ms, 0.5, 1e-12);
+    must(cu->cuMemcpyHtoDAsync(memory, host, 1, s.stream[0]));
+    must(cu->cuStreamSynchronize(s.stream[0]));
+    CHECK_NEAR(fake_cuda_now_ms() - start_ms, 0.75, 1e-12); /* not before it was enqueued */
+}
+
 static void test_primary_stays_idle(void **state)
 {
     (void)state;
@@ -396,6 +441,7 @@ int main(void)
         cmocka_unit_test(test_leaks),
         cmocka_unit_test(test_work_waits),
         cmocka_unit_test(test_streams_are_ordered_by_events),
+        cmocka_unit_test(test_steps_and_time),
         cmocka_unit_test(test_primary_stays_idle),
         cmocka_unit_test(test_work_of_another_context),
         cmocka_unit_test(test_serving),
