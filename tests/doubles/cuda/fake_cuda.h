@@ -23,7 +23,8 @@
  * destruction; no leak (fake_cuda_live()).
  *
  * A process configures it by fake_cuda_configure(), or by GPULET_FAKE_CUDA="sms=132,units=15,...";
- * with GPULET_FAKE_CUDA_REPORT it writes what was breached and leaked into that file as it ends.
+ * with GPULET_FAKE_CUDA_REPORT it writes what was breached and leaked, and how often something was
+ * copied within the device, into that file as it ends.
  */
 
 #include <cuda.h>

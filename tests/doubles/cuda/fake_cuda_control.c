@@ -341,8 +341,8 @@ __attribute__((destructor)) static void report(void)
     const char *path = getenv("GPULET_FAKE_CUDA_REPORT");
     FILE *out = path ? fopen(path, "we") : NULL;
     if (out) {
-        fprintf(out, "calls %ld\nbreaches %d %s\nlive %s\n", calls, breaches, first_breach,
-                fake_cuda_live());
+        fprintf(out, "calls %ld\nbreaches %d %s\nlive %s\nmoves on the device %ld\n", calls,
+                breaches, first_breach, fake_cuda_live(), fake_cuda_calls_of("cuMemcpyDtoDAsync"));
         fclose(out);
     }
     forget();

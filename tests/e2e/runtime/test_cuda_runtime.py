@@ -102,6 +102,7 @@ class Runtime:
         with open(self.report, encoding="utf-8") as report:
             lines = report.read().splitlines()
         assert lines[1].strip() == "breaches 0" and lines[2].strip() == "live", lines
+        self.moves = int(lines[3].rsplit(" ", 1)[1])
         return log
 
 
@@ -109,10 +110,12 @@ def image(seed):
     return struct.pack("<784f", *(((i * 37 + seed * 101) % 255) / 255 for i in range(784)))
 
 
-def infer(connection, seed):
-    head = ('{"inputs":[{"name":"image","shape":[1,1,28,28],"datatype":"FP32","parameters":'
-            '{"binary_data_size":3136}}],"parameters":{"binary_data_output":true}}').encode()
-    connection.request("POST", "/v2/models/lenet/infer", head + image(seed),
+def infer(connection, *seeds):
+    """One request of a row for each seed."""
+    head = (f'{{"inputs":[{{"name":"image","shape":[{len(seeds)},1,28,28],"datatype":"FP32",'
+            f'"parameters":{{"binary_data_size":{3136 * len(seeds)}}}}}],'
+            '"parameters":{"binary_data_output":true}}').encode()
+    connection.request("POST", "/v2/models/lenet/infer", head + b"".join(map(image, seeds)),
                        {"Inference-Header-Content-Length": str(len(head))})
     answer = connection.getresponse()
     body = answer.read()
@@ -202,6 +205,34 @@ def test_plan_changes(folder, right):
     runtime.end()
 
 
+def test_batches_overlap(folder, right):
+    """Whole batches from many clients at once: while one is computed the next is copied in, and every
+    client gets its own answers."""
+    def moves(clients):
+        runtime = Runtime(folder, "--no-watch").ready()
+        wrong = []
+
+        def ask(client):
+            connection = http.client.HTTPConnection("127.0.0.1", runtime.port, timeout=60)
+            for i in range(25):
+                seeds = [(client + i + row) % len(right) for row in range(10)]
+                if not near(infer(connection, *seeds), sum((right[s] for s in seeds), ())):
+                    wrong.append((client, i))
+
+        threads = [threading.Thread(target=ask, args=(client,)) for client in range(clients)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert not wrong, wrong
+        runtime.end()
+        return runtime.moves
+
+    write_plan(folder)
+    alone, together = moves(1), moves(12)
+    assert together - alone > 100, (alone, together)  # two for each batch beside another
+
+
 def test_isolation_fails(folder):
     write_plan(folder)
     status, log = Runtime(folder, "--verify-isolation", fake="leaks=1").refused()
@@ -245,6 +276,7 @@ def main():
         right = expected(folder)
         test_serving(folder, right)
         test_plan_changes(folder, right)
+        test_batches_overlap(folder, right)
         test_isolation_fails(folder)
         test_fewer_sms(folder)
         test_old_driver(folder, right)
