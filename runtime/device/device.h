@@ -148,8 +148,8 @@ double glet_executor_activation_mib(const struct glet_executor *executor);
 /*
  * Staging memory of input or output i, owned by the executor, in the model's own type and row-major
  * layout with the batch outermost: batch x glet_model_input(model, i)->bytes. Pinned on CUDA. The
- * input is of the batch that begins next, the output of the one that was finished last; the next
- * glet_executor_begin() may end both.
+ * input is of the batch that begins next, the output of the one that was finished last; beginning or
+ * finishing one may change both. Batches that are begun and finished one by one have the same.
  */
 void *glet_executor_input(struct glet_executor *executor, size_t i);
 const void *glet_executor_output(struct glet_executor *executor, size_t i);

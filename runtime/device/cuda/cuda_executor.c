@@ -45,7 +45,8 @@ struct executor {
     struct {
         CUevent begin, end; /* around the graph */
     } times[GLET_CUDA_SLOTS];
-    int next, oldest; /* slots: of the batch that begins next, of the one to finish next */
+    int oldest; /* slot of the batch to finish next; the one that begins next takes the other */
+    int begun;  /* and not finished: then there is no oldest, and that slot is the next */
 };
 
 /* Only the calling thread is in capture mode: other gpu-lets may be allocating or serving. */
@@ -205,12 +206,18 @@ static void count_time(struct executor *executor, int i)
         atomic_store_explicit(&partition->slice_ns, ns, memory_order_relaxed);
 }
 
+/* The same one again and again where one batch follows the end of another. */
+static int next_slot(const struct executor *executor)
+{
+    return (executor->oldest + executor->begun) % GLET_CUDA_SLOTS;
+}
+
 int glet_cuda_executor_begin(struct glet_executor *base, int used, struct glet_error *err)
 {
     struct executor *executor = (struct executor *)base;
     const struct glet_cuda_site *site = &executor->partition->site;
     const struct glet_cuda_api *api = site->api;
-    int i = executor->next;
+    int i = next_slot(executor);
     bool beside = executor->partition->begun > 0;
     if (glet_cuda_staging_in(&executor->staging, i, used, beside, err) < 0 ||
         GLET_CUDA_TRY(api, err, cuEventRecord, executor->times[i].begin, site->stream) < 0 ||
@@ -221,8 +228,8 @@ int glet_cuda_executor_begin(struct glet_executor *base, int used, struct glet_e
         return -1;
     }
     executor->partition->begun++;
-    executor->next = !i;
-    base->inputs = executor->staging.slots[!i].inputs;
+    executor->begun++;
+    base->inputs = executor->staging.slots[next_slot(executor)].inputs;
     return 0;
 }
 
@@ -232,7 +239,9 @@ int glet_cuda_executor_finish(struct glet_executor *base, struct glet_error *err
     const struct glet_cuda_site *site = &executor->partition->site;
     int i = executor->oldest;
     executor->partition->begun--;
-    executor->oldest = !i;
+    if (--executor->begun > 0)
+        executor->oldest = !i;
+    base->inputs = executor->staging.slots[next_slot(executor)].inputs;
     base->outputs = executor->staging.slots[i].outputs;
     if (wait_for(site->api, executor->staging.slots[i].done, err) < 0) {
         drain(site);

@@ -176,6 +176,27 @@ static void test_order(void **state)
     close_setting(&s);
 }
 
+/* Who runs batches one by one may fill the inputs once. */
+static void test_one_by_one(void **state)
+{
+    (void)state;
+    struct setting s;
+    struct glet_error err;
+    open_setting(&s, NULL);
+    struct glet_executor *executor = s.executors[0];
+    CHECK_OK(begin(executor, 7, BATCH, &err), &err);
+    CHECK_OK(begin(executor, 8, BATCH, &err), &err);
+    for (int number = 7; number <= 8; number++) {
+        CHECK_OK(glet_executor_finish(executor, &err), &err);
+        assert_true(is_right(executor, number, BATCH));
+    }
+    for (int i = 0; i < 3; i++) {
+        CHECK_OK(glet_executor_run(executor, BATCH, &err), &err);
+        assert_true(is_right(executor, 8, BATCH));
+    }
+    close_setting(&s);
+}
+
 /* --- every order that is allowed --- */
 
 struct flight {
@@ -347,13 +368,20 @@ static void run_copies_last(const struct glet_cuda_site *site)
         ;
 }
 
-static void run_after_failure(const struct setting *s, int number)
+static void run_after_failure(const struct setting *s, struct glet_executor *executor)
 {
     struct glet_error err;
-    CHECK_OK(begin(s->executors[0], number, BATCH, &err), &err);
+    CHECK_OK(begin(executor, 9, BATCH, &err), &err);
     run_copies_last(site_of(s));
-    CHECK_OK(glet_executor_finish(s->executors[0], &err), &err);
-    assert_true(is_right(s->executors[0], number, BATCH));
+    CHECK_OK(glet_executor_finish(executor, &err), &err);
+    assert_true(is_right(executor, 9, BATCH));
+}
+
+/* All but the copies out. */
+static void run_up_to_copies_out(const struct glet_cuda_site *site)
+{
+    while (fake_cuda_step(site->stream) || fake_cuda_step(site->copy_in))
+        ;
 }
 
 /* Copies of a batch that failed do not come late, into memory that is in use again. */
@@ -363,30 +391,29 @@ static void test_nothing_of_a_failed_batch_is_left(void **state)
     struct setting s;
     struct glet_error err;
     bool begun = false;
-    for (long nth = 1; !begun; nth++) { /* as it begins, */
+    for (long nth = 1; !begun; nth++) { /* as it begins, beside one of the other model */
         open_setting(&s, NULL);
         CHECK_OK(begin(s.executors[0], 1, BATCH, &err), &err);
         fake_cuda_fail(NULL, nth, CUDA_ERROR_LAUNCH_FAILED, false);
-        begun = begin(s.executors[0], 2, BATCH, &err) == 0;
+        begun = begin(s.executors[1], 2, BATCH, &err) == 0;
         fake_cuda_fail(NULL, 0, CUDA_SUCCESS, false);
-        while (fake_cuda_step(site_of(&s)->stream) || fake_cuda_step(site_of(&s)->copy_in))
-            ;
+        run_up_to_copies_out(site_of(&s));
         CHECK_OK(glet_executor_finish(s.executors[0], &err), &err);
         assert_true(is_right(s.executors[0], 1, BATCH));
         if (begun)
-            CHECK_OK(glet_executor_finish(s.executors[0], &err), &err);
-        run_after_failure(&s, 3);
+            CHECK_OK(glet_executor_finish(s.executors[1], &err), &err);
+        run_after_failure(&s, s.executors[1]);
         close_setting(&s);
     }
     open_setting(&s, NULL); /* and as somebody waits for it */
     CHECK_OK(begin(s.executors[0], 1, BATCH, &err), &err);
     CHECK_OK(begin(s.executors[0], 2, BATCH, &err), &err);
     CHECK_OK(glet_executor_finish(s.executors[0], &err), &err);
+    run_up_to_copies_out(site_of(&s));
     fake_cuda_fail("cuEventQuery", 1, CUDA_ERROR_LAUNCH_FAILED, false);
     CHECK_FAILS(glet_executor_finish(s.executors[0], &err), &err, GLET_ERR_DEVICE,
                 "cuEventQuery: unspecified launch failure (CUDA error 719)");
-    CHECK_OK(glet_executor_run(s.executors[0], BATCH, &err), &err); /* the other slot */
-    run_after_failure(&s, 4);
+    run_after_failure(&s, s.executors[0]);
     close_setting(&s);
 }
 
@@ -408,6 +435,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_order),
+        cmocka_unit_test(test_one_by_one),
         cmocka_unit_test(test_any_order),
         cmocka_unit_test(test_any_order_after_a_fault),
         cmocka_unit_test(test_time),
