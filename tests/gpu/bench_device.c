@@ -3,7 +3,7 @@
  * One model on one device, for the runs that compare engines: how long it takes, and what it
  * answers to given inputs.
  *
- *     bench_device MODEL.onnx --device cuda:0 --batch 8 [--units 4] [--seconds 2]
+ *     bench_device MODEL.onnx --device cuda:0 --batch 8 [--units 4] [--seconds 2] [--overlap 2]
  *                  [--inputs DIR --outputs DIR]
  *
  * Prints one JSON object. Inputs and outputs are files of raw row-major values, DIR/0.bin and so on
@@ -16,6 +16,7 @@
 #include "profiles/inputs.h"
 #include "profiles/measure.h"
 #include "runtime/device/device.h"
+#include "tests/gpu/bench_overlap.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -23,7 +24,7 @@
 struct values {
     const char *device, *inputs, *outputs;
     int64_t units, batch, seed;
-    double seconds;
+    double seconds, overlap_s;
     bool counters;
 };
 
@@ -58,8 +59,11 @@ static int transfer(const char *folder, size_t i, bool write, void *data, size_t
     return 0;
 }
 
-static int answer_in(struct bench *bench, struct glet_executor *executor, struct glet_error *err)
+static int answer(struct bench *bench, struct glet_partition *partition,
+                  struct glet_executor *executor, struct glet_json *json, struct glet_error *err)
 {
+    (void)partition;
+    (void)json;
     const struct values *v = bench->values;
     size_t rows = (size_t)v->batch;
     for (size_t i = 0; i < glet_model_input_count(bench->model); i++)
@@ -75,7 +79,38 @@ static int answer_in(struct bench *bench, struct glet_executor *executor, struct
     return 0;
 }
 
-static int answer(struct bench *bench, struct glet_error *err)
+static void write_side(struct glet_json *json, const char *name,
+                       const struct bench_overlap_side *side, double batch)
+{
+    glet_json_object(json, name);
+    glet_json_double(json, "rows_per_s", (double)side->batches * batch / side->seconds);
+    glet_json_double(json, "idle_ratio", 1 - side->busy_s / side->seconds);
+    glet_json_int(json, "batches", (int64_t)side->batches);
+    glet_json_int(json, "wrong", (int64_t)side->wrong);
+    glet_json_end(json);
+}
+
+static int overlap(struct bench *bench, struct glet_partition *partition,
+                   struct glet_executor *executor, struct glet_json *json, struct glet_error *err)
+{
+    struct bench_overlap o;
+    if (bench_overlap(partition, executor, bench->model, bench->values->overlap_s, &o, err) < 0)
+        return -1;
+    double input_bytes = 0, batch = (double)bench->values->batch;
+    for (size_t i = 0; i < glet_model_input_count(bench->model); i++)
+        input_bytes += (double)glet_model_input(bench->model, i)->bytes * batch;
+    glet_json_double(json, "input_mib", input_bytes / (1 << 20));
+    glet_json_int(json, "depth", glet_executor_depth(executor));
+    write_side(json, "one_by_one", &o.one_by_one, batch);
+    write_side(json, "overlapped", &o.overlapped, batch);
+    return 0;
+}
+
+static int with_executor(struct bench *bench, struct glet_json *json,
+                         int (*use)(struct bench *bench, struct glet_partition *partition,
+                                    struct glet_executor *executor, struct glet_json *json,
+                                    struct glet_error *err),
+                         struct glet_error *err)
 {
     struct glet_partition_set *set = NULL;
     struct glet_executor *executor = NULL;
@@ -87,7 +122,7 @@ static int answer(struct bench *bench, struct glet_error *err)
         rc =
             glet_executor_build(partition, bench->model, (int)bench->values->batch, &executor, err);
         if (rc == 0)
-            rc = answer_in(bench, executor, err);
+            rc = use(bench, partition, executor, json, err);
         glet_executor_free(executor);
         glet_partition_leave(partition);
     }
@@ -156,7 +191,9 @@ static int run(const void *opaque, const struct glet_list *arguments, struct gle
     struct glet_json json = glet_json_begin(stdout, GLET_JSON_COMPACT);
     glet_json_object(&json, NULL);
     describe(&bench, &json);
-    int rc = v->inputs ? answer(&bench, err) : 0;
+    int rc = v->inputs ? with_executor(&bench, &json, answer, err) : 0;
+    if (rc == 0 && v->overlap_s > 0)
+        rc = with_executor(&bench, &json, overlap, err);
     if (rc == 0 && v->seconds > 0)
         rc = time_it(&bench, &json, err);
     glet_json_end(&json);
@@ -205,6 +242,15 @@ static const struct glet_option options[] = {
      .low = 0,
      .high = 600,
      .help = "Measure the latency for at most this long; 0: do not."},
+    {.name = "overlap",
+     .kind = GLET_OPTION_DOUBLE,
+     .offset = AT(overlap_s),
+     .value = "S",
+     .fallback = "0",
+     .low = 0,
+     .high = 600,
+     .help = "Run batches for so long one by one and as many at once as the device takes; 0: do "
+             "not."},
     {.name = "counters",
      .kind = GLET_OPTION_FLAG,
      .offset = AT(counters),

@@ -6,7 +6,7 @@ import json
 import math
 import shutil
 
-from gpu_support import Failed, at_most, row
+from gpu_support import Failed, at_least, at_most, row
 
 ERROR_LIMIT = 1e-2  # relative L2 in fp16
 RATIO_LIMITS = {"resnet50": 1.0, "vgg16": 1.0, "bert_base": 1.0, "mobilenet_v2": 1.0}
@@ -14,6 +14,9 @@ OTHER_RATIO_LIMIT = 1.1
 BATCHES = (1, 8, 32)
 PATIENCE_S = 30  # beyond the slice's part, to finish a model
 BATCH = 4  # of the comparison of answers
+# A large input for the time it takes, the paper's standard, and two with large outputs.
+OVERLAP = ("mobilenet_v2", "resnet50", "ssdlite_mobilenet_v3", "bert_base")
+OVERLAP_BATCH = 32
 
 
 def has(module):
@@ -187,4 +190,50 @@ def speed_rows(results):
             rows.append(at_most(f"{what} / torch {best['mode']} {best['p50_ms']:.4g} ms",
                                 time_ms / best["p50_ms"],
                                 RATIO_LIMITS.get(name, OTHER_RATIO_LIMIT), "ratio"))
+    return rows
+
+
+def overlap_point(run, name, units):
+    seconds = 0.2 if run.rehearsal else 2
+    try:
+        text = run.call("bench_device", run.model(name), "--device", run.device, "--batch",
+                        8 if run.rehearsal else OVERLAP_BATCH, "--units", units,
+                        "--random-weights", 1, "--overlap", seconds)
+    except Failed as reason:
+        return {"failed": str(reason)}
+    return json.loads(text)
+
+
+def overlap(run):
+    """The same batches one by one and two at once, in a gpu-let that always has a next one."""
+    results = run.read("overlap.json", {})
+    units = run.device_facts()["device_units"]
+    for name in run.zoo()[:1] if run.rehearsal else OVERLAP:
+        for size in (units, max(1, units // 2)):
+            key = f"{name}, {size} units"
+            if key in results and "failed" not in results[key]:
+                continue
+            if run.left_s() < (1 if run.rehearsal else 15):
+                return "to be continued", overlap_rows(results)
+            results[key] = overlap_point(run, name, size)
+            run.write("overlap.json", results)
+    return "done", overlap_rows(results)
+
+
+def overlap_rows(results):
+    rows = []
+    for key, result in results.items():
+        if "failed" in result:
+            rows.append(row(f"{key}: {result['failed']}", None, target="done", met=False))
+            continue
+        alone, both = result["one_by_one"], result["overlapped"]
+        what = f"{key}, b={result['batch']}"
+        if result["depth"] > 1:
+            rows.append(at_least(f"{what}: rows/s, overlapped / one by one",
+                                 both["rows_per_s"] / alone["rows_per_s"], 1, "x"))
+        for side, label in ((alone, "one by one"), (both, "overlapped")):
+            rows.append(row(f"{what}: rows, {label}", side["rows_per_s"], "/s"))
+            rows.append(row(f"{what}: idle, {label}", 100 * side["idle_ratio"], "%"))
+        if not alone["wrong"]:  # else the model's kernels do not repeat themselves
+            rows.append(at_most(f"{what}: batches with other outputs", both["wrong"], 0))
     return rows

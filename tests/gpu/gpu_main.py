@@ -30,6 +30,7 @@ SLICES = {
     "isolation": ("no SM in two gpu-lets; a storm next door", gpu_checks.isolation, 20, 2),
     "correctness": ("the engine against PyTorch and the CPU device", gpu_engine.correctness, 30, 7),
     "speed": ("the engine against PyTorch's fastest mode", gpu_engine.speed, 40, 10),
+    "overlap": ("what copying beside computing gains", gpu_engine.overlap, 30, 3),
     "profile": ("profiles of the zoo", gpu_profile.profile, 30, 12),
     "corun": ("pairs side by side, and the interference model", gpu_profile.corun, 30, 6),
     "headline": ("largest rates served, spatial against temporal", gpu_headline.paper_slos, 60, 12),

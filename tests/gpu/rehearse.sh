@@ -23,7 +23,7 @@ python3 - "$work/out/state.json" <<'EOF' || fail "a slice did not end"
 import json, sys
 state = json.load(open(sys.argv[1]))
 want = {"environment": "done", "checks": "skipped", "isolation": "skipped", "correctness": "done",
-        "speed": "done", "profile": "done", "corun": "done", "headline": "done",
+        "speed": "done", "overlap": "done", "profile": "done", "corun": "done", "headline": "done",
         "headline-tight": "done", "change": "done"}
 got = {name: state[name]["status"] for name in want}
 sys.exit(0 if got == want else f"{got}")
@@ -35,7 +35,7 @@ done
 grep -Eq "^change +fewest models built in a change +[1-9][0-9]* +>= 1 +met$" "$work/out/table.txt" ||
     fail "a plan change that built nothing"
 for file in table.txt results.tar.gz recorded/latency.csv recorded/corun.csv headline.json \
-    correctness.json speed.json change.json environment.json; do
+    correctness.json speed.json overlap.json change.json environment.json; do
     [ -s "$work/out/$file" ] || fail "no $file"
 done
 cmp -s "$work/out/results.tar.gz" "$work/back/results.tar.gz" || fail "the archive was not copied"
