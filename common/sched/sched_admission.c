@@ -114,6 +114,18 @@ uint64_t glet_sched_free_us(const struct glet_sched_let *let, uint64_t now_us)
     return let->run_count > 1 ? end_us + runs[1].expected_us - runs[1].start_us : end_us;
 }
 
+uint64_t glet_sched_let_ahead_until_us(const struct glet_sched_let *let, uint64_t now_us)
+{
+    const struct glet_sched_run *run = &let->runs[0];
+    const struct glet_sched_model *model = &let->models[let->turn];
+    uint64_t until_us = run->expected_us - (run->expected_us - run->start_us) / 4;
+    if (let->run_count != 1 || let->turn_rows > 0 || until_us <= now_us)
+        return 0;
+    double mean = glet_sched_recent_rps(let, model, now_us) * (double)(until_us - now_us) * 1e-6;
+    double most = model->queues[GLET_SCHED_PLANNED].rows + mean + 2 * sqrt(mean);
+    return most >= glet_sched_full(model) ? until_us : 0;
+}
+
 static bool empty(const struct glet_sched_let *let)
 {
     for (size_t i = 0; i < let->count; i++)

@@ -288,21 +288,27 @@ static bool is_full(const struct glet_sched_model *model, uint64_t end_us)
     return left == 0;
 }
 
+bool glet_sched_let_may_ahead(const struct glet_sched_let *let, uint64_t now_us)
+{
+    const struct glet_sched_model *model = &let->models[let->turn];
+    uint64_t start_us = glet_sched_free_us(let, now_us);
+    return let->run_count == 1 && let->turn_rows <= 0 &&
+           model->queues[GLET_SCHED_PLANNED].rows >= glet_sched_full(model) &&
+           is_full(model, start_us + glet_sched_rows_us(model, glet_sched_full(model))) &&
+           whose_turn(let, start_us) == let->turn;
+}
+
 bool glet_sched_let_ahead(struct glet_sched_let *let, uint64_t now_us,
                           struct glet_sched_batch *batch)
 {
-    assert(let->run_count == 1);
-    size_t k = let->turn;
-    struct glet_sched_model *model = &let->models[k];
-    size_t size = model->plan.size_count - 1;
-    uint64_t start_us = glet_sched_free_us(let, now_us);
-    if (let->turn_rows > 0 || !is_full(model, start_us + model->learned_us[size]) ||
-        whose_turn(let, start_us) != k)
+    if (!glet_sched_let_may_ahead(let, now_us))
         return false;
-    take_turn(let, k);
-    *batch = (struct glet_sched_batch){.share = k, .size = size, .items = batch->items};
+    struct glet_sched_model *model = &let->models[let->turn];
+    *batch = (struct glet_sched_batch){
+        .share = let->turn, .size = model->plan.size_count - 1, .items = batch->items};
+    take_turn(let, let->turn);
     fill(batch, &model->queues[GLET_SCHED_PLANNED], glet_sched_full(model), 0);
-    begin(let, batch, start_us);
+    begin(let, batch, glet_sched_free_us(let, now_us));
     return true;
 }
 

@@ -98,6 +98,13 @@ enum glet_sched_step glet_sched_let_next(struct glet_sched_let *let, uint64_t no
 bool glet_sched_let_ahead(struct glet_sched_let *let, uint64_t now_us,
                           struct glet_sched_batch *batch);
 
+/* Would it be true? Cheap where too few requests wait. */
+bool glet_sched_let_may_ahead(const struct glet_sched_let *let, uint64_t now_us);
+
+/* Until when it is worth asking again as requests come: while a quarter of the running batch's time
+   is left, in which something can be got ready, and enough may come by then. 0 = it is not. */
+uint64_t glet_sched_let_ahead_until_us(const struct glet_sched_let *let, uint64_t now_us);
+
 /* The oldest batch that was given out to run has ended; its time refines the predictions. */
 void glet_sched_let_end(struct glet_sched_let *let, uint64_t now_us);
 

@@ -52,7 +52,8 @@ struct glet_worker {
     enum glet_worker_state state;
     struct glet_error build_error;
     struct glet_sched_let *sched;
-    bool idle;
+    bool idle;   /* it sleeps, and wants to know of any request */
+    bool hoping; /* it sleeps, and wants to know when the next batch is certain */
 
     struct glet_bell wake;                    /* for the thread: something to do */
     struct glet_flight flights[GLET_FLIGHTS]; /* the thread's; the supervisor's once TAKEN */

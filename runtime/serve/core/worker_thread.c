@@ -4,8 +4,10 @@
  * fails. What running and answering are is in worker_flight.c.
  *
  * Where the device takes a second batch before it has ended the first, the thread gives it one as
- * soon as the batcher is certain of it (glet_sched_let_ahead()); else it ends the first and decides
- * then, as it does on a device that takes one at a time.
+ * soon as the batcher is certain of it (glet_sched_let_ahead()). For most of the first one's time it
+ * sleeps until that is so; then it waits for the end, and decides there, as it does on a device that
+ * takes one at a time. A batch that takes less than three quarters of what was expected of it is
+ * therefore answered late by the difference.
  */
 #include "common/clock.h"
 #include "common/log.h"
@@ -15,16 +17,31 @@
 
 #include <string.h>
 
-/* Sleeps until an offer or the time at which waiting excess should be looked at again. */
-static void sleep_idle(struct glet_worker *worker, uint64_t now_us)
+/* A shorter sleep, with waking up from it, is no use. */
+enum { LEAST_HOPE_US = 200 };
+
+/* Sleeps until a ring or that time; *wants: what an offer is to ring for. */
+static void sleep_until(struct glet_worker *worker, uint64_t wake_us, bool *wants)
 {
-    uint64_t wake_us = glet_sched_let_wake_us(worker->sched, now_us);
     uint32_t seen = glet_bell_seen(&worker->wake);
-    worker->idle = true;
+    *wants = true;
     pthread_mutex_unlock(&worker->lock);
     glet_bell_wait(&worker->wake, seen, wake_us);
     pthread_mutex_lock(&worker->lock);
-    worker->idle = false;
+    *wants = false;
+}
+
+/* While one batch runs, and another may be certain before it ends: sleeps for that. False when it is
+   time to wait for the end. */
+static bool hope(struct glet_worker *worker, uint64_t now_us)
+{
+    if (worker->flying >= worker->depth || worker->state != GLET_WORKER_SERVING)
+        return false;
+    uint64_t until_us = glet_sched_let_ahead_until_us(worker->sched, now_us);
+    if (until_us < now_us + LEAST_HOPE_US)
+        return false;
+    sleep_until(worker, until_us, &worker->hoping);
+    return true;
 }
 
 /* The next batch, or what is late, or neither: then the oldest batch is to be ended, if there is
@@ -78,9 +95,11 @@ static const char *serve(struct glet_worker *worker, struct glet_error *err, boo
         if (step == GLET_SCHED_IDLE && worker->flying == 0) {
             if (worker->state != GLET_WORKER_SERVING)
                 break;
-            sleep_idle(worker, now_us);
+            sleep_until(worker, glet_sched_let_wake_us(worker->sched, now_us), &worker->idle);
             continue;
         }
+        if (step == GLET_SCHED_IDLE && hope(worker, now_us))
+            continue;
         pthread_mutex_unlock(&worker->lock);
         enum glet_run_result result = act(worker, step, err);
         *gone = result == GLET_RUN_TAKEN ||

@@ -17,6 +17,7 @@ struct running_let {
     struct glet_sched_batch batch, next;
     bool busy, has_next;
     uint64_t end_us, busy_us, wake_us;
+    uint64_t hope_us; /* until when arrivals are looked at for the next batch */
 };
 
 struct running_model {
@@ -163,7 +164,10 @@ static void ask_ahead(struct world *world, int l, uint64_t now_us)
     struct running_let *let = &world->lets[l];
     if (!world->sim->ahead || !let->busy || let->has_next)
         return;
+    bool may = glet_sched_let_may_ahead(let->sched, now_us);
     let->has_next = glet_sched_let_ahead(let->sched, now_us, &let->next);
+    assert_int_equal(let->has_next, may);
+    let->hope_us = may ? 0 : glet_sched_let_ahead_until_us(let->sched, now_us);
     if (!let->has_next)
         return;
     assert_int_equal(let->next.rows, world->sim->lets[l].shares[let->next.share].batch);
@@ -292,7 +296,7 @@ void sim_run(struct sim *sim)
         for (int l = 0; l < sim->let_count; l++)
             if (!world.lets[l].busy)
                 step_let(&world, l, now_us);
-            else
+            else if (now_us <= world.lets[l].hope_us)
                 ask_ahead(&world, l, now_us);
     }
     for (size_t i = 0; i < world.request_count; i++)

@@ -45,7 +45,7 @@ struct sim {
     int let_count;
     bool full_batch_only; /* executors for the planned batch only */
     bool by_completion;
-    bool ahead; /* the next batch is asked for while one runs, at every arrival */
+    bool ahead; /* the next batch is asked for while one runs, as a worker does */
     double speed_low_ratio, speed_high_ratio; /* real time of a batch / planned time; 0, 0 = 1 */
     double seconds;
     uint64_t seed;

@@ -187,6 +187,27 @@ static void a_full_batch_of_the_next_turn_is_given_out_ahead(void **state)
     glet_sched_let_free(let);
 }
 
+/* Worth waiting for: the next batch, while there is time to get it ready, if enough may come. */
+static void a_batch_ahead_is_hoped_for_while_it_may_fill(void **state)
+{
+    (void)state;
+    struct glet_sched_let *let = four_run();
+    assert_int_equal(glet_sched_let_ahead_until_us(let, 0), 0); /* nobody asks for the other */
+    offer_many(let, 1, 7, 10);
+    assert_false(glet_sched_let_may_ahead(let, 100));
+    assert_int_equal(glet_sched_let_ahead_until_us(let, 100), 0); /* and hardly anybody now */
+    for (size_t i = 0; i < 20; i++)
+        offer(let, 100, 1, 50 + i, 100, GLET_SCHED_PLANNED, GLET_SCHED_TOO_LATE);
+    assert_int_equal(glet_sched_let_ahead_until_us(let, 100), 3000); /* of 4000 */
+    assert_int_equal(glet_sched_let_ahead_until_us(let, 3000), 0);
+    offer_many(let, 1, 1, 17);
+    assert_true(glet_sched_let_may_ahead(let, 100));
+    assert_true(glet_sched_let_ahead(let, 100, &batch));
+    assert_false(glet_sched_let_may_ahead(let, 100));
+    assert_int_equal(glet_sched_let_ahead_until_us(let, 100), 0); /* two are out */
+    glet_sched_let_free(let);
+}
+
 /* What may look different when the batch that runs has ended is not decided before. */
 static void nothing_uncertain_is_given_out_ahead(void **state)
 {
@@ -336,6 +357,7 @@ int main(void)
         cmocka_unit_test(models_take_turns_and_leave_at_once),
         cmocka_unit_test(an_urgent_turn_goes_first_only_when_it_costs_nobody),
         cmocka_unit_test(a_full_batch_of_the_next_turn_is_given_out_ahead),
+        cmocka_unit_test(a_batch_ahead_is_hoped_for_while_it_may_fill),
         cmocka_unit_test(nothing_uncertain_is_given_out_ahead),
         cmocka_unit_test(what_cannot_be_in_time_is_refused_or_dropped),
         cmocka_unit_test(a_batch_shrinks_to_save_its_first_request),

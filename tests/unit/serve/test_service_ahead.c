@@ -37,6 +37,23 @@ static const char plan_text[] =
     "          - {name: a, batch: 8, rate_rps: 3000, exec_ms: 2.4, factor: 1, latency_bound_ms: "
     "4.9}\n";
 
+/* One gpu-let whose batches are long, of two rows or of the planned four. */
+static const char slow_plan_text[] =
+    "schema: gpulet-plan/1\n"
+    "objective: min-gpus\n"
+    "models:\n"
+    "  - {name: a, file: a.onnx, slo_ms: 5000, percentile: 99, rate_rps: 100, planned_rps: 100}\n"
+    "gpus:\n"
+    "  - id: gpu0\n"
+    "    type: fake\n"
+    "    units: 10\n"
+    "    gpulets:\n"
+    "      - units: 5\n"
+    "        duty_cycle_ms: 30\n"
+    "        models:\n"
+    "          - {name: a, batch: 4, rate_rps: 100, exec_ms: 24, factor: 1, latency_bound_ms: "
+    "54}\n";
+
 static struct glet_plan *make_plan(int units)
 {
     char text[sizeof plan_text + 16];
@@ -44,19 +61,24 @@ static struct glet_plan *make_plan(int units)
     return serve_plan(text);
 }
 
-static struct glet_service *open_service(double hang_s)
+static struct glet_service *open_with(const char *model, struct glet_plan *plan, double hang_s)
 {
     static const char *const devices[] = {"fake"};
     static char dir[128]; /* borrowed by the service */
-    snprintf(dir, sizeof dir, "%s", serve_file("a.onnx", "bytes 16\nfixed_us 2400\ndepth 2\n"));
+    snprintf(dir, sizeof dir, "%s", serve_file("a.onnx", model));
     *strrchr(dir, '/') = '\0';
     struct glet_service_options options = {
         .devices = devices, .device_count = 1, .models_dir = dir, .hang_s = hang_s};
     struct glet_error err = {0};
     struct glet_service *service = NULL;
-    CHECK_OK(glet_service_open(&options, make_plan(5), &service, &err), &err);
+    CHECK_OK(glet_service_open(&options, plan, &service, &err), &err);
     glet_fake_counts.ahead = 0;
     return service;
+}
+
+static struct glet_service *open_service(double hang_s)
+{
+    return open_with("bytes 16\nfixed_us 2400\ndepth 2\n", make_plan(5), hang_s);
 }
 
 static void close_service(struct glet_service *service)
@@ -104,6 +126,31 @@ static void most_batches_begin_before_the_last_has_ended(void **state)
     /* Batches that wait for each other in the device are not timed twice. */
     assert_true(stats.compute_ns <= 2 * 5000000000u);
     assert_true(stats.compute_ns / stats.executions >= 2300000);
+    close_service(service);
+}
+
+/* Two rows alone, and four more while they run: those begin before these have ended. */
+static void a_batch_that_fills_while_another_runs_begins_then(void **state)
+{
+    (void)state;
+    struct glet_service *service =
+        open_with("bytes 16\nfixed_us 24000\ndepth 2\n", serve_plan(slow_plan_text), 0);
+    struct load one = overload(service), four = overload(service);
+    one.models[0].rate_rps = four.models[0].rate_rps = 19;
+    one.models[0].rows = 2;
+    four.models[0].rows = 4;
+    load_start(&one);
+    usleep(4000);
+    load_start(&four);
+    usleep(1000000);
+    load_stop(&one);
+    load_stop(&four);
+    check_all_done(&one);
+    check_all_done(&four);
+    struct glet_model_stats stats = {0};
+    (void)glet_service_stats(service, 0, NULL, &stats);
+    assert_int_equal(stats.executions, one.models[0].submitted + four.models[0].submitted);
+    assert_true(glet_fake_counts.ahead >= 3);
     close_service(service);
 }
 
@@ -199,6 +246,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(most_batches_begin_before_the_last_has_ended),
+        cmocka_unit_test(a_batch_that_fills_while_another_runs_begins_then),
         cmocka_unit_test(plan_changes_lose_nothing),
         cmocka_unit_test(a_failing_batch_fails_alone),
         cmocka_unit_test(a_hanging_device_gives_up_both_batches),
