@@ -118,7 +118,8 @@ uint64_t glet_sched_let_ahead_until_us(const struct glet_sched_let *let, uint64_
 {
     const struct glet_sched_run *run = &let->runs[0];
     const struct glet_sched_model *model = &let->models[let->turn];
-    uint64_t until_us = run->expected_us - (run->expected_us - run->start_us) / 4;
+    uint64_t least_us = let->models[run->share].plan.sizes[run->size].least_us;
+    uint64_t until_us = run->start_us + least_us / 4 * 3;
     if (let->run_count != 1 || let->turn_rows > 0 || until_us <= now_us)
         return 0;
     double mean = glet_sched_recent_rps(let, model, now_us) * (double)(until_us - now_us) * 1e-6;

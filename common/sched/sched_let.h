@@ -32,7 +32,8 @@ enum { GLET_SCHED_MAX_SIZES = 16 };
 
 struct glet_sched_size { /* an executor */
     int batch;
-    uint64_t exec_us; /* what the plan allows, or measured; > 0 */
+    uint64_t exec_us;  /* what the plan allows, or measured; > 0 */
+    uint64_t least_us; /* shortest that it was seen to compute; 0 = unknown */
 };
 
 struct glet_sched_share {                               /* one model of the gpu-let */
@@ -101,8 +102,9 @@ bool glet_sched_let_ahead(struct glet_sched_let *let, uint64_t now_us,
 /* Would it be true? Cheap where too few requests wait. */
 bool glet_sched_let_may_ahead(const struct glet_sched_let *let, uint64_t now_us);
 
-/* Until when it is worth asking again as requests come: while a quarter of the running batch's time
-   is left, in which something can be got ready, and enough may come by then. 0 = it is not. */
+/* Until when it is worth asking again as requests come, before the end of the running batch is waited
+   for: for three quarters of the time that it takes at least, if enough may come by then. 0 = it is
+   not. */
 uint64_t glet_sched_let_ahead_until_us(const struct glet_sched_let *let, uint64_t now_us);
 
 /* The oldest batch that was given out to run has ended; its time refines the predictions. */

@@ -37,10 +37,11 @@ static void set_sizes(struct glet_sched_share *share, const struct glet_problem 
         const struct glet_cell *cell = glet_problem_cell(problem, type, (int)model, size, batch);
         if (cell)
             share->sizes[share->size_count++] = (struct glet_sched_size){
-                batch, whole_us(fmin(cell->latency_ms * part->factor, part->exec_ms))};
+                .batch = batch,
+                .exec_us = whole_us(fmin(cell->latency_ms * part->factor, part->exec_ms))};
     }
     share->sizes[share->size_count++] =
-        (struct glet_sched_size){part->batch, whole_us(part->exec_ms)};
+        (struct glet_sched_size){.batch = part->batch, .exec_us = whole_us(part->exec_ms)};
     for (size_t i = share->size_count - 1; i-- > 0;)
         if (share->sizes[i].exec_us > share->sizes[i + 1].exec_us)
             share->sizes[i].exec_us = share->sizes[i + 1].exec_us;
@@ -98,7 +99,7 @@ static int build_let(struct glet_sim *sim, const struct glet_plan *plan,
             glet_sched_queue_capacity(part->rate_rps, slo_us, part->batch);
         if (model < 0) { /* nothing arrives for it; it only keeps its place in the round */
             made->shares[i].sizes[made->shares[i].size_count++] =
-                (struct glet_sched_size){part->batch, whole_us(part->exec_ms)};
+                (struct glet_sched_size){.batch = part->batch, .exec_us = whole_us(part->exec_ms)};
             continue;
         }
         set_sizes(&made->shares[i], problem, gpu, let, part, (size_t)model,

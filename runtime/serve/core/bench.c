@@ -7,18 +7,30 @@
    lost in it, and starting must not take minutes on a small share. */
 enum { LONG_RUN_US = 20000, RUNS = 4 };
 
-/* The shortest of a few runs: what disturbs a run only makes it longer. */
-static int measure(struct glet_executor *executor, int rows, uint64_t *took_us,
-                   struct glet_error *err)
+struct times { /* the shortest of a few runs: what disturbs a run only makes it longer */
+    uint64_t took_us, busy_us; /* in all, and computing */
+};
+
+static uint64_t busy_us(const struct glet_partition *partition)
 {
+    struct glet_partition_use use;
+    glet_partition_achieved(partition, &use);
+    return (uint64_t)(use.busy_ms * 1000);
+}
+
+static int measure(const struct glet_partition *partition, struct glet_executor *executor, int rows,
+                   struct times *times, struct glet_error *err)
+{
+    *times = (struct times){UINT64_MAX, UINT64_MAX};
     for (int run = 0; run < RUNS; run++) {
-        uint64_t start_us = glet_clock_us();
+        uint64_t start_us = glet_clock_us(), busy_before_us = busy_us(partition);
         if (glet_executor_run(executor, rows, err) < 0)
             return glet_error_context(err, "trial run of %d in a batch of %d", rows,
                                       glet_executor_batch(executor));
         uint64_t run_us = glet_clock_us() - start_us + 1;
-        if (run == 0 || run_us < *took_us)
-            *took_us = run_us;
+        uint64_t computed_us = busy_us(partition) - busy_before_us;
+        times->took_us = run_us < times->took_us ? run_us : times->took_us;
+        times->busy_us = computed_us < times->busy_us ? computed_us : times->busy_us;
         if (run_us > LONG_RUN_US)
             break;
     }
@@ -41,52 +53,54 @@ static bool batch_is_free(const struct glet_model *model)
 }
 
 static void set_size(struct glet_bench *bench, struct glet_executor *executor, int batch,
-                     double ratio, uint64_t exec_us)
+                     double ratio, uint64_t exec_us, uint64_t least_us)
 {
     size_t i = bench->count++;
     uint64_t planned_us = (uint64_t)(ratio * (double)exec_us);
     bench->executors[i] = executor;
     bench->sizes[i].batch = batch;
     bench->sizes[i].exec_us = planned_us > 0 ? planned_us : 1;
+    bench->sizes[i].least_us = least_us;
 }
 
 /* Sizes that are row counts of one executor, as many as there is room for; between one row and all
    the time is taken to be linear. */
 static void set_row_counts(struct glet_bench *bench, struct glet_executor *full, int batch,
-                           double one_ratio, uint64_t exec_us)
+                           double one_ratio, uint64_t exec_us, uint64_t least_us)
 {
     int count = batch < GLET_SCHED_MAX_SIZES ? batch : GLET_SCHED_MAX_SIZES;
     for (int i = 1; i <= count; i++) {
         int rows = (batch * i + count - 1) / count;
         double ratio = one_ratio + (1 - one_ratio) * (rows - 1) / (batch - 1);
-        set_size(bench, full, rows, ratio, exec_us);
+        set_size(bench, full, rows, ratio, exec_us, (uint64_t)(ratio * (double)least_us));
     }
 }
 
 static int set_powers_of_two(struct glet_bench *bench, struct glet_partition *partition,
-                             struct glet_model *model, struct glet_executor *full, uint64_t full_us,
-                             uint64_t exec_us, struct glet_error *err)
+                             struct glet_model *model, struct glet_executor *full,
+                             const struct times *full_times, uint64_t exec_us,
+                             struct glet_error *err)
 {
     int batch = glet_executor_batch(full);
     for (int b = 1; b < batch && bench->count + 1 < GLET_SCHED_MAX_SIZES; b *= 2) {
         struct glet_executor *executor = NULL;
-        uint64_t took_us = 0;
+        struct times times;
         if (glet_executor_build(partition, model, b, &executor, err) < 0)
             return -1;
         double ratio = 1;
-        int failed = measure(executor, b, &took_us, err);
-        if (failed == 0 && took_us < full_us)
-            ratio = (double)took_us / (double)full_us;
+        int failed = measure(partition, executor, b, &times, err);
+        if (failed == 0 && times.took_us < full_times->took_us)
+            ratio = (double)times.took_us / (double)full_times->took_us;
         /* A smaller batch must not look slower than a larger one: noise. */
         for (size_t i = bench->count; i-- > 0;)
             if ((double)bench->sizes[i].exec_us > ratio * (double)exec_us)
                 bench->sizes[i].exec_us = (uint64_t)(ratio * (double)exec_us) + 1;
         bench->activation_mib += glet_executor_activation_mib(executor);
-        set_size(bench, executor, b, ratio, exec_us);
+        set_size(bench, executor, b, ratio, exec_us, times.busy_us);
         if (failed)
             return -1;
     }
-    set_size(bench, full, batch, 1, exec_us);
+    set_size(bench, full, batch, 1, exec_us, full_times->busy_us);
     return 0;
 }
 
@@ -95,25 +109,25 @@ int glet_bench_build(struct glet_bench *bench, struct glet_partition *partition,
                      struct glet_error *err)
 {
     struct glet_executor *full = NULL;
-    uint64_t full_us = 0, one_us = 0;
+    struct times whole, one;
     *bench = (struct glet_bench){0};
     if (glet_executor_build(partition, model, batch, &full, err) < 0)
         return -1;
     bench->activation_mib = glet_executor_activation_mib(full);
-    if (measure(full, batch, &full_us, err) < 0)
+    if (measure(partition, full, batch, &whole, err) < 0)
         goto fail;
     if (planned_batch_only || batch == 1) {
-        set_size(bench, full, batch, 1, exec_us);
+        set_size(bench, full, batch, 1, exec_us, whole.busy_us);
         return 0;
     }
-    if (measure(full, 1, &one_us, err) < 0)
+    if (measure(partition, full, 1, &one, err) < 0)
         goto fail;
-    double one_ratio = (double)one_us / (double)full_us;
+    double one_ratio = (double)one.took_us / (double)whole.took_us;
     if (skips_unused_rows(one_ratio, batch)) {
-        set_row_counts(bench, full, batch, one_ratio, exec_us);
+        set_row_counts(bench, full, batch, one_ratio, exec_us, whole.busy_us);
     } else if (!batch_is_free(model)) {
-        set_size(bench, full, batch, 1, exec_us);
-    } else if (set_powers_of_two(bench, partition, model, full, full_us, exec_us, err) < 0) {
+        set_size(bench, full, batch, 1, exec_us, whole.busy_us);
+    } else if (set_powers_of_two(bench, partition, model, full, &whole, exec_us, err) < 0) {
         goto fail;
     }
     return 0;

@@ -4,10 +4,9 @@
  * fails. What running and answering are is in worker_flight.c.
  *
  * Where the device takes a second batch before it has ended the first, the thread gives it one as
- * soon as the batcher is certain of it (glet_sched_let_ahead()). For most of the first one's time it
- * sleeps until that is so; then it waits for the end, and decides there, as it does on a device that
- * takes one at a time. A batch that takes less than three quarters of what was expected of it is
- * therefore answered late by the difference.
+ * soon as the batcher is certain of it (glet_sched_let_ahead()). For most of the time that the first
+ * one computes at least it sleeps until that is so; then it waits for the end, and decides there, as
+ * it does on a device that takes one at a time.
  */
 #include "common/clock.h"
 #include "common/log.h"

@@ -61,13 +61,18 @@ static uint64_t predict(void *user, size_t way, const struct glet_sched_item *it
     return glet_sched_let_predict(sched, now_us, (size_t)model->places[way].share, item, kind);
 }
 
+static struct glet_sched_size size_of(const struct sim_share *share, int batch)
+{
+    uint64_t us = (uint64_t)exec_us(share, batch);
+    return (struct glet_sched_size){batch, us, us};
+}
+
 static struct glet_sched_share sched_share(const struct sim *sim, const struct sim_share *share)
 {
     struct glet_sched_share out = {.queue_capacity = 1024, .rate_rps = share->rate_rps};
     for (int b = 1; b < share->batch && !sim->full_batch_only; b *= 2)
-        out.sizes[out.size_count++] = (struct glet_sched_size){b, (uint64_t)exec_us(share, b)};
-    out.sizes[out.size_count++] =
-        (struct glet_sched_size){share->batch, (uint64_t)exec_us(share, share->batch)};
+        out.sizes[out.size_count++] = size_of(share, b);
+    out.sizes[out.size_count++] = size_of(share, share->batch);
     return out;
 }
 

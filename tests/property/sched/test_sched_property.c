@@ -153,6 +153,7 @@ static void batches_given_out_ahead_cost_nobody(void **state)
         struct sim plain, early;
         make_plan(&plain, &random, 1 + run % 4, fixed_ratios[run % 2], 0.9);
         plain.full_batch_only = run % 3 == 0;
+        plain.seconds = 40;
         for (int m = 0; m < plain.model_count; m++)
             plain.models[m].offered_rps *= 0.5 + 1.5 * glet_random_uniform(&random);
         early = plain;
