@@ -28,7 +28,7 @@ struct row { /* one line of the table */
     int types;          /* of GPUs */
     double gap_percent; /* allowed; < 0: the bound plus one GPU */
     double cpu_s;       /* allowed */
-    bool coarse;        /* shares */
+    bool coarse;        /* shares, and no interference */
 };
 
 /* clang-format off */
@@ -46,7 +46,7 @@ static const struct row table[] = {
     {100, 100, 0, 3, 7, 6, false},
     {1000, 500, 0, 1, 6, 20, false},
     {1000, 5000, 0, 1, 1.0, 30, false},
-    {100, 40, 0, 1, 12, 2, true},
+    {100, 40, 0, 1, 12, 4, true},
 };
 /* clang-format on */
 
@@ -84,7 +84,7 @@ static int plan_one(const struct row *row, uint64_t seed, enum glet_effort effor
                                                .memory_gib = row->memory_gib,
                                                .types = row->types,
                                                .zipf = 0.9,
-                                               .interference = true,
+                                               .interference = !row->coarse,
                                                .coarse = row->coarse};
     struct glet_fleet fleet;
     struct glet_problem *problem = NULL;

@@ -10,6 +10,7 @@
 #include "planner/solve/dive.h"
 #include "planner/solve/exact.h"
 #include "planner/solve/menu.h"
+#include "planner/solve/mix.h"
 #include "planner/solve/neighbour.h"
 #include "planner/solve/outcome.h"
 #include "planner/solve/pack.h"
@@ -33,6 +34,10 @@
 #define ROUGH_MODELS  500 /* with more, gpu-lets are packed roughly until they are polished */
 #define UNEVEN_MODELS 50
 #define UNEVEN_GAIN   0.996 /* of the GPUs; the packing may lose a little less than that */
+
+#define COARSE_SIZES  8
+#define COARSE_MODELS 200
+#define COARSE_GAP    0.03
 
 #define RUINS_PER_LET 200 /* tries; more than most need */
 
@@ -335,6 +340,26 @@ static void raise_by_pieces(struct glet_search *search)
         glet_search_raise(search, glet_bound_find(search->space, search->cost, &bound, NULL));
 }
 
+/*
+ * Whole mixes prove up to 6 % more where shares are coarse and neighbours do not interfere, and less
+ * than whole pieces where they do. A hundred models take half a second.
+ */
+static void raise_by_mixes(struct glet_search *search)
+{
+    const struct glet_problem *problem = search->problem;
+    struct glet_mix_options options = {.rounds = 60,
+                                       .known = search->bound,
+                                       .round_up = search->whole_costs,
+                                       .halt = search->halt};
+    if (search->effort == GLET_EFFORT_FAST || problem->type_count != 1 ||
+        problem->types[0].interferes || !search->space->types[0].patterns.complete ||
+        problem->types[0].size_count > COARSE_SIZES || problem->model_count > COARSE_MODELS ||
+        search->best_cost <= search->bound * (1 + COARSE_GAP) || glet_search_closed(search) ||
+        glet_halted(search->halt))
+        return;
+    glet_search_raise(search, glet_mix_bound(search->space, search->cost[0], &options));
+}
+
 /* They gain little beyond the repair (a GPU in a hundred tries), so only where tries are cheap. */
 static void try_neighbourhoods(struct glet_search *search, int few)
 {
@@ -356,6 +381,7 @@ void glet_search_run(struct glet_search *search)
     dive_levels(search);
     offer_baselines(search);
     raise_by_pieces(search);
+    raise_by_mixes(search);
     if (!glet_search_closed(search))
         try_neighbourhoods(search, 4);
     if (!glet_search_closed(search) && !glet_halted(search->halt))

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * Prices prove lower bounds on random instances whose optimum is known from trying everything:
- * prices that were searched for, with divisible and with whole pieces, and prices that were drawn
- * at random, rents on limited stocks included, which no search would choose.
+ * prices that were searched for, with divisible and with whole pieces and with mixes, and prices that
+ * were drawn at random, rents on limited stocks included, which no search would choose.
  *
  * usage: test_bound_holds [COUNT [FIRST_SEED]]; prints the seed of every failure.
  */
 #include "common/random.h"
 #include "planner/solve/bound.h"
 #include "planner/solve/lp_glpk.h"
+#include "planner/solve/mix.h"
 #include "planner/solve/slots.h"
 #include "tests/property/planner/brute_force.h"
 
@@ -24,7 +25,7 @@ struct trial {
     double cost[2];
     double optimum;
     uint64_t seed;
-    long checks, rented, failures;
+    long checks, rented, mixed, failures;
 };
 
 static void check(struct trial *t, const char *what, double bound)
@@ -83,6 +84,11 @@ static int prove(void *context)
     glet_prices_init(&found, t->problem);
     check(t, "divisible pieces", glet_bound_find(&t->space, t->cost, &divisible, &found));
     check(t, "whole pieces", glet_bound_find(&t->space, t->cost, &whole, NULL));
+    if (t->problem->type_count == 1 && t->space.types[0].patterns.complete) {
+        struct glet_mix_options mixes = {.rounds = 30};
+        check(t, "mixes", glet_mix_bound(&t->space, t->cost[0], &mixes));
+        t->mixed++;
+    }
     glet_prices_init(&prices, t->problem);
     for (int draw = 0; draw < DRAWS; draw++) {
         if (draw < DRAWS / 2)
@@ -143,7 +149,7 @@ static void check_rents(struct trial *t)
 
 int main(int argc, char **argv)
 {
-    long count = argc > 1 ? strtol(argv[1], NULL, 10) : 200, found = 0;
+    long count = argc > 1 ? strtol(argv[1], NULL, 10) : 1000, found = 0;
     uint64_t first = argc > 2 ? strtoull(argv[2], NULL, 10) : 1;
     struct trial t = {0};
     check_rents(&t);
@@ -167,7 +173,8 @@ int main(int argc, char **argv)
         }
         fixture_free(&instance.fixture);
     }
-    printf("%ld instances with a known optimum, %ld bounds, %ld rents, %ld failures\n", found,
-           t.checks, t.rented, t.failures);
-    return t.failures > 0 || found == 0 || t.rented == 0;
+    printf(
+        "%ld instances with a known optimum, %ld bounds, %ld rents, %ld of mixes, %ld failures\n",
+        found, t.checks, t.rented, t.mixed, t.failures);
+    return t.failures > 0 || found == 0 || t.rented == 0 || t.mixed == 0;
 }
