@@ -42,7 +42,7 @@
 #define RUINS_PER_LET 200 /* tries; more than most need */
 
 /* Whether a whole GPU comes of a saving is up to the packing, which takes most of the time. */
-#define WORTH_PACKING(cost) (0.1 + 0.0005 * (cost))
+#define WORTH_PACKING(cost) (0.1 + 0.001 * (cost))
 
 /* Least used GPUs that each round of repair tries to empty. */
 #define DISSOLVE_TRIES 600
@@ -210,7 +210,7 @@ static struct glet_dive_options dive_options(const struct glet_search *search, d
 static void rearrange(struct glet_search *search, const struct glet_places *places,
                       struct glet_placed_list *atoms)
 {
-    static const long fits[] = {500000, 20000000, 20000000}; /* a million take less than a second */
+    static const long fits[] = {500000, 10000000, 40000000}; /* a million take less than a second */
     static const int most[] = {5000, 20000, 100000}, rounds[] = {1, 6, 20};
     struct glet_random random = glet_random_seeded(1);
     double before = INFINITY;
