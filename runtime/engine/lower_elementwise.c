@@ -32,9 +32,10 @@ int glet_lower_unary(struct glet_bind *b, const struct glet_model_node *node)
     return glet_out(b, node, 0, glet_bind_unary(b, kind, first, second, glet_in(b, node, 0)));
 }
 
-static int limit(struct glet_bind *b, int tensor, float otherwise, float *out)
+/* *out stays what it is without such an input. */
+static int limit(struct glet_bind *b, int tensor, float *out)
 {
-    double value = (double)otherwise;
+    double value = (double)*out;
     if (tensor >= 0 && !glet_bind_uniform(b, tensor, &value))
         return glet_refuse(b, "a limit that is computed from the input");
     value = fmin(fmax(value, (double)-FLT_MAX), (double)FLT_MAX);
@@ -45,9 +46,8 @@ static int limit(struct glet_bind *b, int tensor, float otherwise, float *out)
 int glet_lower_clip(struct glet_bind *b, const struct glet_model_node *node)
 {
     int x = glet_in(b, node, 0);
-    float low, high;
-    if (limit(b, glet_in(b, node, 1), -FLT_MAX, &low) < 0 ||
-        limit(b, glet_in(b, node, 2), FLT_MAX, &high) < 0)
+    float low = -FLT_MAX, high = FLT_MAX;
+    if (limit(b, glet_in(b, node, 1), &low) < 0 || limit(b, glet_in(b, node, 2), &high) < 0)
         return -1;
     if (!glet_dtype_is_float(glet_bind_tensor(b, x)->dtype))
         return glet_refuse(b, "clipping %s", glet_dtype_name(glet_bind_tensor(b, x)->dtype));
