@@ -5,14 +5,19 @@
 
 #include "runtime/serve/front/access_log.h"
 
+#include "common/clock.h"
+#include "common/log.h"
 #include "common/memory.h"
 
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 #define BUFFER_BYTES 262144
+#define TELL_US      60000000 /* between two lines that say that lines are lost */
 
 struct glet_access_log {
     FILE *stream;
@@ -21,10 +26,51 @@ struct glet_access_log {
     pthread_cond_t filled;
     bool closing;
     uint64_t dropped;
+    bool cut;         /* the last line written lacks its end; the thread's */
+    uint64_t told_us; /* when it was last told that lines are lost; the thread's; 0 = never */
     size_t used;
     char *filling, *writing;
     char memory[2][BUFFER_BYTES];
 };
+
+/* How much was written; less than length: errno says why. */
+static size_t write_all(int descriptor, const char *text, size_t length)
+{
+    size_t written = 0;
+    while (written < length) {
+        ssize_t n = write(descriptor, text + written, length - written);
+        if (n > 0)
+            written += (size_t)n;
+        else if (n == 0 || errno != EINTR)
+            break;
+    }
+    return written;
+}
+
+/* Returns how many lines were lost; one that was cut is. */
+static uint64_t write_lines(struct glet_access_log *log, const char *text, size_t length)
+{
+    int descriptor = fileno(log->stream);
+    if (log->cut && write_all(descriptor, "\n", 1) == 1)
+        log->cut = false;
+    size_t written = log->cut ? 0 : write_all(descriptor, text, length);
+    if (written > 0)
+        log->cut = text[written - 1] != '\n';
+    uint64_t lost = 0;
+    for (size_t i = written; i < length; i++)
+        lost += text[i] == '\n';
+    return lost;
+}
+
+static void tell_lost(struct glet_access_log *log, int why, uint64_t dropped)
+{
+    uint64_t now_us = glet_clock_us();
+    if (log->told_us && now_us - log->told_us < TELL_US)
+        return;
+    log->told_us = now_us;
+    glet_log_error("the access log cannot be written, lines are lost reason=%s lost=%ju",
+                   strerror(why), (uintmax_t)dropped);
+}
 
 static void *thread_main(void *user)
 {
@@ -41,9 +87,12 @@ static void *thread_main(void *user)
         log->writing = full;
         log->used = 0;
         pthread_mutex_unlock(&log->lock);
-        fwrite(full, 1, length, log->stream);
-        fflush(log->stream);
+        uint64_t lost = write_lines(log, full, length);
+        int why = errno;
         pthread_mutex_lock(&log->lock);
+        log->dropped += lost;
+        if (lost > 0)
+            tell_lost(log, why, log->dropped);
     }
     pthread_mutex_unlock(&log->lock);
     return NULL;

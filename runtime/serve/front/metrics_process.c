@@ -121,7 +121,7 @@ void glet_scrape_process(struct glet_scrape *s)
                        (double)atomic_load(&s->frontend->budget.used_bytes));
     if (s->frontend->log)
         glet_scrape_single(s, "gpulet_access_log_dropped_total", "counter",
-                           "Lines of the access log that a slow disk has cost.",
+                           "Lines of the access log that a slow, full or failing disk has cost.",
                            (double)glet_access_log_dropped(s->frontend->log));
     put_process(s);
 }

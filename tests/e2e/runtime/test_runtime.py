@@ -401,6 +401,21 @@ def test_killed_and_started_again(folder):
     assert runtime.end()[0] == 0
 
 
+def test_access_log_on_a_full_disk(folder):
+    """Lines are lost, not requests; told once, and counted."""
+    runtime = Runtime(folder, "--drain", "0s", "--access-log", "/dev/full").ready()
+    for _ in range(20):
+        assert runtime.infer()[0] == 200
+
+    def lost():
+        metrics = runtime.ask("GET", "/metrics", port=runtime.metrics)[1]
+        return int(metrics.split("\ngpulet_access_log_dropped_total ")[1].split()[0])
+    wait_for(lambda: lost() >= 20)
+    status, log = runtime.end()
+    assert status == 0 and log.count("the access log cannot be written") == 1, log
+    assert "No space left on device" in log, log
+
+
 def test_told_to_end_while_starting(folder):
     with open(os.path.join(folder, "a.onnx"), "w") as out:
         out.write("bytes 4\nbuild_us 300000000\n")
