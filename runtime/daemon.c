@@ -84,7 +84,7 @@ static int start_plan_thread(struct daemon *daemon, struct glet_error *err)
     return 0;
 }
 
-/* POST /v2/plan, on the admin listener's thread. */
+/* POST /v2/plan, on a thread of its own. */
 static int change_plan(void *user, const char *text, size_t length, struct glet_error *err)
 {
     struct daemon *daemon = user;

@@ -5,10 +5,11 @@
  * Threads, by the name that they show in top -H, and the locks that they take:
  *
  *   gpulet-runtime  signals, plan file, service manager (runtime/daemon.c); none
- *   plan            starting and plan changes by signal or file; change, topology, slot, worker
+ *   plan            starting and plan changes, one for those by signal or file and one for those
+ *                   that are posted; change, topology, slot, worker
  *   http-0, ...     inference listeners: parse, submit, answer; slot, worker, for microseconds
  *   http-metrics    /metrics and the page; topology
- *   http-admin      GET and POST /v2/plan; as plan
+ *   http-admin      GET and POST /v2/plan; topology
  *   http-log        writes the access log; its own
  *   let-G.L         one per gpu-let: batches; worker, and a model's slot to hand its requests on
  *   supervisor      notices hung gpu-lets; topology, slot, worker

@@ -57,6 +57,14 @@ struct glet_listener {
     struct glet_histogram *total, *queue, *compute; /* for a scrape; metrics listener only */
 };
 
+/* A plan that was posted and is being put in service; the admin thread's, but what is noted. */
+struct glet_front_change {
+    struct glet_call *call; /* NULL = none */
+    pthread_t thread;
+    int result; /* the change's thread's until it ends, as err */
+    struct glet_error err;
+};
+
 struct glet_frontend {
     struct glet_frontend_options options; /* its strings are not used after opening */
     struct glet_service *service;
@@ -67,6 +75,7 @@ struct glet_frontend {
     uint64_t start_unix_ms;
     struct glet_listener listeners[GLET_FRONT_MAX_THREADS + 2];
     size_t listener_count;
+    struct glet_front_change change;
     _Atomic uint64_t other_answers[GLET_FRONT_STATUSES]; /* that concern no model */
     pthread_mutex_t models_lock;                         /* of adding one */
     _Atomic(struct glet_front_model *) models[GLET_FRONT_MAX_MODELS];
@@ -130,6 +139,11 @@ void glet_infer_head(struct glet_call *call);
 void glet_infer_body(struct glet_call *call);
 void glet_infer_resumed(struct glet_call *call);
 void glet_infer_finished(struct glet_call *call);
+
+/* --- plan changes (front_change.c) --- */
+
+void glet_change_body(struct glet_call *call);
+void glet_change_resumed(struct glet_call *call);
 
 /* --- documents: each fills call->response.json --- */
 

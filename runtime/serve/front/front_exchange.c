@@ -157,32 +157,6 @@ static void answer_model_ready(struct glet_call *call)
     glet_front_send(call, ready ? 200 : 503, NULL);
 }
 
-/* The only files of a change are those that the plan names: one that cannot be read is the plan's. */
-static int refused_change_status(const struct glet_error *err)
-{
-    return err->code == GLET_ERR_IO ? 400 : glet_error_http_status(err->code);
-}
-
-static void change_plan(struct glet_call *call)
-{
-    const struct glet_frontend_options *options = &call->listener->frontend->options;
-    struct glet_error err = {0};
-    if (!options->change_plan) {
-        glet_front_refuse(call, 501, 0, "plan changes are not supported");
-        return;
-    }
-    if (options->change_plan(options->user, call->body, call->body_length, &err) == 0) {
-        glet_document_plan(call);
-        glet_front_send(call, 200, NULL);
-        return;
-    }
-    char place[48] = "";
-    if (err.line)
-        snprintf(place, sizeof place, "%d:%d: ", err.line, err.column);
-    glet_front_refuse(call, refused_change_status(&err), 0, "%s%s%s%s", place, err.message,
-                      err.hint[0] ? "; " : "", err.hint);
-}
-
 static void answer_document(struct glet_call *call)
 {
     const char *type = NULL;
@@ -238,7 +212,7 @@ static void on_body(void *user, struct glet_http_exchange *exchange, size_t leng
     else if (kind == GLET_EP_LOAD_OR_UNLOAD)
         glet_front_refuse(call, 501, 0, "models are loaded and unloaded by the plan");
     else if (kind == GLET_EP_PLAN && glet_http_exchange_head(exchange)->method == GLET_HTTP_POST)
-        change_plan(call);
+        glet_change_body(call);
     else
         answer_document(call);
 }
@@ -246,7 +220,11 @@ static void on_body(void *user, struct glet_http_exchange *exchange, size_t leng
 static void on_resumed(void *user, struct glet_http_exchange *exchange)
 {
     (void)user;
-    glet_infer_resumed(glet_http_exchange_user(exchange));
+    struct glet_call *call = glet_http_exchange_user(exchange);
+    if (call->endpoint.kind == GLET_EP_INFER)
+        glet_infer_resumed(call);
+    else
+        glet_change_resumed(call);
 }
 
 static void on_finished(void *user, struct glet_http_exchange *exchange)

@@ -9,7 +9,7 @@
 #include <stdarg.h>
 #include <time.h>
 
-static const int statuses[] = {200, 400, 401, 403, 404, 405, 408, 411, 413,
+static const int statuses[] = {200, 400, 401, 403, 404, 405, 408, 409, 411, 413,
                                415, 417, 429, 431, 500, 501, 503, 504, 505};
 #define STATUS_COUNT (sizeof statuses / sizeof *statuses)
 _Static_assert(STATUS_COUNT < GLET_FRONT_STATUSES, "a slot for others is left");

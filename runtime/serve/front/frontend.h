@@ -14,8 +14,9 @@
  *   admin      POST /v2/plan, GET /v2/plan
  *
  * Threads: every inference thread, the metrics listener and the admin listener are one thread each
- * ("http-0", ..., "http-metrics", "http-admin"). None blocks on another; change_plan() runs on the
- * admin thread and may take as long as it needs.
+ * ("http-0", ..., "http-metrics", "http-admin"). None blocks on another; change_plan() runs on a
+ * thread of its own ("plan") and may take as long as it needs: the admin listener answers meanwhile,
+ * another POST with 409.
  */
 
 #include "common/error.h"
@@ -64,8 +65,8 @@ int glet_frontend_admin_port(const struct glet_frontend *frontend);
 
 /*
  * True when an inference thread has not come round for some seconds, though it has nothing to do
- * that takes them. Not asked of the metrics and admin threads: a device's sensors may be slow, and a
- * plan change is long. Any thread.
+ * that takes them. Not asked of the metrics and admin threads: a device's sensors may be slow. Any
+ * thread.
  */
 bool glet_frontend_stuck(const struct glet_frontend *frontend);
 

@@ -209,6 +209,33 @@ def test_posted_plans_that_are_turned_down(folder):
     assert runtime.end()[0] == 0
 
 
+def test_admin_answers_while_a_plan_changes(folder):
+    runtime = Runtime(folder, "--drain", "0s", "--planned-batches-only").ready()
+    with open(os.path.join(folder, "slow.onnx"), "w") as out:
+        out.write("bytes 4\nfixed_us 500\nbuild_us 500000\n")
+    posted = []
+    post = threading.Thread(target=lambda: posted.append(
+        runtime.ask("POST", "/v2/plan", plan(6, "slow.onnx"), runtime.admin)))
+    post.start()
+    wait_for(lambda: runtime.logged().count("model loaded name=a") == 2)
+    for path in "/v2/plan", "/v2/health/ready", "/v2/health/live":
+        assert runtime.ask("GET", path, port=runtime.admin)[0] == 200
+    status, text = runtime.ask("POST", "/v2/plan", plan(7), runtime.admin)
+    assert status == 409 and "another plan" in json.loads(text)["error"], (status, text)
+    assert runtime.generation() == 1 and post.is_alive()
+    post.join()
+    assert posted[0][0] == 200 and runtime.units() == 6, posted
+    assert runtime.ask("POST", "/v2/plan", plan(7), runtime.admin)[0] == 200
+    post = threading.Thread(target=lambda: posted.append(
+        runtime.ask("POST", "/v2/plan", plan(8, "slow.onnx"), runtime.admin)))
+    loaded = runtime.logged().count("model loaded")
+    post.start()
+    wait_for(lambda: runtime.logged().count("model loaded") > loaded)
+    assert runtime.end()[0] == 0  # the change is awaited, and answered
+    post.join()
+    assert posted[1][0] == 200, posted
+
+
 def test_long_gpu_ids(folder):
     runtime = Runtime(folder, "--drain", "0s").ready()
     for length in 63, 64, 255, 256:
