@@ -6,6 +6,7 @@ what happens where gpu-lets cannot be kept apart. Ends each process and reads wh
 
     test_cuda_runtime.py PROGRAM ZOO_FOLDER
 """
+import atexit
 import http.client
 import json
 import os
@@ -60,6 +61,7 @@ class Runtime:
             cwd=folder, stdout=subprocess.PIPE, stderr=self.log, text=True,
             env=dict(os.environ, GPULET_FAKE_CUDA=fake, GPULET_FAKE_CUDA_REPORT=self.report,
                      GPULET_CACHE_DIR=folder))
+        atexit.register(self.process.kill)  # of a test that fails; one that has ended is let be
 
     def ready(self):
         line = self.process.stdout.readline()

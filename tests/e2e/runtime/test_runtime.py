@@ -5,6 +5,7 @@ service manager, exit statuses. Needs nothing but Python.
 
     test_runtime.py PROGRAM [NAME]
 """
+import atexit
 import ctypes
 import hashlib
 import http.client
@@ -57,9 +58,12 @@ class Runtime:
              "127.0.0.1:0", "--admin", "127.0.0.1:0", *options],
             cwd=folder, stdout=subprocess.PIPE, stderr=self.log, text=True,
             env=dict(os.environ, **(env or {})))
+        atexit.register(self.process.kill)  # of a test that fails; one that has ended is let be
 
     def ready(self):
-        words = dict(word.split("=") for word in self.process.stdout.readline().split()[1:])
+        line = self.process.stdout.readline()
+        assert line, self.logged()
+        words = dict(word.split("=") for word in line.split()[1:])
         self.port = int(words["port"])
         self.admin = int(words["admin_port"])
         self.metrics = int(words["metrics_port"])
