@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -37,14 +38,36 @@ static int read_all(int descriptor, const char *path, size_t limit_bytes, char *
     return 0;
 }
 
+/* Blocks for what a pipe's writer takes to make its text, but not for a writer that never comes. */
+static int open_to_read(const char *path, struct glet_error *err)
+{
+    enum { WRITER_MS = 1000 };
+    GLET_CLEANUP(glet_cleanup_close)
+    int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    struct stat status;
+    if (descriptor < 0 || fstat(descriptor, &status) < 0)
+        return glet_error_errno(err, errno, "%s", path);
+    char byte;
+    struct pollfd polled = {.fd = descriptor, .events = POLLIN};
+    if (S_ISFIFO(status.st_mode) && poll(&polled, 1, WRITER_MS) == 0 &&
+        read(descriptor, &byte, 1) >= 0)
+        return glet_error_set(err, GLET_ERR_IO, "%s: a pipe that nobody writes to", path);
+    int flags = fcntl(descriptor, F_GETFL);
+    if (flags < 0 || fcntl(descriptor, F_SETFL, flags & ~O_NONBLOCK) < 0)
+        return glet_error_errno(err, errno, "%s", path);
+    int opened = descriptor;
+    descriptor = -1;
+    return opened;
+}
+
 int glet_file_read(const char *path, size_t limit_bytes, char **text_out, size_t *length_out,
                    struct glet_error *err)
 {
     if (strcmp(path, "-") == 0)
         return read_all(STDIN_FILENO, "standard input", limit_bytes, text_out, length_out, err);
-    GLET_CLEANUP(glet_cleanup_close) int descriptor = open(path, O_RDONLY | O_CLOEXEC);
+    GLET_CLEANUP(glet_cleanup_close) int descriptor = open_to_read(path, err);
     if (descriptor < 0)
-        return glet_error_errno(err, errno, "%s", path);
+        return -1;
     return read_all(descriptor, path, limit_bytes, text_out, length_out, err);
 }
 

@@ -473,9 +473,40 @@ def fails(folder, status, message, *options, text=None, path="plan.yaml"):
     assert message in result.stderr, result.stderr
 
 
+def test_a_plan_through_a_pipe(folder):
+    """Its writer may come late and take its time."""
+    pipe = os.path.join(folder, "pipe")
+    os.mkfifo(pipe)
+
+    def write():
+        with open(pipe, "w") as out:
+            time.sleep(1.2)
+            out.write(plan())
+    writer = threading.Thread(target=write)
+    runtime = Runtime(folder, "--drain", "0s", "--no-watch", path="pipe")
+    writer.start()
+    assert runtime.ready().infer()[0] == 200
+    writer.join()
+    assert runtime.end()[0] == 0
+
+
+def test_a_process_that_dies_early_is_shown(folder):
+    runtime = Runtime(folder, path="nothing.yaml")
+    try:
+        runtime.ready()
+    except AssertionError as failure:
+        assert "nothing.yaml" in str(failure), failure
+    else:
+        raise AssertionError("ready without a plan")
+    finally:
+        runtime.kill()
+
+
 def test_mistakes_end_with_their_status(folder):
     fake = ("--device", "fake")
     fails(folder, 4, "nothing.yaml", *fake, path="nothing.yaml")
+    os.mkfifo(os.path.join(folder, "pipe"))
+    fails(folder, 4, "pipe: a pipe that nobody writes to", *fake, path="pipe")
     fails(folder, 2, "plan.yaml:1:1: ", *fake, text="x: 1\n")
     fails(folder, 2, "gpu0: planned for a 'gpu', but the device here is a 'fake'", *fake,
           text=plan().replace("fake", "gpu"))
