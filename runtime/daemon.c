@@ -37,7 +37,9 @@ struct daemon {
     int posted;            /* eventfd that a POST writes when its plan serves */
     pthread_t plan_thread;
     bool plan_thread_runs, again;
-    int plan_result; /* of the plan thread; read after it was joined */
+    atomic_int posts;    /* plans that are posted and not in service yet */
+    atomic_bool closing; /* no more of them */
+    int plan_result;     /* of the plan thread; read after it was joined */
     struct glet_error plan_error;
     bool stuck;                           /* the HTTP threads do not come round */
     uint64_t settle_us, end_us, alive_us; /* when to look at the plan, stop, say alive; 0 = never */
@@ -91,10 +93,18 @@ static int change_plan(void *user, const char *text, size_t length, struct glet_
     struct glet_plan *plan = NULL;
     if (glet_plan_parse(text, length, "request", &plan, err) < 0)
         return -1;
-    if (glet_service_change(daemon->service, plan, err) < 0)
-        return -1;
-    ring(daemon->posted);
-    return 0;
+    atomic_fetch_add(&daemon->posts, 1);
+    int result;
+    if (atomic_load(&daemon->closing)) {
+        glet_plan_free(plan);
+        result = glet_error_set(err, GLET_ERR_DEVICE, "shutting down");
+    } else {
+        result = glet_service_change(daemon->service, plan, err);
+    }
+    if (result == 0)
+        ring(daemon->posted);
+    atomic_fetch_sub(&daemon->posts, 1);
+    return result;
 }
 
 /* `tell` is glet_notify_ready(), or glet_notify_status() where a reload may be under way still. */
@@ -298,12 +308,47 @@ static int open_descriptors(struct daemon *daemon, struct glet_error *err)
     return glet_plan_watch_open(&daemon->watch, options->plan_path, err);
 }
 
-static void finish(struct daemon *daemon)
+/* false: a plan is still being put in service at until_us. */
+static bool await_changes(struct daemon *daemon, uint64_t until_us)
 {
-    if (daemon->plan_thread_runs)
-        pthread_join(daemon->plan_thread, NULL);
+    enum { POLL_MS = 10 };
+    struct pollfd finished = {.fd = daemon->finished, .events = POLLIN};
+    while (daemon->plan_thread_runs || atomic_load(&daemon->posts) > 0) {
+        if (daemon->plan_thread_runs && poll(&finished, 1, POLL_MS) > 0) {
+            pthread_join(daemon->plan_thread, NULL);
+            daemon->plan_thread_runs = false;
+        } else if (glet_clock_us() >= until_us) {
+            return false;
+        } else if (!daemon->plan_thread_runs) {
+            poll(NULL, 0, POLL_MS);
+        }
+    }
+    return true;
+}
+
+/* A device call cannot be interrupted, and nothing that a change may still touch can be freed. */
+static void end_beside_change(struct daemon *daemon, const struct glet_error *failure)
+{
+    glet_log_warning("a plan change is left behind after seconds=%.1f", daemon->options->finish_s);
+    if (atomic_load(&daemon->posts) == 0) /* otherwise its answer would be waited for */
+        glet_frontend_close(daemon->frontend, CLOSE_GRACE_MS);
+    if (failure)
+        glet_log_failure(GLET_LOG_ERROR, "ended", failure);
+    else
+        glet_log_info("ended");
+    fflush(NULL);
+    _exit(failure ? glet_error_exit_status(failure->code) : 0);
+}
+
+/* failure: why it ends; NULL = it was told to. */
+static void finish(struct daemon *daemon, const struct glet_error *failure)
+{
+    atomic_store(&daemon->closing, true);
+    uint64_t until_us = glet_clock_us() + (uint64_t)(daemon->options->finish_s * 1e6);
     if (daemon->service && !glet_service_drain(daemon->service, daemon->options->finish_s))
         glet_log_warning("requests are left after seconds=%.1f", daemon->options->finish_s);
+    if (!await_changes(daemon, until_us))
+        end_beside_change(daemon, failure);
     glet_frontend_close(daemon->frontend, CLOSE_GRACE_MS);
     glet_service_close(daemon->service);
     glet_plan_watch_close(&daemon->watch);
@@ -326,7 +371,7 @@ int glet_daemon_run(const struct glet_daemon_options *options, struct glet_error
         result = start_plan_thread(&daemon, err);
     if (result == 0)
         result = loop(&daemon, err);
-    finish(&daemon);
+    finish(&daemon, result < 0 ? err : NULL);
     if (result == 0)
         glet_log_info("ended");
     return result;

@@ -320,6 +320,26 @@ def test_drain(folder):
     assert runtime.process.wait(60) == 0
 
 
+def test_a_change_that_does_not_end_is_left_behind(folder):
+    for post in False, True:
+        prepare(folder)
+        runtime = Runtime(folder, "--drain", "0s", "--finish", "300ms", "--no-watch").ready()
+        with open(os.path.join(folder, "slow.onnx"), "w") as out:
+            out.write("bytes 4\nbuild_us 300000000\n")
+        loaded = runtime.logged().count("model loaded")
+        if post:
+            connection = http.client.HTTPConnection("127.0.0.1", runtime.admin)
+            connection.request("POST", "/v2/plan", plan(6, "slow.onnx"))
+        else:
+            replace(folder, plan(6, "slow.onnx"))
+            runtime.process.send_signal(signal.SIGHUP)
+        wait_for(lambda: runtime.logged().count("model loaded") > loaded)
+        start = time.monotonic()
+        status, log = runtime.end()
+        assert status == 0 and "a plan change is left behind after seconds=0.3" in log, log
+        assert 0.3 <= time.monotonic() - start < 30
+
+
 def test_requests_in_flight_are_finished(folder):
     with open(os.path.join(folder, "a.onnx"), "w") as out:
         out.write("bytes 4\nfixed_us 1500000\n")
