@@ -210,7 +210,7 @@ static struct glet_dive_options dive_options(const struct glet_search *search, d
 static void rearrange(struct glet_search *search, const struct glet_places *places,
                       struct glet_placed_list *atoms)
 {
-    static const long fits[] = {500000, 10000000, 40000000}; /* a million take less than a second */
+    static const long fits[] = {500000, 7000000, 40000000}; /* a million take less than a second */
     static const int most[] = {5000, 20000, 100000}, rounds[] = {1, 6, 20};
     struct glet_random random = glet_random_seeded(1);
     double before = INFINITY;
