@@ -2,6 +2,7 @@
 #include "tests/unit/serve/serve_load.h"
 
 #include "common/clock.h"
+#include "common/log.h"
 #include "tests/unit/check.h"
 
 #include <dirent.h>
@@ -186,8 +187,43 @@ const char *serve_file(const char *name, const char *text)
     return path;
 }
 
-void serve_files_remove(void)
+struct glet_plan *serve_plan(const char *text)
 {
+    struct glet_plan *plan = NULL;
+    struct glet_error err = {0};
+    CHECK_OK(glet_plan_parse(text, strlen(text), "plan", &plan, &err), &err);
+    return plan;
+}
+
+void load_wait_rebuilt(struct glet_service *service, uint64_t times)
+{
+    struct glet_service_events events = {0};
+    for (int i = 0; events.rebuilds < times; i++) {
+        assert_true(i < 10000);
+        usleep(1000);
+        glet_service_events(service, &events);
+    }
+}
+
+void serve_nothing_is_left(void)
+{
+    assert_int_equal(glet_fake_counts.devices, 0);
+    assert_int_equal(glet_fake_counts.sets, 0);
+    assert_int_equal(glet_fake_counts.executors, 0);
+    assert_int_equal(glet_fake_counts.models, 0);
+    assert_int_equal(glet_fake_counts.partitions_entered, 0);
+}
+
+int serve_tests_begin(void **state)
+{
+    (void)state;
+    glet_log_setup(getenv("GLET_TEST_LOG") ? GLET_LOG_INFO : GLET_LOG_ERROR - 1, GLET_LOG_TEXT);
+    return 0;
+}
+
+int serve_tests_end(void **state)
+{
+    (void)state;
     DIR *open = folder_made ? opendir(folder) : NULL;
     struct dirent *entry;
     while (open && (entry = readdir(open)))
@@ -197,12 +233,5 @@ void serve_files_remove(void)
         closedir(open);
         rmdir(folder);
     }
-}
-
-struct glet_plan *serve_plan(const char *text)
-{
-    struct glet_plan *plan = NULL;
-    struct glet_error err = {0};
-    CHECK_OK(glet_plan_parse(text, strlen(text), "plan", &plan, &err), &err);
-    return plan;
+    return 0;
 }

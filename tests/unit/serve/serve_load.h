@@ -39,9 +39,18 @@ size_t load_free_kept(void);
 enum glet_outcome load_once(struct glet_service *service, const char *model, int rows,
                             unsigned char first_byte, char message[128]);
 
+/* Waits until gpu-lets were rebuilt so many times. */
+void load_wait_rebuilt(struct glet_service *service, uint64_t times);
+
+/* The fake device has nothing open any more. */
+void serve_nothing_is_left(void);
+
+/* Group fixtures: a quiet log unless GLET_TEST_LOG is set; no files left. */
+int serve_tests_begin(void **state);
+int serve_tests_end(void **state);
+
 /* Writes text to a file in the test's own folder; the path is static per name. */
 const char *serve_file(const char *name, const char *text);
-void serve_files_remove(void);
 
 /* Parses a plan; aborts the test when it is malformed. */
 struct glet_plan *serve_plan(const char *text);

@@ -4,7 +4,6 @@
  * the thread sanitizer as well. What is asserted are counts, not times.
  */
 #include "common/clock.h"
-#include "common/log.h"
 #include "tests/unit/check.h"
 #include "tests/unit/serve/serve_load.h"
 
@@ -63,15 +62,6 @@ static struct glet_service *open_service(double hang_s)
     CHECK_OK(glet_service_open(&options, make_plan(5), &service, &err), &err);
     assert_true(glet_service_ready(service));
     return service;
-}
-
-static void nothing_is_left(void)
-{
-    assert_int_equal(glet_fake_counts.devices, 0);
-    assert_int_equal(glet_fake_counts.sets, 0);
-    assert_int_equal(glet_fake_counts.executors, 0);
-    assert_int_equal(glet_fake_counts.models, 0);
-    assert_int_equal(glet_fake_counts.partitions_entered, 0);
 }
 
 static struct load two_models(struct glet_service *service, double ratio)
@@ -138,7 +128,7 @@ static void every_request_gets_its_own_answer(void **state)
     assert_int_equal(stats.queue_depth + stats.in_flight, 0);
     check_sums(service, 0);
     glet_service_close(service);
-    nothing_is_left();
+    serve_nothing_is_left();
 }
 
 static void fifty_plan_changes_under_load_lose_nothing(void **state)
@@ -170,7 +160,7 @@ static void fifty_plan_changes_under_load_lose_nothing(void **state)
     assert_true(info.change.prepare_ms > 0 && info.change.swap_ms >= 0);
     assert_true(info.change.drain_ms >= 0); /* and not NaN: it is over */
     glet_service_close(service);
-    nothing_is_left();
+    serve_nothing_is_left();
 }
 
 /* Three gpu-lets' shares: batches of 8 and 4, twice: powers of two, or one executor for all sizes.
@@ -189,14 +179,14 @@ static void small_batches_are_built_as_the_device_needs(void **state)
     CHECK_OK(glet_service_open(&options, make_plan(5), &service, &err), &err);
     assert_int_equal(glet_fake_counts.executors, 4 + 3 + 3);
     glet_service_close(service);
-    nothing_is_left();
+    serve_nothing_is_left();
     serve_file("a.onnx", "bytes 16\nrow_us 2000\nskips 1\n");
     CHECK_OK(glet_service_open(&options, make_plan(5), &service, &err), &err);
     assert_int_equal(glet_fake_counts.executors, 1 + 3 + 1);
     for (int rows = 1; rows <= 8; rows++)
         assert_int_equal(load_once(service, "a", rows, 1, NULL), GLET_DONE);
     glet_service_close(service);
-    nothing_is_left();
+    serve_nothing_is_left();
 }
 
 static void the_same_plan_again_rebuilds_nothing(void **state)
@@ -208,7 +198,7 @@ static void the_same_plan_again_rebuilds_nothing(void **state)
     CHECK_OK(glet_service_change(service, make_plan(5), &err), &err);
     assert_int_equal(glet_fake_counts.runs, runs); /* no trial run */
     glet_service_close(service);
-    nothing_is_left();
+    serve_nothing_is_left();
 }
 
 static void a_wrong_plan_changes_nothing(void **state)
@@ -245,17 +235,12 @@ static void a_wrong_plan_changes_nothing(void **state)
     assert_int_equal(events.plan_rejects, 5);
     assert_true(glet_service_ready(service));
     glet_service_close(service);
-    nothing_is_left();
+    serve_nothing_is_left();
 }
 
 static void wait_rebuilt(struct glet_service *service, uint64_t times)
 {
-    struct glet_service_events events = {0};
-    for (int i = 0; events.rebuilds < times; i++) {
-        assert_true(i < 10000);
-        usleep(1000);
-        glet_service_events(service, &events);
-    }
+    load_wait_rebuilt(service, times);
     assert_true(glet_service_ready(service));
 }
 
@@ -284,7 +269,7 @@ static void a_failing_device_costs_no_answer(void **state)
     /* Model a has another gpu-let to go to, so nothing of it was refused. */
     assert_int_equal(load.models[0].outcomes[GLET_DONE], load.models[0].submitted);
     glet_service_close(service);
-    nothing_is_left();
+    serve_nothing_is_left();
 }
 
 static void a_hanging_device_is_noticed_and_replaced(void **state)
@@ -313,7 +298,7 @@ static void a_hanging_device_is_noticed_and_replaced(void **state)
         usleep(1000);
     }
     glet_service_close(service);
-    nothing_is_left();
+    serve_nothing_is_left();
     assert_true(load_free_kept() <= 1); /* only one request alone is read in place */
 }
 
@@ -331,7 +316,7 @@ static void refused_data_costs_only_its_sender(void **state)
     load_stop(&load);
     check_all_done(&load);
     glet_service_close(service);
-    nothing_is_left();
+    serve_nothing_is_left();
 }
 
 static void draining_refuses_and_finishes(void **state)
@@ -352,7 +337,7 @@ static void draining_refuses_and_finishes(void **state)
                              load.models[i].outcomes[GLET_REFUSED_DRAIN],
                          load.models[i].submitted);
     glet_service_close(service);
-    nothing_is_left();
+    serve_nothing_is_left();
 }
 
 static void overload_is_refused_and_never_late(void **state)
@@ -384,21 +369,7 @@ static void overload_is_refused_and_never_late(void **state)
     /* b is within its plan: it is not refused for a's sake. */
     assert_int_equal(load.models[1].outcomes[GLET_DONE], load.models[1].submitted);
     glet_service_close(service);
-    nothing_is_left();
-}
-
-static int quiet(void **state)
-{
-    (void)state;
-    glet_log_setup(getenv("GLET_TEST_LOG") ? GLET_LOG_INFO : GLET_LOG_ERROR - 1, GLET_LOG_TEXT);
-    return 0;
-}
-
-static int remove_files(void **state)
-{
-    (void)state;
-    serve_files_remove();
-    return 0;
+    serve_nothing_is_left();
 }
 
 int main(void)
@@ -415,5 +386,5 @@ int main(void)
         cmocka_unit_test(draining_refuses_and_finishes),
         cmocka_unit_test(overload_is_refused_and_never_late),
     };
-    return cmocka_run_group_tests(tests, quiet, remove_files);
+    return cmocka_run_group_tests(tests, serve_tests_begin, serve_tests_end);
 }

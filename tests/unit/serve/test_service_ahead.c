@@ -4,7 +4,6 @@
  * plan changes and faults while two batches are on their way. Every request is a whole batch, so
  * that whatever waits is certain to run next.
  */
-#include "common/log.h"
 #include "tests/unit/check.h"
 #include "tests/unit/serve/serve_load.h"
 
@@ -84,11 +83,7 @@ static struct glet_service *open_service(double hang_s)
 static void close_service(struct glet_service *service)
 {
     glet_service_close(service);
-    assert_int_equal(glet_fake_counts.devices, 0);
-    assert_int_equal(glet_fake_counts.sets, 0);
-    assert_int_equal(glet_fake_counts.executors, 0);
-    assert_int_equal(glet_fake_counts.models, 0);
-    assert_int_equal(glet_fake_counts.partitions_entered, 0);
+    serve_nothing_is_left();
 }
 
 /* More than the gpu-lets can do. */
@@ -169,16 +164,6 @@ static void plan_changes_lose_nothing(void **state)
     close_service(service);
 }
 
-static void wait_rebuilt(struct glet_service *service, uint64_t times)
-{
-    struct glet_service_events events = {0};
-    for (int i = 0; events.rebuilds < times; i++) {
-        assert_true(i < 10000);
-        usleep(1000);
-        glet_service_events(service, &events);
-    }
-}
-
 /* Each fault loses a gpu-let; the batch beside the failed one is answered, the failed one's request
    by the other gpu-let. */
 static void a_failing_batch_fails_alone(void **state)
@@ -192,7 +177,7 @@ static void a_failing_batch_fails_alone(void **state)
     for (int i = 0; i < 6; i++) {
         usleep(50000);
         atomic_store(faults[i % 2], 1);
-        wait_rebuilt(service, (uint64_t)i + 1);
+        load_wait_rebuilt(service, (uint64_t)i + 1);
     }
     load_stop(&load);
     check_all_done(&load);
@@ -214,7 +199,7 @@ static void a_hanging_device_gives_up_both_batches(void **state)
         usleep(100000);
         glet_fake_faults.release = false;
         atomic_store(faults[i], 1);
-        wait_rebuilt(service, 1);
+        load_wait_rebuilt(service, 1);
         load_stop(&load);
         check_all_done(&load);
         glet_fake_faults.release = true;
@@ -228,20 +213,6 @@ static void a_hanging_device_gives_up_both_batches(void **state)
     }
 }
 
-static int quiet(void **state)
-{
-    (void)state;
-    glet_log_setup(getenv("GLET_TEST_LOG") ? GLET_LOG_INFO : GLET_LOG_ERROR - 1, GLET_LOG_TEXT);
-    return 0;
-}
-
-static int remove_files(void **state)
-{
-    (void)state;
-    serve_files_remove();
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -251,5 +222,5 @@ int main(void)
         cmocka_unit_test(a_failing_batch_fails_alone),
         cmocka_unit_test(a_hanging_device_gives_up_both_batches),
     };
-    return cmocka_run_group_tests(tests, quiet, remove_files);
+    return cmocka_run_group_tests(tests, serve_tests_begin, serve_tests_end);
 }
