@@ -30,7 +30,7 @@ extern const char *const glet_effort_names[];
 #define GLET_INPUT_OPTIONS(type)                                                                   \
     GLET_INPUT_OPTIONS_WITH(type, "default", glet_effort_names, "How long to search.")
 
-#define GLET_INPUT_OPTIONS_WITH(type, effort_fallback, effort_choices, effort_help)                                                                   \
+#define GLET_INPUT_OPTIONS_WITH(type, effort_fallback, effort_choices, effort_help)                \
     {.group = "Inputs", .name = "slo", .kind = GLET_OPTION_TEXT, .value = "WORKLOAD.yaml",         \
      .offset = offsetof(struct type, inputs.slo),                                                  \
      .help = "Models with rates and SLOs, and the stock of GPUs (gpulet-workload/1)."},            \

@@ -218,9 +218,7 @@ static bool is_done(const struct app_search *s)
 /* A bound for every split: with GPUs of cost 1 it rounds up. */
 static void raise_least(struct app_search *s, double bound)
 {
-    bool whole = true;
-    for (int g = 0; g < s->problem->type_count; g++)
-        whole &= glet_type_cost(s->problem, g) == 1;
+    bool whole = glet_whole_costs(s->problem);
     s->out->linear = fmax(s->out->linear, bound);
     s->least = fmax(s->least, whole ? ceil(bound * (1 - 1e-9)) : bound * (1 - 1e-9));
     for (int i = 0; i < s->open_count; i++)

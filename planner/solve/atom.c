@@ -200,6 +200,22 @@ double glet_type_cost(const struct glet_problem *problem, int type)
     return problem->objective == GLET_MIN_COST ? problem->types[type].cost_per_hour : 1;
 }
 
+double glet_cheapest_cost(const struct glet_problem *problem)
+{
+    double cheapest = INFINITY;
+    for (int g = 0; g < problem->type_count; g++)
+        cheapest = fmin(cheapest, glet_type_cost(problem, g));
+    return cheapest;
+}
+
+bool glet_whole_costs(const struct glet_problem *problem)
+{
+    bool whole = true;
+    for (int g = 0; g < problem->type_count; g++)
+        whole &= glet_type_cost(problem, g) == 1;
+    return whole;
+}
+
 double *glet_type_costs(const struct glet_problem *problem)
 {
     double *cost = glet_must_alloc(sizeof *cost, (size_t)problem->type_count);

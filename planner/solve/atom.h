@@ -71,7 +71,9 @@ void glet_boxes_rates(const struct glet_problem *problem, const struct glet_boxe
 /* Sum of the costs: 1 per GPU, or its hourly cost under min-cost. */
 double glet_boxes_cost(const struct glet_problem *problem, const struct glet_boxes *boxes);
 double glet_type_cost(const struct glet_problem *problem, int type);
-double *glet_type_costs(const struct glet_problem *problem); /* [type]; freed by the caller */
+double glet_cheapest_cost(const struct glet_problem *problem); /* of a GPU of any type */
+bool glet_whole_costs(const struct glet_problem *problem);     /* all are 1: bounds round up */
+double *glet_type_costs(const struct glet_problem *problem);   /* [type]; freed by the caller */
 
 /* Writes the boxes as a solution, evaluated. Returns -1 when memory has run out. */
 GLET_MUST_CHECK

@@ -56,11 +56,9 @@ void glet_search_init(struct glet_search *search, const struct glet_problem *pro
                                    .effort = effort,
                                    .halt = halt,
                                    .best_cost = INFINITY,
-                                   .whole_costs = true};
+                                   .whole_costs = glet_whole_costs(problem)};
     space->problem = problem;
     search->cost = glet_type_costs(problem);
-    for (int g = 0; g < problem->type_count; g++)
-        search->whole_costs &= search->cost[g] == 1;
     search->most = glet_stock_cost(problem);
     search->demand_rps = glet_must_alloc(sizeof(double), (size_t)problem->model_count);
     search->rate_rps = glet_must_alloc(sizeof(double), (size_t)problem->model_count);
@@ -311,11 +309,8 @@ static void offer_baselines(struct glet_search *search)
 {
     static const enum glet_baseline all[] = {GLET_BASELINE_GPULET_INTERFERENCE,
                                              GLET_BASELINE_GSLICE, GLET_BASELINE_SBP};
-    double cheapest = INFINITY;
-    for (int g = 0; g < search->problem->type_count; g++)
-        cheapest = fmin(cheapest, search->cost[g]);
     /* So many GPUs cost as much as the best plan and would be no gain. */
-    double limit = fmin(INT32_MAX, search->best_cost / cheapest);
+    double limit = fmin(INT32_MAX, search->best_cost / glet_cheapest_cost(search->problem));
     int most = isfinite(search->best_cost) && limit >= 1 ? (int)limit : 0;
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
         struct glet_boxes boxes = {0};

@@ -166,15 +166,11 @@ static void plan_for_more(struct survive *s, int gpus)
 static double prove(struct survive *s)
 {
     const struct glet_problem *problem = s->problem;
-    double cheapest = INFINITY, bound = s->out->bound;
-    bool whole = true;
-    for (int g = 0; g < problem->type_count; g++) {
-        cheapest = fmin(cheapest, glet_type_cost(problem, g));
-        whole &= glet_type_cost(problem, g) == 1;
-    }
+    double bound = s->out->bound;
+    bool whole = glet_whole_costs(problem);
     if (!isfinite(bound) || bound <= 0)
         return bound;
-    bound += cheapest;
+    bound += glet_cheapest_cost(problem);
 
     struct glet_problem *view = glet_problem_view(problem);
     double *cost = glet_must_alloc(sizeof *cost, (size_t)problem->type_count);
@@ -218,9 +214,7 @@ static bool search_columns(struct survive *s, const struct glet_covering *coveri
                            const struct glet_columns *columns)
 {
     struct glet_survive_exact exact;
-    bool whole = true, proven = false;
-    for (int g = 0; g < s->problem->type_count; g++)
-        whole &= glet_type_cost(s->problem, g) == 1;
+    bool whole = glet_whole_costs(s->problem), proven = false;
     glet_survive_exact_init(&exact, s->problem, columns, covering->models);
     while (s->best_cost > s->out->bound * (1 + 1e-12)) {
         double budget = isfinite(s->best_cost)
