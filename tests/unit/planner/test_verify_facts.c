@@ -203,6 +203,55 @@ static void memory_adds_up(void **state)
     w.gpus[0].memory_mib = 0;
     w.f.profile->devices[1].memory_mib = 237;
     expect(&w, 2, "gpus[0]", "needs 238 MiB, a gpu has 237");
+    for (size_t i = 0; i < w.f.profile->latency_count; i++)
+        if (w.f.profile->latency[i].batch == 5)
+            w.f.profile->latency[i].p50_ms = NAN; /* 5 is between 4 and 6: 15 MiB */
+    put(&w, 0, A, 5, 1);
+    put(&w, 1, A, 5, 1);
+    expect(&w, 2, "gpus[0]", "needs 241 MiB, a gpu has 237");
+    fixture_free(&w.f);
+}
+
+static void times_are_compared_with_every_slo(void **state)
+{
+    (void)state;
+    struct world w;
+    world_init(&w, GLET_MECHANISM_MPS);
+    for (int m = A; m <= B; m++) {
+        w.f.workload->models[m].slo_ms = 12; /* a round and a batch of 6 ms */
+        expect_none(&w);
+        w.f.workload->models[m].slo_ms = 11.5;
+        expect(&w, 2, m == A ? "gpus[0].gpulets[0].models[0]" : "gpus[0].gpulets[1].models[0]",
+               m == A ? "duty_cycle + exec is 12 ms, the SLO of a is 11.5 ms"
+                      : "duty_cycle + exec is 12 ms, the SLO of b is 11.5 ms");
+        w.f.workload->models[m].slo_ms = 0; /* none of its own */
+        expect_none(&w);
+    }
+    w.slots[0][A].exec_ms *= 1 + 5e-7; /* as a person may have typed it */
+    expect_none(&w);
+    w.slots[0][A].exec_ms = plain_ms(4);
+    w.slots[0][B].rate_rps *= 1.5;
+    expect(&w, 1, "gpus[0].gpulets[1].models[0]",
+           "6 requests arrive in a duty cycle of 6 ms, the batch is 4");
+    fixture_free(&w.f);
+}
+
+static void sizes_add_up(void **state)
+{
+    (void)state;
+    struct world w;
+    int sizes[] = {6, 4};
+    world_init(&w, GLET_MECHANISM_MPS);
+    w.f.workload->options.sizes_units = sizes;
+    w.f.workload->options.size_count = 2;
+    expect_none(&w);
+    w.lets[1][A].units = 6;
+    expect(&w, 1, "gpus[1]", "the gpu-lets take 12 of 10 units");
+    w.lets[1][A].units = 4;
+    w.f.workload->options.size_count = 1;
+    expect(&w, 2, "gpus[0].gpulets[0]", "4 units is not one of options.sizes");
+    w.f.workload->options.sizes_units = NULL;
+    w.f.workload->options.size_count = 0;
     fixture_free(&w.f);
 }
 
@@ -212,15 +261,17 @@ static void weights_are_shared_within_a_process(void **state)
     (void)state;
     static const struct {
         enum glet_mechanism mechanism;
+        bool same;
         double needs_mib;
-    } all[] = {{GLET_MECHANISM_MPS, 14 + 200 + 24},
-               {GLET_MECHANISM_MIG, 14 + 200 + 24},
-               {GLET_MECHANISM_GREEN_CONTEXT, 14 + 100 + 24}};
+    } all[] = {{GLET_MECHANISM_MPS, true, 14 + 200 + 24},
+               {GLET_MECHANISM_MIG, true, 14 + 200 + 24},
+               {GLET_MECHANISM_GREEN_CONTEXT, true, 14 + 100 + 24},
+               {GLET_MECHANISM_GREEN_CONTEXT, false, 14 + 200 + 24}};
     for (size_t i = 0; i < COUNT_OF(all); i++) {
         struct world w;
         world_init(&w, all[i].mechanism);
-        w.slots[0][B].model = w.slots[1][A].model = A;
-        w.slots[1][A].model = B;
+        if (all[i].same)
+            w.slots[0][B].model = A;
         w.plan.gpu_count = 1;
         w.f.workload->models[B].rate_rps = 0;
         w.f.profile->devices[1].memory_mib = all[i].needs_mib;
@@ -291,7 +342,13 @@ static void nodes_have_a_stock_of_their_own(void **state)
     expect_none(&w);
     w.gpus[1].node = near;
     expect(&w, 1, "gpus[0]", "type gpu: 1 GPU is on nodes that do not have them");
-    w.gpus[0].node = w.gpus[1].node = away;
+    w.gpus[0].node = near;
+    w.gpus[1].node = away;
+    expect(&w, 1, "gpus[0]", "type gpu: 1 GPU is on nodes that do not have them");
+    w.gpus[0].type = w.f.profile->devices[0].gpu; /* another */
+    expect(&w, 1, "gpus[1]", "type gpu: 1 GPU is on nodes that do not have them");
+    w.gpus[0].type = type;
+    w.gpus[0].node = away;
     expect(&w, 1, "gpus[0]", "type gpu: 2 GPUs are on nodes that do not have them");
     w.f.workload->gpus[0].count = 1; /* of any node */
     expect(&w, 1, "gpus[0]", "type gpu: 1 GPU is on nodes that do not have them");
@@ -359,6 +416,8 @@ int main(void)
         cmocka_unit_test(interference_is_worked_out_again),
         cmocka_unit_test(measured_pairs_come_first),
         cmocka_unit_test(memory_adds_up),
+        cmocka_unit_test(times_are_compared_with_every_slo),
+        cmocka_unit_test(sizes_add_up),
         cmocka_unit_test(weights_are_shared_within_a_process),
         cmocka_unit_test(only_profiled_batches_count),
         cmocka_unit_test(a_layout_is_used_up),
