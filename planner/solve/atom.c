@@ -24,6 +24,13 @@ static const struct glet_cell *cell_of(const struct glet_problem *problem, int t
     return &row->cells[batch - row->first_batch];
 }
 
+double glet_atom_least_rps(const struct glet_atom *atom, int k, double demand_rps,
+                           double served_rps)
+{
+    double rate_rps = glet_atom_rate_rps(atom, k);
+    return fmin(rate_rps, rate_rps * fmin(1, demand_rps / served_rps) * (1 + 1e-12));
+}
+
 double glet_atom_aggressor(const struct glet_problem *problem, int type,
                            const struct glet_atom *atom)
 {
@@ -168,6 +175,18 @@ void glet_boxes_add(struct glet_boxes *boxes, const struct glet_box *box)
         boxes->list = glet_must_resize(boxes->list, sizeof *boxes->list, (size_t)boxes->room);
     }
     glet_box_copy(&boxes->list[boxes->count++], box);
+}
+
+void glet_boxes_sweep(struct glet_boxes *boxes)
+{
+    int kept = 0;
+    for (int i = 0; i < boxes->count; i++)
+        if (boxes->list[i].count > 0) {
+            if (kept != i)
+                glet_box_copy(&boxes->list[kept], &boxes->list[i]);
+            kept++;
+        }
+    boxes->count = kept;
 }
 
 void glet_boxes_copy(struct glet_boxes *to, const struct glet_boxes *from)

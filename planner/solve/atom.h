@@ -39,6 +39,13 @@ static inline double glet_atom_rate_rps(const struct glet_atom *atom, int k)
     return 1000.0 * atom->batch[k] / atom->duty_ms;
 }
 
+/*
+ * What part k must keep of its rate for the model's demand to stay served, when all gpu-lets
+ * together serve served_rps of it.
+ */
+double glet_atom_least_rps(const struct glet_atom *atom, int k, double demand_rps,
+                           double served_rps);
+
 /* Largest aggressor ratio over the atom's models; -INFINITY when it has none. */
 double glet_atom_aggressor(const struct glet_problem *problem, int type,
                            const struct glet_atom *atom);
@@ -61,6 +68,7 @@ bool glet_box_evaluate(const struct glet_problem *problem, struct glet_box *box)
 
 /* Appends a copy. */
 void glet_boxes_add(struct glet_boxes *boxes, const struct glet_box *box);
+void glet_boxes_sweep(struct glet_boxes *boxes); /* drops GPUs without gpu-lets */
 void glet_boxes_copy(struct glet_boxes *to, const struct glet_boxes *from);
 void glet_boxes_free(struct glet_boxes *boxes);
 

@@ -3,8 +3,10 @@
 
 #include "common/random.h"
 #include "planner/solve/dive.h"
+#include "planner/solve/eject.h"
 #include "planner/solve/pack.h"
 #include "planner/solve/polish.h"
+#include "planner/solve/repack.h"
 #include "planner/solve/repair.h"
 #include "planner/solve/scratch.h"
 
@@ -149,8 +151,9 @@ static bool replan(struct neighbour *n)
         glet_polish(&draft, search->halt);
         glet_draft_fini(&draft);
         glet_pack_trim(search->space, n->demand_rps, &atoms);
-        glet_pack(search->space, n->demand_rps, 0.95, &atoms, &fresh);
-        glet_repair_repack(search->space, n->demand_rps, &fresh, 10);
+        glet_pack(search->space, n->demand_rps, &atoms, &fresh);
+        glet_repack(search->space, n->demand_rps, &fresh, 10);
+        glet_eject(search->space, n->demand_rps, &fresh, search->halt);
         glet_repair_dissolve(search->space, n->demand_rps, &fresh, freed, search->halt);
         double before = cost_of(n, old, freed);
         double after = cost_of(n, fresh.list, fresh.count);

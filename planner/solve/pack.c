@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "planner/solve/pack.h"
 
-#include "planner/solve/bins.h"
 #include "planner/solve/lp_glpk.h"
 #include "planner/solve/scratch.h"
 #include "planner/solve/spread.h"
@@ -195,81 +194,31 @@ static void fill_slots(const struct glet_space *space, int g, const struct glet_
     free(free_count);
 }
 
-/* Room for a guest on one of the level's GPUs: the one with the fewest units left; -1 = none. */
-static int find_room(const struct glet_space *space, int g, const struct order *item, int first,
-                     const double *memory_mib, const struct glet_boxes *out)
-{
-    const struct glet_problem_type *type = &space->problem->types[g];
-    int best = -1, best_rest = 1 << 30;
-    for (int i = first; i < out->count; i++) {
-        int rest =
-            glet_box_free_units(space->problem, &out->list[i]) - type->sizes_units[item->size];
-        if (rest >= 0 && rest < best_rest && out->list[i].count < type->max_gpulets &&
-            memory_mib[i - first] + item->memory_mib <= type->memory_mib) {
-            best = i;
-            best_rest = rest;
-        }
-    }
-    return best;
-}
-
-/* Packs by size and memory; order has count entries, the level's own ones first. */
-static void fill_bins(const struct glet_space *space, int g, int level,
-                      struct glet_placed_list *atoms, const struct order *order, int own, int count,
-                      bool *packed, struct glet_boxes *out)
-{
-    struct glet_bin_item *items = glet_must_alloc(sizeof *items, (size_t)own);
-    for (int i = 0; i < own; i++)
-        items[i] = (struct glet_bin_item){order[i].size, order[i].memory_mib, 0};
-    int first = out->count, bins = glet_bins_pack(&space->problem->types[g], items, own);
-    double *memory_mib = glet_must_alloc(sizeof *memory_mib, (size_t)bins);
-    for (int i = 0; i < bins; i++)
-        glet_boxes_add(out, &(struct glet_box){.type = g});
-    for (int i = 0; i < count; i++) {
-        int at =
-            i < own ? first + items[i].bin : find_room(space, g, &order[i], first, memory_mib, out);
-        if (at < 0)
-            continue;
-        struct glet_placed *placed = &atoms->list[order[i].index];
-        if (i >= own)
-            glet_spread_move(space, placed, level);
-        packed[order[i].index] = true;
-        memory_mib[at - first] += order[i].memory_mib;
-        out->list[at].atoms[out->list[at].count++] = placed->atom;
-    }
-    free(items);
-    free(memory_mib);
-}
-
 /* Packs what is left of a level, and fills its slots with what may come from other levels. */
-static void pack_level(const struct glet_space *space, int g, int l, bool by_memory,
-                       const struct glet_span *spans, struct glet_placed_list *atoms, bool *packed,
-                       struct glet_boxes *out)
+static void pack_level(const struct glet_space *space, int g, int l, const struct glet_span *spans,
+                       struct glet_placed_list *atoms, bool *packed, struct glet_boxes *out)
 {
     const struct glet_patterns *patterns = &space->types[g].patterns;
     int *counts = glet_must_alloc(sizeof *counts, (size_t)patterns->size_count);
     int *copies = glet_must_alloc(sizeof *copies, (size_t)patterns->count);
     struct order *order = glet_must_alloc(sizeof *order, (size_t)atoms->count);
-    int count = 0, own = 0;
+    int count = 0;
+    bool own = false;
     for (int i = 0; i < atoms->count; i++) {
         const struct glet_placed *placed = &atoms->list[i];
         if (packed[i] || placed->type != g || placed->level == 0 || spans[i].low > l ||
             spans[i].high < l)
             continue;
         bool guest = placed->level != l;
-        own += !guest;
+        own |= !guest;
         counts[placed->atom.size] += !guest;
         order[count++] = (struct order){i, placed->atom.size, guest,
                                         glet_atom_memory_mib(space->problem, g, &placed->atom)};
     }
     if (own) {
         qsort(order, (size_t)count, sizeof *order, largest_first);
-        if (by_memory) {
-            fill_bins(space, g, l, atoms, order, own, count, packed, out);
-        } else {
-            choose_patterns(patterns, counts, copies);
-            fill_slots(space, g, patterns, copies, l, atoms, order, count, packed, out);
-        }
+        choose_patterns(patterns, counts, copies);
+        fill_slots(space, g, patterns, copies, l, atoms, order, count, packed, out);
     }
     free(counts);
     free(copies);
@@ -277,15 +226,12 @@ static void pack_level(const struct glet_space *space, int g, int l, bool by_mem
 }
 
 /* Levels with few gpu-lets first: what they leave open is filled from the others. */
-static void pack_type(const struct glet_space *space, int g, double memory_fill,
-                      const struct glet_span *spans, struct glet_placed_list *atoms, bool *packed,
-                      struct glet_boxes *out)
+static void pack_type(const struct glet_space *space, int g, const struct glet_span *spans,
+                      struct glet_placed_list *atoms, bool *packed, struct glet_boxes *out)
 {
     int units[GLET_LEVELS_MAX + 1] = {0};
     bool done[GLET_LEVELS_MAX + 1] = {false};
-    bool by_memory =
-        memory_fill > 0 && space->types[g].memory_binds && !space->problem->types[g].layouts;
-    glet_spread(space, g, spans, by_memory ? memory_fill : 0, atoms);
+    glet_spread(space, g, spans, atoms);
     for (int i = 0; i < atoms->count; i++)
         if (atoms->list[i].type == g)
             units[atoms->list[i].level] +=
@@ -296,7 +242,7 @@ static void pack_type(const struct glet_space *space, int g, double memory_fill,
             if (!done[l] && (!next || units[l] < units[next]))
                 next = l;
         done[next] = true;
-        pack_level(space, g, next, by_memory, spans, atoms, packed, out);
+        pack_level(space, g, next, spans, atoms, packed, out);
     }
 }
 
@@ -365,7 +311,7 @@ static void settle_memory(const struct glet_space *space, struct glet_boxes *out
     glet_placed_free(&evicted);
 }
 
-void glet_pack(const struct glet_space *space, const double *demand_rps, double memory_fill,
+void glet_pack(const struct glet_space *space, const double *demand_rps,
                struct glet_placed_list *atoms, struct glet_boxes *out)
 {
     int first = out->count;
@@ -373,7 +319,7 @@ void glet_pack(const struct glet_space *space, const double *demand_rps, double 
     bool *packed = glet_must_alloc(sizeof *packed, (size_t)atoms->count);
     glet_spread_spans(space, demand_rps, atoms, spans);
     for (int g = 0; g < space->problem->type_count; g++)
-        pack_type(space, g, memory_fill, spans, atoms, packed, out);
+        pack_type(space, g, spans, atoms, packed, out);
     free(spans);
     free(packed);
     for (int i = 0; i < atoms->count; i++)

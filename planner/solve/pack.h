@@ -15,13 +15,12 @@ void glet_pack_trim(const struct glet_space *space, const double *demand_rps,
 
 /*
  * Appends GPUs that hold all atoms: levels are chosen anew (spread.h), each is packed by an integer
- * program over size patterns, and slots that stay open are filled from other levels. Where memory
- * binds, memory_fill > 0 packs by patterns of size and memory (bins.h), planning each level for
- * that share of its memory; 0 packs by size and then moves what memory keeps out: good while it
- * hardly binds. All boxes are evaluated exactly, and together they serve demand_rps [model_count]
- * where the atoms did. Levels of atoms change.
+ * program over size patterns, and slots that stay open are filled from other levels. What memory
+ * keeps out then moves to other GPUs, which takes many where memory binds (eject.h). All boxes are
+ * evaluated exactly, and together they serve demand_rps [model_count] where the atoms did. Levels of
+ * atoms change.
  */
-void glet_pack(const struct glet_space *space, const double *demand_rps, double memory_fill,
+void glet_pack(const struct glet_space *space, const double *demand_rps,
                struct glet_placed_list *atoms, struct glet_boxes *out);
 
 #endif

@@ -26,11 +26,4 @@ int glet_repair_dissolve(const struct glet_space *space, const double *demand_rp
 bool glet_repair_cover(const struct glet_space *space, const double *demand_rps,
                        const struct glet_halt *halt, struct glet_boxes *boxes);
 
-/*
- * Packs the gpu-lets of GPUs that are not full again, across levels, with exact interference; keeps
- * the result when it needs fewer GPUs. Returns how many were saved.
- */
-int glet_repair_repack(const struct glet_space *space, const double *demand_rps,
-                       struct glet_boxes *boxes, int tries);
-
 #endif

@@ -8,6 +8,7 @@
 
 #include "planner/baseline/baseline.h"
 #include "planner/solve/dive.h"
+#include "planner/solve/eject.h"
 #include "planner/solve/exact.h"
 #include "planner/solve/menu.h"
 #include "planner/solve/mix.h"
@@ -15,6 +16,7 @@
 #include "planner/solve/outcome.h"
 #include "planner/solve/pack.h"
 #include "planner/solve/polish.h"
+#include "planner/solve/repack.h"
 #include "planner/solve/repair.h"
 #include "planner/solve/ruin.h"
 #include "planner/solve/scratch.h"
@@ -25,9 +27,8 @@
 
 /*
  * The master counts memory over all GPUs, as if it could be divided at will, but no packing by
- * units and memory at once fills both. Counting on all of it costs up to 7 GPUs in a hundred where
- * models take 2 to 40 GB of 80 (benchmarks/planner/fleets 100/100/80). There 0.7 to 0.86 do equally
- * well; where models take up to 40 of 48 GB, less than 0.86 is worse.
+ * units and memory at once fills both. Counting on all of it costs 2 % of the GPUs where models
+ * take 2 to 40 of 48 GiB (benchmarks/planner/fleets 100/100/48), on 0.75 of it 1 %.
  */
 #define MEMORY_RATIO 0.86
 
@@ -132,30 +133,36 @@ bool glet_search_closed(const struct glet_search *search)
            (search->best_cost <= search->enough || is_excluded(search));
 }
 
+/* Packs again, by the way that suits each type of GPUs; returns how many GPUs that saves. */
+static int repack(struct glet_search *search, struct glet_boxes *boxes, int tries)
+{
+    return glet_repack(search->space, search->demand_rps, boxes, tries) +
+           glet_eject(search->space, search->demand_rps, boxes, search->halt);
+}
+
 static void improve(struct glet_search *search, struct glet_boxes *boxes)
 {
-    glet_repair_repack(search->space, search->demand_rps, boxes, 40);
+    repack(search, boxes, 40);
     for (int round = 0; round < 20 && !glet_halted(search->halt); round++) {
         int tries = boxes->count < DISSOLVE_TRIES ? boxes->count : DISSOLVE_TRIES;
         int removed =
             glet_repair_dissolve(search->space, search->demand_rps, boxes, tries, search->halt);
         if (round < 3)
-            removed += glet_repair_repack(search->space, search->demand_rps, boxes, 20);
+            removed += repack(search, boxes, 20);
         if (!removed)
             break;
     }
 }
 
 /* Packs a copy of the gpu-lets, improves what comes out unless it is a rough plan, and offers it. */
-static void settle_once(struct glet_search *search, const struct glet_placed_list *atoms,
-                        double memory_fill, bool rough)
+static void settle(struct glet_search *search, const struct glet_placed_list *atoms, bool rough)
 {
     struct glet_placed_list copy = {0};
     struct glet_boxes boxes = {0};
     for (int i = 0; i < atoms->count; i++)
         glet_placed_add(&copy, &atoms->list[i]);
     glet_pack_trim(search->space, search->demand_rps, &copy);
-    glet_pack(search->space, search->demand_rps, memory_fill, &copy, &boxes);
+    glet_pack(search->space, search->demand_rps, &copy, &boxes);
     if (glet_repair_cover(search->space, search->demand_rps, search->halt, &boxes) && !rough)
         improve(search, &boxes);
     glet_search_offer(search, &boxes);
@@ -169,16 +176,6 @@ static bool memory_binds(const struct glet_search *search)
     for (int g = 0; g < search->problem->type_count; g++)
         binds |= search->space->types[g].memory_binds;
     return binds;
-}
-
-/* Where memory binds, no one share of it to plan for is best: several are tried. */
-static void settle(struct glet_search *search, const struct glet_placed_list *atoms, bool rough)
-{
-    static const double fills[] = {0.95, 1, 0.9};
-    settle_once(search, atoms, 0, rough);
-    for (int i = 0; memory_binds(search) && i < 3; i++)
-        if (!glet_search_closed(search) && !glet_halted(search->halt))
-            settle_once(search, atoms, fills[i], rough);
 }
 
 /*

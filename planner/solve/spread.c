@@ -64,7 +64,6 @@ struct classes {
     int *count; /* [class]: atoms */
     struct glet_span *span;
     int *size;
-    double *memory; /* [class]: of all its atoms, in GPUs' */
     int used;
 };
 
@@ -73,16 +72,14 @@ static int *class_at(const struct classes *c, int size, struct glet_span span)
     return &c->of[(size * (c->levels + 1) + span.low) * (c->levels + 1) + span.high];
 }
 
-static void find_classes(const struct glet_space *space, struct classes *c, int type,
-                         const struct glet_span *spans, const struct glet_placed_list *atoms,
-                         double room_mib)
+static void find_classes(struct classes *c, int type, const struct glet_span *spans,
+                         const struct glet_placed_list *atoms)
 {
     size_t most = (size_t)c->sizes * (size_t)(c->levels + 1) * (size_t)(c->levels + 1);
     c->of = glet_must_alloc(sizeof *c->of, most);
     c->count = glet_must_alloc(sizeof *c->count, most);
     c->span = glet_must_alloc(sizeof *c->span, most);
     c->size = glet_must_alloc(sizeof *c->size, most);
-    c->memory = glet_must_alloc(sizeof *c->memory, most);
     for (size_t i = 0; i < most; i++)
         c->of[i] = -1;
     for (int i = 0; i < atoms->count; i++) {
@@ -96,8 +93,6 @@ static void find_classes(const struct glet_space *space, struct classes *c, int 
             c->size[c->used++] = placed->atom.size;
         }
         c->count[*at]++;
-        if (room_mib > 0)
-            c->memory[*at] += glet_atom_memory_mib(space->problem, type, &placed->atom) / room_mib;
     }
 }
 
@@ -107,20 +102,18 @@ static void free_classes(struct classes *c)
     free(c->count);
     free(c->span);
     free(c->size);
-    free(c->memory);
 }
 
-/* Rows: classes, then (level, size) slots of at least that size, then each level's memory. */
+/* Rows: classes, then (level, size) slots of at least that size. */
 static struct glet_lp *build(const struct classes *c, const struct glet_patterns *patterns)
 {
     struct glet_lp *lp = glet_lp_new();
-    int *rows = glet_must_alloc(sizeof *rows, (size_t)c->sizes + 2);
-    double *values = glet_must_alloc(sizeof *values, (size_t)c->sizes + 2);
-    int memory_row = c->used + c->levels * c->sizes - 1; /* of level 0, which there is not */
-    glet_lp_add_rows(lp, c->used + c->levels * (c->sizes + 1));
+    int *rows = glet_must_alloc(sizeof *rows, (size_t)c->sizes + 1);
+    double *values = glet_must_alloc(sizeof *values, (size_t)c->sizes + 1);
+    glet_lp_add_rows(lp, c->used + c->levels * c->sizes);
     for (int i = 0; i < c->used; i++)
         glet_lp_row_at_least(lp, i, c->count[i]);
-    for (int i = 0; i < c->levels * (c->sizes + 1); i++)
+    for (int i = 0; i < c->levels * c->sizes; i++)
         glet_lp_row_at_least(lp, c->used + i, 0);
     for (int l = 1; l <= c->levels; l++)
         for (int p = 0; p < patterns->count; p++) {
@@ -132,8 +125,6 @@ static struct glet_lp *build(const struct classes *c, const struct glet_patterns
                     values[n++] = sum;
                 }
             }
-            rows[n] = memory_row + l;
-            values[n++] = 1;
             glet_lp_add_col(lp, 1, n, rows, values);
         }
     for (int i = 0; i < c->used; i++)
@@ -145,8 +136,6 @@ static struct glet_lp *build(const struct classes *c, const struct glet_patterns
                 rows[n] = c->used + (l - 1) * c->sizes + s;
                 values[n++] = -1;
             }
-            rows[n] = memory_row + l;
-            values[n++] = -c->memory[i] / c->count[i];
             glet_lp_add_col(lp, 0, n, rows, values);
         }
     free(rows);
@@ -175,12 +164,11 @@ static void round_class(int count, int levels, double *share, int *whole)
 }
 
 void glet_spread(const struct glet_space *space, int type, const struct glet_span *spans,
-                 double memory_fill, struct glet_placed_list *atoms)
+                 struct glet_placed_list *atoms)
 {
-    double room_mib = space->problem->types[type].memory_mib * memory_fill;
     const struct glet_patterns *patterns = &space->types[type].patterns;
     struct classes c = {.levels = space->types[type].level_count, .sizes = patterns->size_count};
-    find_classes(space, &c, type, spans, atoms, room_mib);
+    find_classes(&c, type, spans, atoms);
     struct glet_lp *lp = build(&c, patterns);
     if (c.used && glet_lp_solve(lp) == 0) {
         int(*whole)[GLET_LEVELS_MAX + 1] = glet_must_alloc(sizeof *whole, (size_t)c.used);

@@ -24,10 +24,9 @@ void glet_spread_move(const struct glet_space *space, struct glet_placed *placed
 
 /*
  * Moves each atom to the level of its span that a linear program over all patterns prefers.
- * memory_fill: the share of the memory of a level's GPUs that may be used, > 0; 0 = do not look at
- * memory.
+ * Memory is not looked at.
  */
 void glet_spread(const struct glet_space *space, int type, const struct glet_span *spans,
-                 double memory_fill, struct glet_placed_list *atoms);
+                 struct glet_placed_list *atoms);
 
 #endif

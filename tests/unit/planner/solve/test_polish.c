@@ -66,7 +66,7 @@ static int run(void *context)
         for (int k = 0; k < atoms.list[i].atom.count; k++)
             rate_rps[atoms.list[i].atom.model[k]] += glet_atom_rate_rps(&atoms.list[i].atom, k);
     job->served = serves(job, rate_rps);
-    glet_pack(&job->space, job->demand_rps, 0, &atoms, &boxes);
+    glet_pack(&job->space, job->demand_rps, &atoms, &boxes);
     glet_boxes_rates(job->space.problem, &boxes, rate_rps);
     job->packed = serves(job, rate_rps);
     for (int i = 0; i < boxes.count; i++)
