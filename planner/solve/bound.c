@@ -23,11 +23,15 @@ struct bound_lp {
     const struct glet_space *space;
     const double *cost;
     struct glet_lp *lp;
-    bool merged;               /* a size costs the same in all intervals */
-    int *model_row;            /* -1: no demand */
-    int *slot_row;             /* [type]: row of slot 0 */
-    int memory_row, stock_row; /* of type 0; the others follow */
-    int *rows;                 /* scratch of one column */
+    bool merged;    /* a size costs the same in all intervals */
+    int *model_row; /* -1: no demand */
+    int *slot_row;  /* [type]: row of slot 0 */
+    int stock_row;  /* of type 0; the others follow */
+    struct memory_rows {
+        int mib;                  /* -1 = none */
+        int heavy;                /* GPUs, then models of at most each class; -1 = none */
+    } (*memory_rows)[GLET_KINDS]; /* [type][kind] */
+    int *rows;                    /* scratch of one column */
     double *values, *use;
 };
 
@@ -51,43 +55,106 @@ static void add_pattern(struct bound_lp *b, int g, const int16_t *uses)
             b->rows[n] = row_of(b, g, s);
             b->values[n++] = uses[s];
         }
-    b->rows[n] = b->memory_row + g;
+    b->rows[n] = b->memory_rows[g][GLET_SHARED].mib;
     b->values[n++] = 1;
     b->rows[n] = b->stock_row + g;
     b->values[n++] = 1;
+    if (b->memory_rows[g][GLET_SHARED].heavy >= 0) {
+        b->rows[n] = b->memory_rows[g][GLET_SHARED].heavy;
+        b->values[n++] = 1;
+    }
     glet_lp_add_col(b->lp, b->cost[g], n, b->rows, b->values);
+}
+
+/* What the models of one GPU can be, by memory class. */
+static void add_fillings(struct bound_lp *b, int heavy_row)
+{
+    int uses[GLET_MEMORY_CLASSES + 1];
+    for (int i = 0; i < GLET_MEMORY_FILLINGS; i++) {
+        int n = 0, sum = 0;
+        if (!glet_memory_filling(i, uses))
+            continue;
+        b->rows[n] = heavy_row;
+        b->values[n++] = -1;
+        for (int k = 1; k <= GLET_MEMORY_CLASSES; k++) {
+            sum += uses[k];
+            b->rows[n] = heavy_row + k;
+            b->values[n++] = sum;
+        }
+        glet_lp_add_col(b->lp, 0, n, b->rows, b->values);
+    }
+}
+
+/* Takes the memory from the type's GPUs of that kind. */
+static void use_memory(struct bound_lp *b, int g, int kind, const struct glet_charge *charge)
+{
+    const struct memory_rows *rows = &b->memory_rows[g][kind];
+    double gpu_mib = b->space->problem->types[g].memory_mib;
+    if (rows->mib >= 0 && gpu_mib > 0) /* 0: nothing in it needs any */
+        b->use[rows->mib] -= charge->memory_mib / gpu_mib;
+    for (int k = charge->memory_class; rows->heavy >= 0 && k > 0 && k <= GLET_MEMORY_CLASSES; k++)
+        b->use[rows->heavy + k] -= charge->part;
+}
+
+/* So much of a GPU with a single gpu-let, and all the memory that comes with it. */
+static void use_alone(struct bound_lp *b, int g, double share)
+{
+    const struct memory_rows *rows = &b->memory_rows[g][GLET_ALONE];
+    b->use[b->stock_row + g] += share;
+    if (rows->mib >= 0)
+        b->use[rows->mib] += share;
+    if (rows->heavy >= 0)
+        b->use[rows->heavy] += share;
+}
+
+static void add_used(struct bound_lp *b, double cost)
+{
+    int n = 0;
+    for (int i = 0; i < glet_lp_row_count(b->lp); i++)
+        if (b->use[i] != 0) {
+            b->rows[n] = i;
+            b->values[n++] = b->use[i];
+        }
+    glet_lp_add_col(b->lp, cost, n, b->rows, b->values);
+}
+
+static void clear_use(struct bound_lp *b)
+{
+    memset(b->use, 0, sizeof *b->use * (size_t)glet_lp_row_count(b->lp));
+}
+
+/* Memory of a GPU with a single gpu-let that has time to spare. */
+static void add_idle(struct bound_lp *b, int g)
+{
+    clear_use(b);
+    use_alone(b, g, 1);
+    add_used(b, b->cost[g]);
 }
 
 static void add_pieces(struct bound_lp *b, int m, const struct glet_payment *payment)
 {
     const struct glet_problem *problem = b->space->problem;
-    int width = glet_lp_row_count(b->lp), n = 0;
     double alone_cost = 0;
-    for (int i = 0; i < width; i++)
-        b->use[i] = 0;
+    clear_use(b);
     for (int i = 0; i < payment->piece_count; i++) {
         const struct glet_piece *piece = &payment->pieces[i];
         int g = piece->type;
+        struct glet_charge charge = piece->charge;
+        charge.memory_mib += piece->share * problem->types[g].context_mib;
+        use_memory(b, g, piece->slot < 0 ? GLET_ALONE : GLET_SHARED, &charge);
         if (piece->slot < 0) {
-            b->use[b->stock_row + g] += piece->share;
+            use_alone(b, g, piece->share);
             alone_cost += b->cost[g] * piece->share;
-            continue;
+        } else {
+            b->use[row_of(b, g, piece->slot)] -= piece->share;
         }
-        b->use[row_of(b, g, piece->slot)] -= piece->share;
-        if (problem->types[g].memory_mib > 0) /* 0: nothing in it needs any */
-            b->use[b->memory_row + g] -=
-                (piece->memory_mib + piece->share * problem->types[g].context_mib) /
-                problem->types[g].memory_mib;
     }
+    if (payment->host_type >= 0)
+        use_memory(b, payment->host_type, payment->host_kind, &payment->host);
     /* The weights of whole pieces add up to the demand, their rates only nearly. */
     for (int i = 0; i < payment->piece_count; i++)
         b->use[b->model_row[m]] += payment->pieces[i].rate_rps / problem->models[m].demand_rps;
-    for (int i = 0; i < width; i++)
-        if (b->use[i] != 0) {
-            b->rows[n] = i;
-            b->values[n++] = b->use[i];
-        }
-    glet_lp_add_col(b->lp, alone_cost, n, b->rows, b->values);
+    add_used(b, alone_cost);
 }
 
 static void add_downgrade(struct bound_lp *b, int g, int from, int to)
@@ -116,11 +183,43 @@ static void add_downgrades(struct bound_lp *b, int g)
     }
 }
 
-static void build(struct bound_lp *b)
+/* Whether any model with demand takes a good part of a GPU's memory. */
+static bool has_heavy(const struct glet_share_table *tables, const struct glet_problem *problem,
+                      int g)
+{
+    for (int m = 0; m < problem->model_count; m++) {
+        if (tables[m].hosts && tables[m].hosts[g].memory_class)
+            return true;
+        for (int i = 0; i < tables[m].count; i++)
+            if (tables[m].list[i].type == g && tables[m].list[i].charge.memory_class)
+                return true;
+    }
+    return false;
+}
+
+/* Alone on its GPU, memory matters only where a gpu-let may hold much of it. */
+static void add_memory_rows(struct bound_lp *b, int g, int shared_row, bool heavy)
+{
+    struct memory_rows *rows = b->memory_rows[g];
+    rows[GLET_SHARED].mib = shared_row;
+    rows[GLET_ALONE].mib = -1;
+    if (b->space->types[g].memory_binds) {
+        rows[GLET_ALONE].mib = glet_lp_add_rows(b->lp, 1);
+        glet_lp_row_at_least(b->lp, rows[GLET_ALONE].mib, 0);
+    }
+    for (int kind = 0; kind < GLET_KINDS; kind++) {
+        rows[kind].heavy = heavy ? glet_lp_add_rows(b->lp, GLET_MEMORY_CLASSES + 1) : -1;
+        for (int k = 0; k <= GLET_MEMORY_CLASSES && heavy; k++)
+            glet_lp_row_at_least(b->lp, rows[kind].heavy + k, 0);
+    }
+}
+
+static void build(struct bound_lp *b, const struct glet_share_table *tables)
 {
     const struct glet_problem *problem = b->space->problem;
     b->lp = glet_lp_new();
     b->model_row = glet_must_alloc(sizeof *b->model_row, (size_t)problem->model_count);
+    b->memory_rows = glet_must_alloc(sizeof *b->memory_rows, (size_t)problem->type_count);
     b->slot_row = glet_must_alloc(sizeof *b->slot_row, (size_t)problem->type_count);
     for (int m = 0; m < problem->model_count; m++) {
         b->model_row[m] = -1;
@@ -135,14 +234,16 @@ static void build(struct bound_lp *b)
         for (int s = 0; s < slots; s++)
             glet_lp_row_at_least(b->lp, b->slot_row[g] + s, 0);
     }
-    b->memory_row = glet_lp_add_rows(b->lp, problem->type_count);
+    int memory_row = glet_lp_add_rows(b->lp, problem->type_count);
     b->stock_row = glet_lp_add_rows(b->lp, problem->type_count);
     for (int g = 0; g < problem->type_count; g++) {
         if (problem->types[g].memory_mib > 0)
-            glet_lp_row_at_least(b->lp, b->memory_row + g, 0);
+            glet_lp_row_at_least(b->lp, memory_row + g, 0);
         if (problem->types[g].count >= 0)
             glet_lp_row_at_most(b->lp, b->stock_row + g, problem->types[g].count);
     }
+    for (int g = 0; g < problem->type_count; g++)
+        add_memory_rows(b, g, memory_row + g, has_heavy(tables, problem, g));
     size_t width = (size_t)glet_lp_row_count(b->lp) + 1;
     b->rows = glet_must_alloc(sizeof *b->rows, width);
     b->values = glet_must_alloc(sizeof *b->values, width);
@@ -163,6 +264,24 @@ static void build(struct bound_lp *b)
         }
         free(uses);
         add_downgrades(b, g);
+        for (int kind = 0; kind < GLET_KINDS; kind++)
+            if (b->memory_rows[g][kind].heavy >= 0)
+                add_fillings(b, b->memory_rows[g][kind].heavy);
+        if (b->memory_rows[g][GLET_ALONE].mib >= 0)
+            add_idle(b, g);
+    }
+}
+
+static void read_memory(const struct bound_lp *b, const struct memory_rows *rows, double gpu_mib,
+                        struct glet_memory_prices *out)
+{
+    *out = (struct glet_memory_prices){0};
+    if (rows->mib >= 0 && gpu_mib > 0)
+        out->nu = fmax(0, glet_lp_dual(b->lp, rows->mib)) / gpu_mib;
+    double heavy = 0; /* a model is of its class and of all lighter ones */
+    for (int k = GLET_MEMORY_CLASSES; k > 0 && rows->heavy >= 0; k--) {
+        heavy += fmax(0, glet_lp_dual(b->lp, rows->heavy + k));
+        out->heavy[k] = heavy;
     }
 }
 
@@ -176,8 +295,8 @@ static int read_prices(struct bound_lp *b, struct glet_prices *prices)
         for (int s = 0; s < glet_slots_count(b->space->problem, g); s++)
             prices->sigma[g][s] = fmax(0, glet_lp_dual(b->lp, row_of(b, g, s)));
         prices->mu[g] = t->count < 0 ? 0 : fmax(0, -glet_lp_dual(b->lp, b->stock_row + g));
-        prices->nu[g] =
-            t->memory_mib > 0 ? fmax(0, glet_lp_dual(b->lp, b->memory_row + g)) / t->memory_mib : 0;
+        for (int kind = 0; kind < GLET_KINDS; kind++)
+            read_memory(b, &b->memory_rows[g][kind], t->memory_mib, &prices->memory[g][kind]);
     }
     glet_prices_round(prices, problem);
     for (int g = 0; g < problem->type_count; g++) {
@@ -191,7 +310,8 @@ static int read_prices(struct bound_lp *b, struct glet_prices *prices)
                 double value =
                     (double)glet_slots_filling(problem, g, prices->sigma[g], i, j, uses) /
                     GLET_PRICE_UNIT;
-                if (value + prices->nu[g] * t->memory_mib <=
+                if (value +
+                        glet_prices_memory_worth(&prices->memory[g][GLET_SHARED], t->memory_mib) <=
                     (b->cost[g] + prices->mu[g]) * (1 + 1e-7))
                     continue;
                 add_pattern(b, g, uses);
@@ -200,17 +320,6 @@ static int read_prices(struct bound_lp *b, struct glet_prices *prices)
         free(uses);
     }
     return added;
-}
-
-static void copy_prices(struct glet_prices *to, const struct glet_prices *from,
-                        const struct glet_problem *problem)
-{
-    for (int g = 0; g < problem->type_count; g++) {
-        for (int s = 0; s < glet_slots_count(problem, g); s++)
-            to->sigma[g][s] = from->sigma[g][s];
-        to->nu[g] = from->nu[g];
-        to->mu[g] = from->mu[g];
-    }
 }
 
 /* One round: prices of the current solution, the bound they prove, new columns. */
@@ -273,7 +382,7 @@ double glet_bound_find(const struct glet_space *space, const double *cost,
     /* Divisible pieces are not columns of the second program: it starts again from their prices. */
     for (int phase = 0; phase < (options->piece_rounds > 0 ? 2 : 1) && isfinite(best); phase++) {
         struct bound_lp b = {.space = space, .cost = cost, .merged = options->piece_rounds > 0};
-        build(&b);
+        build(&b, tables);
         int rounds = phase ? options->piece_rounds : options->rounds;
         int grid = phase ? options->grid : 0;
         for (int m = 0; m < problem->model_count; m++) {
@@ -302,7 +411,7 @@ double glet_bound_find(const struct glet_space *space, const double *cost,
             if (bound > best) {
                 best = bound;
                 if (prices)
-                    copy_prices(prices, &now, problem);
+                    glet_prices_copy(prices, &now, problem);
             }
             if (!added || settled(&b, best, options))
                 break;
@@ -310,6 +419,7 @@ double glet_bound_find(const struct glet_space *space, const double *cost,
         glet_lp_free(b.lp);
         free(b.model_row);
         free(b.slot_row);
+        free(b.memory_rows);
         free(b.rows);
         free(b.values);
         free(b.use);

@@ -76,8 +76,10 @@ void glet_draft_init(struct glet_draft *draft, const struct glet_space *space,
                      const struct glet_places *places, const double *demand_rps, long fits,
                      struct glet_placed_list *atoms)
 {
-    *draft = (struct glet_draft){space, places, demand_rps, atoms, NULL, fits};
+    *draft = (struct glet_draft){
+        .space = space, .places = places, .demand_rps = demand_rps, .atoms = atoms, .fits = fits};
     draft->rate_rps = glet_must_alloc(sizeof(double), (size_t)space->problem->model_count);
+    draft->weights_price = glet_must_alloc(sizeof(double), (size_t)space->problem->type_count);
     for (int i = 0; i < atoms->count; i++)
         count_rates(draft, &atoms->list[i].atom, 1);
 }
@@ -85,6 +87,7 @@ void glet_draft_init(struct glet_draft *draft, const struct glet_space *space,
 void glet_draft_fini(struct glet_draft *draft)
 {
     free(draft->rate_rps);
+    free(draft->weights_price);
 }
 
 void glet_draft_set(struct glet_draft *draft, int i, const struct glet_placed *atom)
@@ -216,14 +219,16 @@ double glet_draft_cover(struct glet_draft *draft, const struct glet_needs *needs
     if (needs->count > GLET_ATOM_PARTS)
         return best;
     double weights = 0; /* of the type where they are dearest */
-    for (int g = 0; g < problem->type_count; g++)
-        weights = fmax(weights, weights_price(draft, g, needs));
+    for (int g = 0; g < problem->type_count; g++) {
+        draft->weights_price[g] = weights_price(draft, g, needs);
+        weights = fmax(weights, draft->weights_price[g]);
+    }
     for (int i = first_place(places, least_worth - weights); i < places->count && draft->fits > 0;
          i++) {
         const struct glet_place *at = &places->list[i];
         if (at->price >= budget)
             break;
-        double least = at->price + weights_price(draft, at->type, needs), price = at->price;
+        double least = at->price + draft->weights_price[at->type], price = at->price;
         struct glet_placed placed;
         if (least < least_worth || least >= budget || !may_fit(draft, at, needs) ||
             !fit(draft, at, needs, &placed))

@@ -32,8 +32,9 @@ struct glet_draft {
     const struct glet_places *places;
     const double *demand_rps; /* [model], which the gpu-lets serve */
     struct glet_placed_list *atoms;
-    double *rate_rps; /* [model], of all atoms */
-    long fits;        /* gpu-lets that may still be tried */
+    double *rate_rps;      /* [model], of all atoms */
+    double *weights_price; /* [type], scratch */
+    long fits;             /* gpu-lets that may still be tried */
 };
 
 /* All but fits is borrowed. Free with glet_draft_fini(). */

@@ -13,8 +13,6 @@
  */
 #include "planner/solve/price.h"
 
-#include "planner/model/gpu_memory.h"
-#include "planner/model/interference.h"
 #include "planner/solve/scratch.h"
 #include "planner/solve/slots.h"
 
@@ -22,15 +20,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Shortens latencies and memory, lengthens limits: twice the contract's slack. */
-#define SLACK (2 * GLET_TOLERANCE_RATIO)
-
 void glet_prices_init(struct glet_prices *prices, const struct glet_problem *problem)
 {
     size_t types = (size_t)problem->type_count;
     prices->sigma = glet_must_alloc(sizeof *prices->sigma, types);
-    prices->nu = glet_must_alloc(sizeof *prices->nu, types);
     prices->mu = glet_must_alloc(sizeof *prices->mu, types);
+    prices->memory = glet_must_alloc(sizeof *prices->memory, types);
     for (size_t g = 0; g < types; g++)
         prices->sigma[g] =
             glet_must_alloc(sizeof **prices->sigma, (size_t)glet_slots_count(problem, (int)g));
@@ -41,8 +36,8 @@ void glet_prices_fini(struct glet_prices *prices, const struct glet_problem *pro
     for (int g = 0; prices->sigma && g < problem->type_count; g++)
         free(prices->sigma[g]);
     free(prices->sigma);
-    free(prices->nu);
     free(prices->mu);
+    free(prices->memory);
     *prices = (struct glet_prices){0};
 }
 
@@ -51,104 +46,55 @@ static double rounded(double x)
     return x > 0 ? floor(x * GLET_PRICE_UNIT) / GLET_PRICE_UNIT : 0;
 }
 
+static void round_memory(struct glet_memory_prices *memory)
+{
+    memory->nu = memory->nu > 0 ? memory->nu : 0;
+    memory->heavy[0] = 0;
+    for (int k = GLET_MEMORY_CLASSES; k > 0; k--) {
+        double lighter = k < GLET_MEMORY_CLASSES ? memory->heavy[k + 1] : 0;
+        memory->heavy[k] = fmax(rounded(memory->heavy[k]), lighter);
+    }
+}
+
 void glet_prices_round(struct glet_prices *prices, const struct glet_problem *problem)
 {
     for (int g = 0; g < problem->type_count; g++) {
         for (int s = 0; s < glet_slots_count(problem, g); s++)
             prices->sigma[g][s] = rounded(prices->sigma[g][s]);
         prices->mu[g] = problem->types[g].count < 0 ? 0 : rounded(prices->mu[g]);
-        prices->nu[g] = prices->nu[g] > 0 ? prices->nu[g] : 0;
+        for (int kind = 0; kind < GLET_KINDS; kind++)
+            round_memory(&prices->memory[g][kind]);
     }
 }
 
-static void add_share(struct glet_share_table *table, struct glet_share share, double limit_ms)
+void glet_prices_copy(struct glet_prices *to, const struct glet_prices *from,
+                      const struct glet_problem *problem)
 {
-    double latency_ms = share.latency_ms * (1 - SLACK);
-    double room_ms = limit_ms * (1 + SLACK) - latency_ms;
-    if (latency_ms > room_ms)
-        return;
-    share.latency_ms = latency_ms;
-    share.least_share = latency_ms / room_ms;
-    table->list[table->count++] = share;
-}
-
-/* The point next to others that are at least as harsh as each interval. */
-static void add_intervals(const struct glet_space *space, struct glet_share share,
-                          const struct glet_cell *cell, double limit_ms,
-                          struct glet_share_table *table)
-{
-    double latency_ms = share.latency_ms;
-    int count = glet_slots_intervals(space->problem, share.type);
-    while (cell->aggressor_ratio > glet_slots_interval_end(space, share.type, share.own))
-        share.own++;
-    for (share.seen = 0; share.seen < count; share.seen++) {
-        double least = glet_slots_interval_end(space, share.type, share.seen - 1);
-        share.latency_ms = latency_ms * fmax(1, cell->victim_ratio + least);
-        add_share(table, share, limit_ms);
+    for (int g = 0; g < problem->type_count; g++) {
+        memcpy(to->sigma[g], from->sigma[g],
+               sizeof **to->sigma * (size_t)glet_slots_count(problem, g));
+        memcpy(to->memory[g], from->memory[g], sizeof *to->memory);
+        to->mu[g] = from->mu[g];
     }
 }
 
-static void fill_shares(const struct glet_space *space, int type, int model,
-                        struct glet_share_table *table)
+double glet_prices_memory_worth(const struct glet_memory_prices *memory, double gpu_mib)
 {
-    const struct glet_problem *problem = space->problem;
-    const struct glet_problem_type *t = &problem->types[type];
-    const struct glet_problem_model *m = &problem->models[model];
-    bool shared = glet_memory_shares_weights(t->mechanism);
-    /* Weights shared by up to max_gpulets gpu-lets are charged at least 1 / max_gpulets each. */
-    double weights_mib = m->memory_mib / (shared ? t->max_gpulets : 1);
-    for (int s = 0; s < t->size_count; s++) {
-        const struct glet_cell_row *row = &t->rows[model * t->size_count + s];
-        for (int i = 0; row->cells && i <= row->last_batch - row->first_batch; i++) {
-            const struct glet_cell *cell = &row->cells[i];
-            int batch = row->first_batch + i;
-            double memory_mib = t->context_mib + m->memory_mib + cell->activation_mib;
-            if (!glet_within(memory_mib, t->memory_mib))
-                continue;
-            struct glet_share share = {
-                .type = (int16_t)type, .size = -1, .batch = batch, .latency_ms = cell->latency_ms};
-            add_share(table, share, m->limit_ms);
-            share.size = (int16_t)s;
-            share.memory_mib = (weights_mib + cell->activation_mib) * (1 - SLACK);
-            if (t->interferes && !t->pair_count) {
-                add_intervals(space, share, cell, m->limit_ms, table);
-                continue;
-            }
-            if (t->interferes)
-                share.latency_ms *=
-                    glet_interference_mildest(problem, type, (struct glet_point){model, s, batch});
-            add_share(table, share, m->limit_ms);
-        }
-    }
+    return (double)glet_memory_worth(memory->heavy) / GLET_PRICE_UNIT +
+           memory->nu * gpu_mib * (1 + GLET_SHARE_SLACK);
 }
 
-struct glet_share_table *glet_shares_new(const struct glet_space *space)
-{
-    const struct glet_problem *problem = space->problem;
-    struct glet_share_table *tables = glet_must_alloc(sizeof *tables, (size_t)problem->model_count);
-    for (int m = 0; m < problem->model_count; m++) {
-        if (problem->models[m].demand_rps <= 0)
-            continue;
-        size_t shares = 0;
-        for (int g = 0; g < problem->type_count; g++)
-            for (int s = 0; s < problem->types[g].size_count; s++) {
-                const struct glet_cell_row *row =
-                    &problem->types[g].rows[m * problem->types[g].size_count + s];
-                int points = row->cells ? row->last_batch - row->first_batch + 1 : 0;
-                shares += (size_t)(points * (1 + glet_slots_intervals(problem, g)));
-            }
-        tables[m].list = glet_must_alloc(sizeof *tables[m].list, shares);
-        for (int g = 0; g < problem->type_count; g++)
-            fill_shares(space, g, m, &tables[m]);
-    }
-    return tables;
-}
+/* What everything is paid for at. */
+struct market {
+    const struct glet_space *space;
+    const struct glet_prices *prices;
+    double *alone; /* [type]: the time of a GPU of one's own, beside what its memory is worth */
+};
 
-void glet_shares_free(struct glet_share_table *tables, const struct glet_problem *problem)
+static double charge_price(const struct glet_memory_prices *memory,
+                           const struct glet_charge *charge)
 {
-    for (int m = 0; tables && m < problem->model_count; m++)
-        free(tables[m].list);
-    free(tables);
+    return memory->nu * charge->memory_mib + memory->heavy[charge->memory_class] * charge->part;
 }
 
 /* What one point costs: fixed + share * unit. */
@@ -170,24 +116,29 @@ static int slot_of(const struct glet_problem *problem, const double *sigma,
     return best;
 }
 
-static struct glet_piece piece_of(const struct glet_space *space, const struct glet_prices *prices,
-                                  const struct glet_share *share)
+static struct glet_piece piece_of(const struct market *market, const struct glet_share *share,
+                                  double phi, double rate_rps)
 {
     int g = share->type;
     return (struct glet_piece){
-        .type = g, .slot = share->size < 0 ? -1 : slot_of(space->problem, prices->sigma[g], share)};
+        .type = g,
+        .slot =
+            share->size < 0 ? -1 : slot_of(market->space->problem, market->prices->sigma[g], share),
+        .share = phi,
+        .rate_rps = rate_rps,
+        .charge = share->charge};
 }
 
-static struct tariff tariff_of(const struct glet_space *space, const struct glet_prices *prices,
-                               const double *cost, const struct glet_share *share)
+static struct tariff tariff_of(const struct market *market, const struct glet_share *share)
 {
-    int g = share->type;
-    if (share->size < 0)
-        return (struct tariff){0, cost[g] + prices->mu[g]};
-    double context_mib = space->problem->types[g].context_mib;
-    int slot = slot_of(space->problem, prices->sigma[g], share);
-    return (struct tariff){prices->nu[g] * share->memory_mib,
-                           prices->sigma[g][slot] + prices->nu[g] * context_mib};
+    const struct glet_prices *prices = market->prices;
+    int g = share->type, kind = share->size < 0 ? GLET_ALONE : GLET_SHARED;
+    const struct glet_memory_prices *memory = &prices->memory[g][kind];
+    double unit = market->alone[g];
+    if (kind == GLET_SHARED)
+        unit = prices->sigma[g][slot_of(market->space->problem, prices->sigma[g], share)];
+    unit += memory->nu * market->space->problem->types[g].context_mib;
+    return (struct tariff){charge_price(memory, &share->charge), unit};
 }
 
 static double highest_rate(const struct glet_share *share)
@@ -201,14 +152,13 @@ static double share_at(const struct glet_share *share, double rate_rps)
 }
 
 /* The lowest price per unit of rate of any piece of at most demand_rps. */
-static double best_ratio(const struct glet_space *space, const struct glet_share_table *table,
-                         const struct glet_prices *prices, const double *cost, double demand_rps,
-                         int *best_out)
+static double best_ratio(const struct market *market, const struct glet_share_table *table,
+                         double demand_rps, int *best_out)
 {
     double best = INFINITY;
     for (int i = 0; i < table->count; i++) {
         const struct glet_share *share = &table->list[i];
-        struct tariff t = tariff_of(space, prices, cost, share);
+        struct tariff t = tariff_of(market, share);
         double rate_rps = fmin(demand_rps, highest_rate(share));
         double ratio = (t.fixed + t.unit * share_at(share, rate_rps)) / rate_rps;
         if (ratio < best) {
@@ -296,21 +246,97 @@ static double solve_knapsack(const struct knapsack *k, double budget, int *choic
     return result;
 }
 
-static void list_pieces(const struct glet_space *space, const struct glet_prices *prices,
-                        const struct knapsack *k, const struct glet_share_table *table,
-                        const int *choice, struct glet_payment *out)
+static void list_pieces(const struct market *market, const struct knapsack *k,
+                        const struct glet_share_table *table, const int *choice,
+                        struct glet_payment *out)
 {
     out->pieces = glet_must_alloc(sizeof *out->pieces, (size_t)k->grid);
     for (int i = k->grid; i > 0; i -= choice[i]) {
         int w = choice[i];
         int j = k->excess[w] <= k->excess[w + 1] ? w : w + 1;
         const struct glet_share *share = &table->list[k->point[j]];
-        struct glet_piece piece = piece_of(space, prices, share);
-        piece.share = share_at(share, k->rate[j]);
-        piece.rate_rps = k->rate[j];
-        piece.memory_mib = share->memory_mib;
-        out->pieces[out->piece_count++] = piece;
+        out->pieces[out->piece_count++] =
+            piece_of(market, share, share_at(share, k->rate[j]), k->rate[j]);
     }
+}
+
+/* What whole pieces pay beyond the best price per unit of rate, lambda; lists them if wanted. */
+static double least_excess(const struct market *market, const struct glet_share_table *table,
+                           double lambda, const struct glet_share *best, double demand_rps,
+                           int grid, bool want_pieces, struct glet_payment *out)
+{
+    struct tariff tariff = tariff_of(market, best);
+    /* Repeating the best piece, the last one in part, is one way to serve the demand. */
+    double piece_rps = fmin(demand_rps, highest_rate(best));
+    double whole = floor(demand_rps / piece_rps * (1 + 1e-12));
+    double rest_rps = fmax(0, demand_rps - whole * piece_rps);
+    double full = tariff.fixed + tariff.unit * share_at(best, piece_rps);
+    double last = rest_rps > 0 ? tariff.fixed + tariff.unit * share_at(best, rest_rps) : 0;
+    double budget = fmax(0, whole * full + last - lambda * demand_rps) * (1 + 1e-9) + 1e-12;
+    struct knapsack k = {.grid = grid, .step_rps = demand_rps / grid};
+    k.excess = glet_must_alloc(sizeof *k.excess, (size_t)grid + 2);
+    k.point = glet_must_alloc(sizeof *k.point, (size_t)grid + 2);
+    k.rate = glet_must_alloc(sizeof *k.rate, (size_t)grid + 2);
+    for (int j = 0; j < grid + 2; j++)
+        k.excess[j] = INFINITY;
+    for (int i = 0; i < table->count; i++)
+        fill_excess(&k, &table->list[i], tariff_of(market, &table->list[i]), lambda, i, budget);
+    int *choice = glet_must_alloc(sizeof *choice, (size_t)grid + 1);
+    double excess = solve_knapsack(&k, budget, choice);
+    if (isfinite(excess) && want_pieces)
+        list_pieces(market, &k, table, choice, out);
+    free(choice);
+    free(k.excess);
+    free(k.point);
+    free(k.rate);
+    return isfinite(excess) ? excess : 0;
+}
+
+/* The cheapest GPU to keep the weights on, once, of the types where the model can run. */
+static double add_host(const struct market *market, const struct glet_share_table *table,
+                       struct glet_payment *out)
+{
+    double least = INFINITY;
+    for (int i = 0; i < table->count; i++) {
+        int g = table->list[i].type, kind = table->list[i].size < 0 ? GLET_ALONE : GLET_SHARED;
+        double price = charge_price(&market->prices->memory[g][kind], &table->hosts[g]);
+        if (price >= least)
+            continue;
+        least = price;
+        out->host_type = g;
+        out->host_kind = kind;
+        out->host = table->hosts[g];
+    }
+    return least;
+}
+
+static struct glet_payment pay(const struct market *market, const struct glet_share_table *table,
+                               double demand_rps, int grid, bool want_pieces)
+{
+    struct glet_payment out = {.host_type = -1};
+    double demand_down_rps = demand_rps * (1 - GLET_SHARE_SLACK);
+    int best = -1;
+    double lambda = best_ratio(market, table, demand_rps, &best);
+    if (best < 0) {
+        out.least = out.linear = INFINITY;
+        return out;
+    }
+    const struct glet_share *share = &table->list[best];
+    double host = table->hosts ? add_host(market, table, &out) : 0;
+    out.least = out.linear = (lambda * demand_down_rps + host) * (1 - 1e-12);
+    if (grid > 0 && lambda > 0)
+        out.least +=
+            least_excess(market, table, lambda, share, demand_rps, grid, want_pieces, &out) *
+            (1 - 1e-9);
+    if (want_pieces && !out.pieces) {
+        double piece_rps = fmin(demand_rps, highest_rate(share)), copies = demand_rps / piece_rps;
+        out.pieces = glet_must_alloc(sizeof *out.pieces, 1);
+        out.piece_count = 1;
+        out.pieces[0] = piece_of(market, share, copies * share_at(share, piece_rps), demand_rps);
+        out.pieces[0].charge.memory_mib *= copies;
+        out.pieces[0].charge.part *= copies;
+    }
+    return out;
 }
 
 struct glet_payment glet_price_model(const struct glet_space *space,
@@ -318,55 +344,18 @@ struct glet_payment glet_price_model(const struct glet_space *space,
                                      const struct glet_prices *prices, const double *cost,
                                      double demand_rps, int grid, bool want_pieces)
 {
-    struct glet_payment out = {0};
-    double demand_down_rps = demand_rps * (1 - SLACK);
-    int best = -1;
-    double lambda = best_ratio(space, table, prices, cost, demand_rps, &best);
-    if (best < 0) {
-        out.least = out.linear = INFINITY;
-        return out;
+    int types = space->problem->type_count;
+    struct market market = {.space = space, .prices = prices};
+    market.alone = glet_must_alloc(sizeof *market.alone, (size_t)types);
+    for (int g = 0; g < types; g++) {
+        double worth = glet_prices_memory_worth(&prices->memory[g][GLET_ALONE],
+                                                space->problem->types[g].memory_mib);
+        market.alone[g] = cost[g] + prices->mu[g];
+        if (worth > 0)
+            market.alone[g] = fmax(0, market.alone[g] * (1 - 1e-12) - worth);
     }
-    out.least = out.linear = lambda * demand_down_rps * (1 - 1e-12);
-    const struct glet_share *share = &table->list[best];
-    double piece_rps = fmin(demand_rps, highest_rate(share));
-    struct tariff tariff = tariff_of(space, prices, cost, share);
-    if (grid > 0 && lambda > 0) {
-        /* Repeating the best piece, the last one in part, is one way to serve the demand. */
-        double whole = floor(demand_rps / piece_rps * (1 + 1e-12));
-        double rest_rps = fmax(0, demand_rps - whole * piece_rps);
-        double full = tariff.fixed + tariff.unit * share_at(share, piece_rps);
-        double last = rest_rps > 0 ? tariff.fixed + tariff.unit * share_at(share, rest_rps) : 0;
-        double budget = fmax(0, whole * full + last - lambda * demand_rps) * (1 + 1e-9) + 1e-12;
-        struct knapsack k = {.grid = grid, .step_rps = demand_rps / grid};
-        k.excess = glet_must_alloc(sizeof *k.excess, (size_t)grid + 2);
-        k.point = glet_must_alloc(sizeof *k.point, (size_t)grid + 2);
-        k.rate = glet_must_alloc(sizeof *k.rate, (size_t)grid + 2);
-        for (int j = 0; j < grid + 2; j++)
-            k.excess[j] = INFINITY;
-        for (int i = 0; i < table->count; i++)
-            fill_excess(&k, &table->list[i], tariff_of(space, prices, cost, &table->list[i]),
-                        lambda, i, budget);
-        int *choice = glet_must_alloc(sizeof *choice, (size_t)grid + 1);
-        double excess = solve_knapsack(&k, budget, choice);
-        if (isfinite(excess)) {
-            out.least += excess * (1 - 1e-9);
-            if (want_pieces)
-                list_pieces(space, prices, &k, table, choice, &out);
-        }
-        free(choice);
-        free(k.excess);
-        free(k.point);
-        free(k.rate);
-    }
-    if (want_pieces && !out.pieces) {
-        out.pieces = glet_must_alloc(sizeof *out.pieces, 1);
-        double copies = demand_rps / piece_rps;
-        out.piece_count = 1;
-        out.pieces[0] = piece_of(space, prices, share);
-        out.pieces[0].share = copies * share_at(share, piece_rps);
-        out.pieces[0].rate_rps = demand_rps;
-        out.pieces[0].memory_mib = copies * share->memory_mib;
-    }
+    struct glet_payment out = pay(&market, table, demand_rps, grid, want_pieces);
+    free(market.alone);
     return out;
 }
 
@@ -379,8 +368,10 @@ double glet_price_bound(const struct glet_space *space, const struct glet_prices
     for (int m = 0; m < problem->model_count; m++) {
         if (problem->models[m].demand_rps <= 0)
             continue;
-        if (!(payments[m] * GLET_PRICE_UNIT < 1e15))
+        if (isinf(payments[m]))
             return INFINITY;
+        if (!(payments[m] * GLET_PRICE_UNIT < 1e15))
+            return 0; /* too much to be counted */
         paid += (int64_t)floor(payments[m] * (1 - 1e-12) * GLET_PRICE_UNIT);
     }
     double rent = 0;
@@ -392,7 +383,10 @@ double glet_price_bound(const struct glet_space *space, const struct glet_prices
                 int64_t here = glet_slots_filling(problem, g, prices->sigma[g], a, b, NULL);
                 most = here > most ? here : most;
             }
-        double value = (double)most / GLET_PRICE_UNIT + prices->nu[g] * t->memory_mib * (1 + SLACK);
+        double value = (double)most / GLET_PRICE_UNIT +
+                       glet_prices_memory_worth(&prices->memory[g][GLET_SHARED], t->memory_mib);
+        value =
+            fmax(value, glet_prices_memory_worth(&prices->memory[g][GLET_ALONE], t->memory_mib));
         rho = fmax(rho, value * (1 + 4e-16) / (cost[g] + prices->mu[g]));
         if (t->count >= 0)
             rent += prices->mu[g] * t->count;

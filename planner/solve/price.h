@@ -11,12 +11,19 @@
  *
  *     phi(x) = min over batches b of max(x * L / b, L / (limit - L)),    x <= b / L
  *
- * with L its latency next to the mildest possible neighbours, and pays phi * sigma + nu * memory.
+ * with L its latency next to the mildest possible neighbours, and pays phi * sigma and for memory.
  * C_m is the least that model m can pay in total for its demand, over all ways to split the demand
  * into pieces, each with a size and batch of its own. A GPU collects at most the price of the most
- * valuable size pattern plus nu * W; if that is at most rho * (c_g + mu_g) for every type, then
+ * valuable size pattern and what its memory is worth; if that is at most rho * (c_g + mu_g) for
+ * every type, then
  *
  *     cost of any plan  >=  sum_m C_m / rho - sum_g mu_g N_g.
+ *
+ * Memory: each gpu-let pays nu per MiB and the price of its memory class (memory_class.h) for every
+ * one of its models; a GPU's is worth nu * W and the dearest classes that may share it. Where the
+ * gpu-lets of a GPU share weights, each pays for a part of them, and a model that needs less than a
+ * GPU once for all of them (share.h). A gpu-let alone on its GPU pays prices of its own for memory,
+ * and for its share of the time what the GPU costs beyond what its memory is worth at these.
  *
  * Interference: the aggressor ratios of a type's gpu-lets fall into n intervals. Of a GPU with two
  * gpu-lets or more let a be the interval of the largest ratio and b <= a that of the second. That
@@ -30,38 +37,35 @@
  * payments rounded down.
  */
 
+#include "planner/solve/memory_class.h"
+#include "planner/solve/share.h"
 #include "planner/solve/space.h"
 
+/* GPUs with several gpu-lets, and those with one: what the memory of either is worth differs. */
+enum { GLET_SHARED, GLET_ALONE, GLET_KINDS };
+
+struct glet_memory_prices {
+    double nu;                             /* per MiB, >= 0 */
+    double heavy[GLET_MEMORY_CLASSES + 1]; /* of a class: rising from class 0, the lightest, at 0,
+                                              to class 1 */
+};
+
 struct glet_prices {
-    double **sigma; /* [type][slot] >= 0 */
-    double *nu;     /* [type] per MiB, >= 0 */
-    double *mu;     /* [type] >= 0; 0 where the stock is unlimited */
+    double **sigma;                                  /* [type][slot] >= 0 */
+    double *mu;                                      /* [type] >= 0; 0 where stock is unlimited */
+    struct glet_memory_prices (*memory)[GLET_KINDS]; /* [type][kind] */
 };
 
 void glet_prices_init(struct glet_prices *prices, const struct glet_problem *problem);
 void glet_prices_fini(struct glet_prices *prices, const struct glet_problem *problem);
-
-/* One fact about a (type, model, size, batch) that the bound needs; size -1: alone on the GPU. */
-struct glet_share {
-    int16_t type, size, own, seen; /* intervals: its ratio's, and the one it sees at least */
-    int32_t batch;
-    double latency_ms, least_share; /* L and L / (limit - L) */
-    double memory_mib;              /* charged in full by each gpu-let with this model */
-};
-
-struct glet_share_table { /* all points of one model with 2 L <= limit */
-    struct glet_share *list;
-    int count;
-};
-
-/* The table of every model with demand. Free with glet_shares_free(). */
-struct glet_share_table *glet_shares_new(const struct glet_space *space);
-void glet_shares_free(struct glet_share_table *tables, const struct glet_problem *problem);
+void glet_prices_copy(struct glet_prices *to, const struct glet_prices *from,
+                      const struct glet_problem *problem);
 
 struct glet_piece { /* one gpu-let's worth of a model */
     int type, slot; /* slot -1: alone */
     double share;   /* phi */
-    double rate_rps, memory_mib;
+    double rate_rps;
+    struct glet_charge charge;
 };
 
 struct glet_payment {
@@ -69,6 +73,8 @@ struct glet_payment {
     double linear;             /* the same if the demand could be split without limit: <= least */
     struct glet_piece *pieces; /* how; owned by the caller, NULL unless asked for */
     int piece_count;
+    int host_type, host_kind; /* where the weights are paid for once; -1: by the pieces */
+    struct glet_charge host;
 };
 
 /*
@@ -86,6 +92,9 @@ struct glet_payment glet_price_model(const struct glet_space *space,
  */
 double glet_price_bound(const struct glet_space *space, const struct glet_prices *prices,
                         const double *cost, const double *payments);
+
+/* At least what the memory of one GPU is worth. */
+double glet_prices_memory_worth(const struct glet_memory_prices *memory, double gpu_mib);
 
 /* Rounds prices to multiples of 2^-32; the payments must be computed afterwards. */
 void glet_prices_round(struct glet_prices *prices, const struct glet_problem *problem);

@@ -32,6 +32,9 @@
  */
 #define MEMORY_RATIO 0.86
 
+/* Where memory makes up this share of a GPU's price, all of it saves 1 to 4 GPUs in a hundred. */
+#define SCARCE_SHARE 0.3
+
 #define ROUGH_MODELS  500 /* with more, gpu-lets are packed roughly until they are polished */
 #define UNEVEN_MODELS 50
 #define UNEVEN_GAIN   0.996 /* of the GPUs; the packing may lose a little less than that */
@@ -231,7 +234,19 @@ static void rearrange(struct glet_search *search, const struct glet_places *plac
     }
 }
 
-static void dive(struct glet_search *search, double stock_ratio, double memory_ratio)
+/* The largest share of a GPU's price that is its memory's. */
+static double memory_share(const struct glet_search *search, const struct glet_places *places,
+                           double memory_ratio)
+{
+    double share = 0;
+    for (int g = 0; places->list && g < search->problem->type_count; g++)
+        share = fmax(share, places->memory_price[g] * search->problem->types[g].memory_mib *
+                                memory_ratio / search->cost[g]);
+    return share;
+}
+
+/* Returns the share of a GPU's price that is its memory's. */
+static double dive(struct glet_search *search, double stock_ratio, double memory_ratio)
 {
     struct glet_dive_options options = dive_options(search, stock_ratio, memory_ratio);
     bool rough = search->problem->model_count > ROUGH_MODELS;
@@ -242,8 +257,16 @@ static void dive(struct glet_search *search, double stock_ratio, double memory_r
         settle(search, &atoms, rough);
     if (places.list)
         rearrange(search, &places, &atoms);
+    double share = memory_share(search, &places, memory_ratio);
     glet_placed_free(&atoms);
     glet_places_free(&places);
+    return share;
+}
+
+/* A plan of so much leaves little to gain. */
+static double near_bound(const struct glet_search *search)
+{
+    return search->whole_costs ? search->bound + 1 : search->bound * 1.003;
 }
 
 /*
@@ -258,11 +281,14 @@ static void dives(struct glet_search *search)
         limited |= search->problem->types[g].count >= 0;
     bool quick = search->effort == GLET_EFFORT_FAST && search->problem->type_count == 1;
     int tries = limited && !quick ? 5 : 1;
+    double share = 0;
     for (int i = 0; i < tries && !isfinite(search->best_cost); i++)
         if (!glet_search_closed(search) && !glet_halted(search->halt))
-            dive(search, ratios[i], MEMORY_RATIO);
-    if (limited && memory_binds(search) && !isfinite(search->best_cost) &&
-        !glet_search_closed(search) && !glet_halted(search->halt))
+            share = dive(search, ratios[i], MEMORY_RATIO);
+    bool scarce = share >= SCARCE_SHARE && search->effort != GLET_EFFORT_FAST &&
+                  search->best_cost > near_bound(search);
+    bool short_of = limited && memory_binds(search) && !isfinite(search->best_cost);
+    if ((scarce || short_of) && !glet_search_closed(search) && !glet_halted(search->halt))
         dive(search, 1, 1); /* what was kept back of the memory may be missing */
 }
 
@@ -290,8 +316,7 @@ static void dive_levels(struct glet_search *search)
     }
     dives(search);
     search->space = even;
-    double near = search->whole_costs ? search->bound + 1 : search->bound * 1.003;
-    if (any && !many && search->best_cost > near && !glet_search_closed(search) &&
+    if (any && !many && search->best_cost > near_bound(search) && !glet_search_closed(search) &&
         !glet_halted(search->halt)) {
         search->space = &uneven;
         dive(search, 1, MEMORY_RATIO);

@@ -49,10 +49,26 @@ static void stretch_prices(const struct trial *t, struct glet_random *random,
     for (int g = 0; g < t->problem->type_count; g++) {
         for (int s = 0; s < glet_slots_count(t->problem, g); s++)
             prices->sigma[g][s] = found->sigma[g][s] * (1 + rent) * excess;
-        prices->nu[g] = found->nu[g] * (1 + rent) * excess;
+        for (int kind = 0; kind < GLET_KINDS; kind++) {
+            const struct glet_memory_prices *from = &found->memory[g][kind];
+            prices->memory[g][kind].nu = from->nu * (1 + rent) * excess;
+            for (int k = 0; k <= GLET_MEMORY_CLASSES; k++)
+                prices->memory[g][kind].heavy[k] = from->heavy[k] * (1 + rent) * excess;
+        }
         prices->mu[g] = t->cost[g] * rent;
     }
     glet_prices_round(prices, t->problem);
+}
+
+/* A third of the draws charge for MiB, a third for classes. */
+static void draw_memory(struct glet_random *random, int draw, double cost, double gpu_mib,
+                        struct glet_memory_prices *out)
+{
+    *out = (struct glet_memory_prices){0};
+    if (draw % 3 == 0 && gpu_mib > 0)
+        out->nu = cost * glet_random_uniform(random) / gpu_mib;
+    for (int k = 1; k <= GLET_MEMORY_CLASSES && draw % 3 == 1; k++)
+        out->heavy[k] = cost * glet_random_uniform(random) / k;
 }
 
 /* Half of the draws charge a rent, and prices so high that a GPU collects more than it costs. */
@@ -66,9 +82,8 @@ static void draw_prices(const struct trial *t, struct glet_random *random, int d
             prices->sigma[g][s] = t->cost[g] * level * type->sizes_units[s % type->size_count] /
                                   type->units * (0.5 + glet_random_uniform(random));
         prices->mu[g] = draw % 2 ? t->cost[g] * glet_random_uniform(random) : 0;
-        prices->nu[g] = draw % 3 == 0 && type->memory_mib > 0
-                            ? t->cost[g] * glet_random_uniform(random) / type->memory_mib
-                            : 0;
+        for (int kind = 0; kind < GLET_KINDS; kind++)
+            draw_memory(random, draw, t->cost[g], type->memory_mib, &prices->memory[g][kind]);
     }
     glet_prices_round(prices, t->problem);
 }

@@ -251,7 +251,7 @@ static void draw_prices(struct trial *t, int draw, const struct gpu *gpu)
     glet_prices_round(&t->prices, t->problem);
     for (int m = 0; m < t->problem->model_count; m++)
         for (int i = 0; i < t->tables[m].count; i++) {
-            struct glet_share_table one = {&t->tables[m].list[i], 1};
+            struct glet_share_table one = {.list = &t->tables[m].list[i], .count = 1};
             double rate_rps = 1000.0 * one.list->batch / one.list->latency_ms;
             t->price[m][i] =
                 glet_price_model(&t->space, &one, &t->prices, &cost, rate_rps, 0, false).least;
