@@ -186,7 +186,7 @@ static struct glet_profile *make_profile(const struct glet_fleet_options *option
     for (size_t g = 0; g < p->device_count; g++)
         p->devices[g] = (struct glet_profile_device){
             .gpu = text(kind_of(options, g)->name),
-            .mechanism = GLET_MECHANISM_MPS,
+            .mechanism = options->shared ? GLET_MECHANISM_GREEN_CONTEXT : GLET_MECHANISM_MPS,
             .sm_count = 128,
             .units = UNITS,
             .max_gpulets = 8,

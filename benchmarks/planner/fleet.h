@@ -29,6 +29,7 @@ struct glet_fleet_options {
     double target; /* GPUs of ideal load */
     uint64_t seed;
     double memory_gib; /* per GPU; models need 2 .. 40 GiB per gpu-let; 0 = memory never binds */
+    bool shared;       /* gpu-lets of one GPU share a model's weights */
     int types;         /* of GPUs: 1, or 3 with costs and two limited stocks */
     double zipf;       /* exponent; 0.9 in the tables */
     bool interference;

@@ -4,7 +4,7 @@
  * limits that the project holds itself to.
  *
  *   fleets [--seeds N] [--first SEED] [--effort fast|default|max]
- *          [MODELS/TARGET[/MEMORY_GIB|/types|/coarse]...]
+ *          [MODELS/TARGET[/MEMORY_GIB[/shared]|/types|/coarse]...]
  *
  * Rows with three types of GPUs minimise the cost, which is then what the columns show.
  */
@@ -29,25 +29,28 @@ struct row { /* one line of the table */
     double gap_percent; /* allowed; < 0: the bound plus one GPU */
     double cpu_s;       /* allowed */
     bool coarse;        /* shares, and no interference */
+    bool shared;        /* weights */
 };
 
 /* clang-format off */
 static const struct row table[] = {
-    /* models, GPUs, memory, types, gap, CPU, coarse */
-    {10, 10, 0, 1, -1, 0.5, false},
-    {30, 30, 0, 1, -1, 0.5, false},
-    {30, 300, 0, 1, 1.0, 4, false},
-    {100, 1000, 0, 1, 1.0, 4, false},
-    {100, 100, 0, 1, 5, 2, false},
-    {300, 300, 0, 1, 5, 4, false},
-    {300, 1500, 0, 1, 1.5, 8, false},
-    {100, 100, 80, 1, 5, 2, false},
-    {100, 100, 48, 1, 8, 2, false},
-    {100, 20, 48, 1, 16, 4, false},
-    {100, 100, 0, 3, 7, 6, false},
-    {1000, 500, 0, 1, 6, 20, false},
-    {1000, 5000, 0, 1, 1.0, 30, false},
-    {100, 40, 0, 1, 12, 4, true},
+    /* models, GPUs, memory, types, gap, CPU, coarse, shared */
+    {10, 10, 0, 1, -1, 0.5, false, false},
+    {30, 30, 0, 1, -1, 0.5, false, false},
+    {30, 300, 0, 1, 1.0, 4, false, false},
+    {100, 1000, 0, 1, 1.0, 4, false, false},
+    {100, 100, 0, 1, 5, 2, false, false},
+    {300, 300, 0, 1, 5, 4, false, false},
+    {300, 1500, 0, 1, 1.5, 8, false, false},
+    {100, 100, 80, 1, 5, 2, false, false},
+    {100, 100, 48, 1, 8, 2, false, false},
+    {100, 20, 48, 1, 16, 4, false, false},
+    {100, 100, 48, 1, 6, 2, false, true},
+    {100, 20, 48, 1, 22, 4, false, true},
+    {100, 100, 0, 3, 7, 6, false, false},
+    {1000, 500, 0, 1, 6, 20, false, false},
+    {1000, 5000, 0, 1, 1.0, 30, false, false},
+    {100, 40, 0, 1, 12, 4, true, false},
 };
 /* clang-format on */
 
@@ -83,6 +86,7 @@ static int plan_one(const struct row *row, uint64_t seed, enum glet_effort effor
                                                .target = row->target,
                                                .seed = seed,
                                                .memory_gib = row->memory_gib,
+                                               .shared = row->shared,
                                                .types = row->types,
                                                .zipf = 0.9,
                                                .interference = !row->coarse,
@@ -152,7 +156,8 @@ static bool wanted(int argc, char **argv, int first, const struct row *row)
     if (first >= argc)
         return true;
     if (row->memory_gib > 0)
-        snprintf(name, sizeof name, "%d/%g/%g", row->models, row->target, row->memory_gib);
+        snprintf(name, sizeof name, "%d/%g/%g%s", row->models, row->target, row->memory_gib,
+                 row->shared ? "/shared" : "");
     else if (row->types > 1)
         snprintf(name, sizeof name, "%d/%g/types", row->models, row->target);
     else

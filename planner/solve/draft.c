@@ -44,8 +44,11 @@ void glet_places_init(struct glet_places *places, const struct glet_master *mast
     memcpy(places->model_price, master->model_price, models * sizeof(double));
     memcpy(places->memory_price, master->memory_price, types * sizeof(double));
     int room = 0;
-    for (int g = 0; g < problem->type_count; g++)
+    for (int g = 0; g < problem->type_count; g++) {
+        double memory = master->memory_price[g] * glet_master_memory_mib(master, g);
+        places->memory_share = fmax(places->memory_share, memory / master->gpu_price[g]);
         room += (master->space->types[g].level_count + 1) * problem->types[g].size_count;
+    }
     places->list = glet_must_alloc(sizeof *places->list, (size_t)room);
     for (int g = 0; g < problem->type_count; g++)
         for (int l = 0; l <= master->space->types[g].level_count; l++)

@@ -21,6 +21,7 @@ struct glet_places {
     int count;
     double *model_price;  /* [model], per request per second */
     double *memory_price; /* [type], per MiB */
+    double memory_share;  /* the largest share of a type's price that is its memory's */
 };
 
 /* The prices of the master's last solution. Free with glet_places_free(). */

@@ -88,6 +88,9 @@ static inline double glet_master_size_price(const struct glet_master *master, in
     return master->size_price[master->level_start[type] + (level - 1) * sizes + size];
 }
 
+/* The memory that is counted on per GPU of the type, as gpu-lets charge it one by one. */
+double glet_master_memory_mib(const struct glet_master *master, int type);
+
 /* Models whose residual demand is not yet 0. */
 int glet_master_open_models(const struct glet_master *master);
 

@@ -234,17 +234,6 @@ static void rearrange(struct glet_search *search, const struct glet_places *plac
     }
 }
 
-/* The largest share of a GPU's price that is its memory's. */
-static double memory_share(const struct glet_search *search, const struct glet_places *places,
-                           double memory_ratio)
-{
-    double share = 0;
-    for (int g = 0; places->list && g < search->problem->type_count; g++)
-        share = fmax(share, places->memory_price[g] * search->problem->types[g].memory_mib *
-                                memory_ratio / search->cost[g]);
-    return share;
-}
-
 /* Returns the share of a GPU's price that is its memory's. */
 static double dive(struct glet_search *search, double stock_ratio, double memory_ratio)
 {
@@ -257,7 +246,7 @@ static double dive(struct glet_search *search, double stock_ratio, double memory
         settle(search, &atoms, rough);
     if (places.list)
         rearrange(search, &places, &atoms);
-    double share = memory_share(search, &places, memory_ratio);
+    double share = places.memory_share;
     glet_placed_free(&atoms);
     glet_places_free(&places);
     return share;
