@@ -33,7 +33,7 @@
 #define GLET_BATCH_MAX 32768
 
 /* Most gpu-lets of one GPU that are ever planned, whatever a device claims. */
-#define GLET_GPULETS_MAX 128
+#define GLET_GPULETS_MAX 32
 
 /* One point of the profiled box; batches between two profiled ones are interpolated in batch. */
 struct glet_cell {

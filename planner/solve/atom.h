@@ -13,7 +13,7 @@
 #include <stdint.h>
 
 #define GLET_ATOM_PARTS 20 /* models in one gpu-let */
-#define GLET_BOX_ATOMS  32 /* gpu-lets on one GPU */
+#define GLET_BOX_ATOMS  GLET_GPULETS_MAX
 
 struct glet_atom {
     int16_t size;  /* index into the type's sizes */

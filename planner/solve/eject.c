@@ -43,7 +43,6 @@ struct eject {
     const struct glet_problem_type *type;
     int type_index;
     bool shared; /* weights */
-    int lets;    /* of one GPU, at most */
     struct part *parts;
     struct gpu *gpus;
     int part_count, gpu_count;
@@ -131,7 +130,7 @@ static bool fit(struct eject *e, const int *list, int count)
             second = part->aggressor;
         }
     }
-    if (units > e->type->units || count > e->lets)
+    if (units > e->type->units || count > e->type->max_gpulets)
         return false;
     for (int i = 0; i < count && count > 1; i++)
         if ((i == top ? second : first) > e->parts[list[i]].loudest)
@@ -146,7 +145,7 @@ static bool place(struct eject *e, int part)
     for (int g = 0; g < e->gpu_count; g++) {
         struct gpu *gpu = &e->gpus[g];
         if (gpu->units + e->parts[part].units > e->type->units || gpu->units <= best_units ||
-            gpu->count >= e->lets)
+            gpu->count >= e->type->max_gpulets)
             continue;
         gpu->part[gpu->count] = part;
         if (fit(e, gpu->part, gpu->count + 1)) {
@@ -239,8 +238,8 @@ static bool empty_last(struct eject *e, const struct glet_halt *halt)
         int part = e->waiting[--e->waiting_count];
         if (place(e, part)) {
             int units = waiting_units(e);
-            if (units < best_units && e->waiting_count && e->waiting_count <= e->lets &&
-                fit(e, e->waiting, e->waiting_count)) {
+            if (units < best_units && e->waiting_count &&
+                e->waiting_count <= e->type->max_gpulets && fit(e, e->waiting, e->waiting_count)) {
                 best_units = units;
                 memcpy(best, e->gpus, sizeof *best * (size_t)last);
                 best[last] = (struct gpu){.count = e->waiting_count, .units = units};
@@ -271,7 +270,7 @@ static bool may_empty(const struct eject *e)
         units += e->parts[i].units;
         memory += e->shared ? 0 : e->parts[i].memory_mib;
     }
-    return e->part_count <= gpus * e->lets && units <= gpus * e->type->units &&
+    return e->part_count <= gpus * e->type->max_gpulets && units <= gpus * e->type->units &&
            glet_within(memory, gpus * e->type->memory_mib);
 }
 
@@ -338,8 +337,6 @@ static int eject_type(const struct glet_problem *problem, int g, const double *d
     struct eject e = {.problem = problem,
                       .type = type,
                       .type_index = g,
-                      .lets =
-                          type->max_gpulets < GLET_BOX_ATOMS ? type->max_gpulets : GLET_BOX_ATOMS,
                       .shared = glet_memory_shares_weights(type->mechanism),
                       .random = glet_random_seeded(1)};
     int *chosen = glet_must_alloc(sizeof *chosen, (size_t)boxes->count), count = 0, parts = 0;

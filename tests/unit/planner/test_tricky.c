@@ -257,6 +257,22 @@ static void a_latency_near_nothing(void **state)
     expect(&f, 1);
 }
 
+/* A device that claims more gpu-lets than are ever planned on one GPU. */
+static void more_gpulets_than_are_planned(void **state)
+{
+    (void)state;
+    struct fixture f = fixture_new();
+    fixture_device(&f, "g", GLET_MECHANISM_MPS, 64, 64, 1e6);
+    fixture_stock(&f, "g", GLET_COUNT_UNLIMITED, 1, NULL);
+    for (int m = 0; m < 2 * GLET_GPULETS_MAX; m++) {
+        char name[8];
+        snprintf(name, sizeof name, "m%02d", m);
+        fixture_model(&f, name, 99, 20);
+        fixture_row(&f, 0, m, 1, 1, 10);
+    }
+    expect(&f, 2);
+}
+
 static void a_tiny_rate_shares(void **state)
 {
     (void)state;
@@ -733,6 +749,7 @@ int main(void)
         cmocka_unit_test(one_resident_has_factor_one),
         cmocka_unit_test(rates_at_the_edges),
         cmocka_unit_test(a_latency_near_nothing),
+        cmocka_unit_test(more_gpulets_than_are_planned),
         cmocka_unit_test(a_tiny_rate_shares),
         cmocka_unit_test(the_tail_shares_a_gpulet),
         cmocka_unit_test(a_tight_and_a_loose_slo_share_a_short_round),
