@@ -20,7 +20,7 @@ static const struct {
     {"leak", gpu_check_leak},           {"graph-home", gpu_check_graph_home},
     {"isolation", gpu_check_isolation}, {"launch", gpu_check_launch},
     {"stall", gpu_check_stall},         {"events", gpu_check_events},
-    {"storm", gpu_check_storm},
+    {"storm", gpu_check_storm},         {"queues", gpu_check_queues},
 };
 
 static int run_check(int (*run)(struct gpu_check *check, struct glet_error *err), const char *spec)

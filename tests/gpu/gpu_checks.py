@@ -5,11 +5,12 @@ import json
 import os
 import platform
 import shutil
+import sys
 import time
 
-from gpu_support import Failed, row, wheel_folders
+from gpu_support import BUNDLE, Failed, row, wheel_folders
 
-CHECKS = ("units", "sets", "leak", "graph-home", "launch", "stall", "events")
+CHECKS = ("units", "sets", "leak", "graph-home", "queues", "launch", "stall", "events")
 
 
 def first_lines(run, command, count):
@@ -31,7 +32,13 @@ def environment(run):
     fields = "name,driver_version,mig.mode.current,clocks.sm,clocks.max.sm,power.limit,memory.total"
     facts["nvidia_smi"] = first_lines(
         run, ["nvidia-smi", f"--query-gpu={fields}", "--format=csv,noheader"], 8)
-    device = run.device_facts()
+    facts["libraries"] = libraries(run)
+    run.write("environment.json", facts)
+    try:
+        device = run.device_facts()
+    except Failed as reason:  # then what the loader found is all that there is to go by
+        raise Failed(f"{reason}; nvidia-smi: {facts['nvidia_smi']}; libraries: "
+                     f"{facts['libraries']}") from reason
     facts["device"] = device
     run.write("environment.json", facts)
     shown = {"gpu": device["gpu"], "units": device["device_units"], "SMs or cores":
@@ -42,14 +49,27 @@ def environment(run):
                     row("gpu-lets at most", device["max_gpulets"])]
 
 
+def libraries(run):
+    """What the loader makes of each library in our programs' environment: its file and version."""
+    try:
+        text = run.execute([sys.executable, "-B", str(BUNDLE / "gpu" / "gpu_libraries.py")],
+                           run.environment, 60, (0,))
+        return json.loads(text)
+    except (Failed, ValueError) as reason:
+        return {"unknown": str(reason)}
+
+
 def one(run, name):
     """A mode of gpu_checks: JSON lines {"what", "value", "unit", "target", "met"}. A check that
-    could not be done is a row that is not met, and no reason to leave out the others."""
+    came to no end has the rows that it came to and one that is not met, and is no reason to leave
+    out the others."""
     rows = []
     try:
-        text = run.call("gpu_checks", name, "--device", run.device, timeout_s=90)
+        text = run.call("gpu_checks", name, "--device", run.device,
+                        timeout_s=20 if run.rehearsal else 45)
     except Failed as reason:
-        return [row(f"{name}: {reason}", None, target="done", met=False)]
+        text = reason.output
+        rows.append(row(f"{name}: {reason}", None, target="done", met=False))
     for line in text.splitlines():
         if line.startswith("{"):
             found = json.loads(line)
@@ -63,11 +83,11 @@ def checks(run):
     run.need_gpu("what a CUDA driver does")
     results = run.read("checks.json", {})
     parts = {name: functools.partial(one, name=name) for name in CHECKS}
-    parts |= {more.__name__: more for more in (counters, loading, sm_targets, plan_builds)}
+    parts |= {more.__name__: more for more in (plan_builds, sm_targets, counters, loading)}
     for name, part in parts.items():
         if name in results:
             continue
-        if run.left_s() < 2:
+        if run.left_s() < 2:  # what is left waits for the next call
             break
         try:
             results[name] = part(run)

@@ -1,18 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """The engine's answers and speed against PyTorch, and its answers against our own CPU device."""
 import array
+import concurrent.futures
 import importlib.util
 import json
 import math
 import shutil
 
-from gpu_support import Failed, at_least, at_most, row
+from gpu_support import PATIENCE_S, Failed, at_least, at_most, row
 
 ERROR_LIMIT = 1e-2  # relative L2 in fp16
 RATIO_LIMITS = {"resnet50": 1.0, "vgg16": 1.0, "bert_base": 1.0, "mobilenet_v2": 1.0}
 OTHER_RATIO_LIMIT = 1.1
 BATCHES = (1, 8, 32)
-PATIENCE_S = 30  # beyond the slice's part, to finish a model
+QUICK_MODES, SLOW_MODES = "eager,graph", "compile"  # PyTorch's
+COMPILE_S = 60  # below which no network is compiled
+WORKERS = 3  # that prepare references while the GPU answers
 BATCH = 4  # of the comparison of answers
 # A large input for the time it takes, the paper's standard, and two with large outputs.
 OVERLAP = ("mobilenet_v2", "resnet50", "ssdlite_mobilenet_v3", "bert_base")
@@ -68,47 +71,62 @@ def answer(run, device, model, inputs, outputs):
              "--inputs", inputs, "--outputs", outputs)
 
 
-def against_oracle(run, name, folder, *options):
-    found = json.loads(run.python("gpu_reference.py", name, folder, BATCH, *options))
-    is_classifier = found["outputs"] == 1
-    result = {"oracle": found["oracle"]}
-    if found["oracle"]:
-        answer(run, run.device, folder / "model.onnx", folder / "inputs", folder / "ours")
-        result["error"], result["top"] = compare(folder / "ours", folder / "reference",
-                                                 is_classifier)
-    return result, is_classifier
-
-
-def check_model(run, name):
-    """Errors of one model: against a framework with the same weights, and against our CPU device."""
+def reference(run, name, *options):
+    """Inputs, what a framework answers to them, and our CPU device with the zoo's weights; kept for
+    the next call where this one had no time to use it."""
     folder = run.out / "scratch" / name
+    done = folder / "found.json"
+    if not options and done.exists():
+        return json.loads(done.read_text(encoding="utf-8"))
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
+    text = run.python("gpu_reference.py", name, folder, BATCH, *options)
+    answer(run, "cpu", run.model(name), folder / "inputs", folder / "cpu_random")
+    done.write_text(text, encoding="utf-8")
+    return json.loads(text)
+
+
+def against_oracle(run, name, found):
+    folder = run.out / "scratch" / name
+    answer(run, run.device, folder / "model.onnx", folder / "inputs", folder / "ours")
+    error, top = compare(folder / "ours", folder / "reference", found["outputs"] == 1)
+    return {"oracle": found["oracle"], "error": error, "top": top}
+
+
+def check_model(run, name, found):
+    """Errors of one model: against our CPU device, and against a framework with the same weights."""
+    folder = run.out / "scratch" / name
+    answer(run, run.device, run.model(name), folder / "inputs", folder / "ours_random")
+    error, top = compare(folder / "ours_random", folder / "cpu_random", found["outputs"] == 1)
+    result = {"cpu_error": error, "cpu_top": top, "oracle": None}
     try:
-        result, is_classifier = against_oracle(run, name, folder)
+        if found["oracle"]:
+            result |= against_oracle(run, name, found)
     except Failed as reason:  # a newer exporter may write what the engine does not read
         print(f"{name}: {reason}", file=run.log)
-        result, is_classifier = against_oracle(run, name, folder, "--no-torch")
-    answer(run, run.device, run.model(name), folder / "inputs", folder / "ours_random")
-    answer(run, "cpu", run.model(name), folder / "inputs", folder / "cpu_random")
-    result["cpu_error"], result["cpu_top"] = compare(folder / "ours_random", folder / "cpu_random",
-                                                     is_classifier)
+        found = reference(run, name, "--no-torch")
+        if found["oracle"]:
+            result |= against_oracle(run, name, found)
     shutil.rmtree(folder)
     return result
 
 
 def correctness(run):
+    """References of the models that follow are prepared on the CPU while the GPU answers."""
     results = run.read("correctness.json", {})
-    for name in run.zoo():
-        if name in results and "failed" not in results[name]:
-            continue
-        if run.left_s() < 30:
-            return "to be continued", correctness_rows(results)
-        try:
-            results[name] = check_model(run, name)
-        except Failed as reason:
-            results[name] = {"failed": str(reason)}
-        run.write("correctness.json", results)
+    names = [name for name in run.zoo() if name not in results or "failed" in results[name]]
+    with concurrent.futures.ThreadPoolExecutor(WORKERS) as pool:
+        coming = {name: pool.submit(reference, run, name) for name in names}
+        for name in names:
+            if run.left_s() < 15:
+                for future in coming.values():
+                    future.cancel()
+                return "to be continued", correctness_rows(results)
+            try:
+                results[name] = check_model(run, name, coming[name].result())
+            except Failed as reason:
+                results[name] = {"failed": str(reason)}
+            run.write("correctness.json", results)
     return "done", correctness_rows(results)
 
 
@@ -137,17 +155,18 @@ def our_times(run, name, batch):
     return json.loads(text)
 
 
-def torch_times(run, name, batches, left_s):
+def torch_times(run, name, batches, modes, left_s):
     try:
         text = run.python("gpu_torch_speed.py", name, ",".join(map(str, batches)),
-                          int(left_s - 20), timeout_s=left_s - 15, partial=True)
+                          int(left_s - 20), modes, timeout_s=left_s - 15, partial=True)
     except Failed as reason:
         return [{"batch": batch, "failed": str(reason)} for batch in batches]
     return [json.loads(line) for line in text.splitlines() if line.startswith("{")]
 
 
 def speed(run):
-    """Model by model: a model that was begun is finished, so that its ratios are of one run."""
+    """Model by model: a model that was begun is finished, so that its ratios are of one run. What
+    takes long, PyTorch's compiler, has the time that is left when all were measured without."""
     torch = has("torch") and not run.is_cpu()
     results = run.read("speed.json", {})
     longest_s = 30.0
@@ -160,7 +179,7 @@ def speed(run):
             return "to be continued", speed_rows(results)
         theirs = []
         if torch:
-            theirs = torch_times(run, name, batches, left_s)
+            theirs = torch_times(run, name, batches, QUICK_MODES, left_s)
         ours = []
         for batch in batches:
             if run.left_s() < -PATIENCE_S:  # its builds are kept: the next time they cost nothing
@@ -169,6 +188,14 @@ def speed(run):
         results[name] = {"ours": ours, "theirs": theirs}
         run.write("speed.json", results)
         longest_s = max(longest_s, 1.2 * (left_s - run.left_s()))
+    for name in run.zoo() if torch else ():
+        if results[name].get("compiled"):
+            continue
+        if run.left_s() < COMPILE_S:
+            return "to be continued", speed_rows(results)
+        results[name]["theirs"] += torch_times(run, name, batches, SLOW_MODES, run.left_s())
+        results[name]["compiled"] = True
+        run.write("speed.json", results)
     return "done", speed_rows(results)
 
 

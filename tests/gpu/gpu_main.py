@@ -30,14 +30,15 @@ SLICES = {
     "isolation": ("no SM in two gpu-lets; a storm next door", gpu_checks.isolation, 20, 2),
     "correctness": ("the engine against PyTorch and the CPU device", gpu_engine.correctness, 30, 7),
     "speed": ("the engine against PyTorch's fastest mode", gpu_engine.speed, 40, 10),
-    "overlap": ("what copying beside computing gains", gpu_engine.overlap, 30, 3),
     "profile": ("profiles of the zoo", gpu_profile.profile, 30, 12),
     "corun": ("pairs side by side, and the interference model", gpu_profile.corun, 30, 6),
     "headline": ("largest rates served, spatial against temporal", gpu_headline.paper_slos, 60, 12),
     "headline-tight": ("the same, SLO = 2 x latency at batch 32 here", gpu_headline.tight_slos, 60,
                        8),
     "change": ("how long a plan change takes under load", gpu_headline.change, 20, 2),
+    "overlap": ("what copying beside computing gains", gpu_engine.overlap, 30, 3),
 }
+MOST_SUMMARY_CHARACTERS = 10000  # some machines give back the last 12000 of what was printed
 MOST_CHOICES_BYTES = 12 << 20
 MARKS = {True: "met", False: "MISSED", None: ""}
 
@@ -140,6 +141,44 @@ def table(run):
     return "\n".join(lines) + "\n"
 
 
+def short(row):
+    text = f"{row['what']} = {number(row['value'])} {row['unit']}".rstrip()
+    return text + (f" ({row['target']}: {MARKS[row['met']]})" if row["target"] else "")
+
+
+def summary(run):
+    """The table for a reader who sees little: how slices ended, what was missed, then the other
+    rows; where not all have room, slices of many rows lose their last ones."""
+    entries = [(name, run.state[name]) for name in SLICES if name in run.state]
+    lines = [f"{key}: {value}" for key, value in run.state.get("facts", {}).items()]
+    for name, entry in entries:
+        reason = f": {entry['reason'][:300]}" if entry.get("reason") else ""
+        lines.append(f"== {name}: {entry['status']}, {len(entry['rows'])} rows{reason}")
+    missed = [f"MISSED {name}: {short(row)}"[:300] for name, entry in entries
+              for row in entry["rows"] if row["met"] is False]
+    others = [[f"{name}: {short(row)}"[:160] for row in entry["rows"] if row["met"] is not False]
+              for name, entry in entries]
+    count = len(missed) + sum(map(len, others))
+    room = MOST_SUMMARY_CHARACTERS - length(lines)
+    missed = take(missed, room // 2)
+    room -= length(missed)
+    for left, i in enumerate(sorted(range(len(others)), key=lambda i: length(others[i]))):
+        others[i] = take(others[i], room // (len(others) - left))
+        room -= length(others[i])
+    lines += missed + [line for rows in others for line in rows]
+    left_out = count - len(missed) - sum(map(len, others))
+    return "\n".join(lines + [f"{left_out} more rows in table.txt"] * (left_out > 0)) + "\n"
+
+
+def length(lines):
+    return sum(len(line) + 1 for line in lines)
+
+
+def take(lines, room):
+    """The first lines that have room."""
+    return [line for i, line in enumerate(lines) if length(lines[:i + 1]) <= room]
+
+
 def leave_results(run):
     """The table, and one archive of everything, for machines that give back only a few files."""
     (run.out / "table.txt").write_text(table(run), encoding="utf-8")
@@ -149,11 +188,16 @@ def leave_results(run):
              if path.name not in ("cache", "scratch") and not path.name.endswith(".tar.gz")]
     give_back(run, archive(run, "results.tar.gz", paths), run.out / "table.txt",
               run.out / "log.txt")
+    leave_choices(run)
 
 
 def leave_choices(run):
     """Choices of library plans, for the next call on such a machine; apart, because a compiled plan
     can be large, and no result must be lost for it."""
+    size_bytes = sum(path.stat().st_size for path in (run.out / "cache").rglob("*"))
+    if size_bytes == run.choices_bytes:  # no new ones
+        return
+    run.choices_bytes = size_bytes
     path = archive(run, "choices.tar.gz", [run.out / "cache"])
     if path.stat().st_size <= MOST_CHOICES_BYTES:
         give_back(run, path)
@@ -212,8 +256,7 @@ def main():
     names = options.slices or list(SLICES)
     run_slices(run, names, options.again)
     leave_results(run)
-    leave_choices(run)
-    print("\n" + table(run), end="")
+    print("\n" + summary(run), end="")
     where_files_go(run)
     status = verdict(run, names)
     if status == 3:

@@ -4,7 +4,7 @@
     gpu_reference.py MODEL FOLDER BATCH [--no-torch]
 
 PyTorch: the network as torchvision and transformers define it, with seeded weights, exported to
-FOLDER/model.onnx and run in fp32 without tf32. Else ONNX Runtime on the CPU, on the zoo's file with
+FOLDER/model.onnx and run in fp32 on the CPU, beside whatever the GPU does. Else ONNX Runtime on the CPU, on the zoo's file with
 its weights filled in. Else nothing but inputs. FOLDER/inputs/0.bin, ... and FOLDER/reference/0.bin,
 ... are raw values; one line of JSON says which oracle it was and how many outputs there are.
 """
@@ -22,6 +22,7 @@ TOKENS, VOCABULARY = 128, 30522
 SHAPES = {"lenet": (1, 28, 28), "ssdlite_mobilenet_v3": (3, 320, 320)}
 OUTPUTS = {"ssdlite_mobilenet_v3": 2, "bert_base": 2}
 SEED = 1
+THREADS = 4
 
 
 def with_torch(name, folder, batch):
@@ -29,7 +30,7 @@ def with_torch(name, folder, batch):
     import make_zoo
     import torch
     torch.manual_seed(SEED)
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+    torch.set_num_threads(THREADS)
     build, _, input_names, output_names = make_zoo.ZOO[name]
     module = build().eval()
     for part in module.modules():  # as after training: neither identities nor equal to each other
@@ -46,14 +47,13 @@ def with_torch(name, folder, batch):
     torch.onnx.export(module, inputs, str(folder / "model.onnx"), input_names=input_names,
                       output_names=output_names, opset_version=17, dynamo=False,
                       dynamic_axes={x: {0: "batch"} for x in input_names + output_names})
-    device = "cuda" if torch.cuda.is_available() else "cpu"
     with torch.inference_mode():
-        outputs = module.to(device)(*(x.to(device) for x in inputs))
+        outputs = module(*inputs)
     outputs = outputs if isinstance(outputs, (tuple, list)) else (outputs,)
     for i, value in enumerate(inputs):
         (folder / "inputs" / f"{i}.bin").write_bytes(value.contiguous().numpy().tobytes())
     for i, value in enumerate(outputs):
-        data = value.float().cpu().contiguous().numpy().tobytes()
+        data = value.float().contiguous().numpy().tobytes()
         (folder / "reference" / f"{i}.bin").write_bytes(data)
     return f"torch {torch.__version__.split('+')[0]}, fp32"
 

@@ -5,10 +5,16 @@ import glob
 import json
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 import sysconfig
 import time
+
+PATIENCE_S = 30  # that a program may take beyond its slice's part
+# Where drivers and toolkits are that the loader was not told of: container runtimes, CUDA.
+SYSTEM_FOLDERS = ("/usr/local/nvidia/lib64", "/usr/local/nvidia/lib", "/usr/local/cuda/lib64",
+                  "/usr/local/cuda/extras/CUPTI/lib64")
 
 BUNDLE = pathlib.Path(__file__).resolve().parents[1]
 ZOO = ("resnet50", "vgg16", "bert_base", "mobilenet_v2", "lenet", "googlenet", "mnasnet1_0",
@@ -20,7 +26,12 @@ class Skipped(Exception):
 
 
 class Failed(Exception):
-    """A program did not do what it should; the message is its last words."""
+    """A program did not do what it should; the message is its last words, output what it printed
+    before."""
+
+    def __init__(self, message, output=""):
+        super().__init__(message)
+        self.output = output
 
 
 def wheel_folders():
@@ -42,7 +53,8 @@ def program_environment(out):
     environment["GPULET_CACHE_DIR"] = str((out / "cache").resolve())
     folders = [str(BUNDLE / "lib")] + wheel_folders()
     old = environment.get("LD_LIBRARY_PATH")
-    environment["LD_LIBRARY_PATH"] = ":".join(folders + ([old] if old else []))
+    folders += ([old] if old else []) + [path for path in SYSTEM_FOLDERS if os.path.isdir(path)]
+    environment["LD_LIBRARY_PATH"] = ":".join(folders)
     return environment
 
 
@@ -57,6 +69,7 @@ class Run:
         self.environment = program_environment(out)
         self.log = open(out / "log.txt", "a", encoding="utf-8")
         self.facts = None
+        self.choices_bytes = 0  # of those in the archive
         if self.state.setdefault("device", device) != device:
             raise SystemExit(f"run: {out} holds results of {self.state['device']}, not of {device}")
 
@@ -120,25 +133,31 @@ class Run:
         return self.execute(command, dict(os.environ), timeout_s, (0,), partial)
 
     def execute(self, command, environment, timeout_s, accept, partial=False):
+        """No program takes more than its slice's part and some patience: whatever hangs, the other
+        slices and the table come. What it started ends with it."""
         print("$", " ".join(command), file=self.log, flush=True)
-        timeout_s = max(10, min(timeout_s, self.total_left_s() + 45))  # whatever hangs, the table comes
+        timeout_s = max(10, min(timeout_s, self.left_s() + PATIENCE_S, self.total_left_s() + 20))
+        process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE,
+                                   stderr=subprocess.PIPE, text=True, process_group=0)
         try:
-            result = subprocess.run(command, env=environment, capture_output=True, text=True,
-                                    timeout=timeout_s, check=False)
+            output, errors = process.communicate(timeout=timeout_s)
         except subprocess.TimeoutExpired as late:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            output = late.stdout.decode() if isinstance(late.stdout, bytes) else late.stdout or ""
             if partial:
-                return late.stdout.decode() if isinstance(late.stdout, bytes) else late.stdout or ""
-            raise Failed(f"{pathlib.Path(command[0]).name}: not done after {timeout_s:.0f} s"
-                         ) from late
-        self.log.write(result.stdout + result.stderr)
+                return output
+            raise Failed(f"{pathlib.Path(command[0]).name}: not done after {timeout_s:.0f} s",
+                         output) from late
+        self.log.write(output + errors)
         self.log.flush()
-        if result.returncode == 77:
-            raise Skipped((result.stdout + result.stderr).strip().splitlines()[-1])
-        if result.returncode not in accept:
-            words = (result.stderr or result.stdout).strip().splitlines() or ["no reason given"]
+        if process.returncode == 77:
+            raise Skipped((output + errors).strip().splitlines()[-1])
+        if process.returncode not in accept:
+            words = (errors or output).strip().splitlines() or ["no reason given"]
             raise Failed(f"{' '.join(map(os.path.basename, command[:3]))}: exit status "
-                         f"{result.returncode}: {words[0]}")
-        return result.stdout
+                         f"{process.returncode}: {words[0]}", output)
+        return output
 
     def device_facts(self):
         """What bench_device says of the device: type, units, driver, ..."""

@@ -78,6 +78,17 @@ static void test_isolation(void **state)
     assert_non_null(strstr(text, "met on"));
 }
 
+static void test_queues(void **state)
+{
+    (void)state;
+    char *text = run_check(gpu_check_queues, NULL);
+    assert_int_equal(count_of(text, "\"met\":true"), 2);
+    /* nobody's work gets done while it is only asked for */
+    text = run_check(gpu_check_queues, &(struct fake_cuda_config){.slow = true});
+    assert_int_equal(count_of(text, "\"value\":240,\"unit\":\"\",\"target\":\"0\",\"met\":false"),
+                     1);
+}
+
 static void test_times(void **state)
 {
     (void)state;
@@ -93,9 +104,8 @@ static void test_times(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_units),
-        cmocka_unit_test(test_sets),
-        cmocka_unit_test(test_isolation),
+        cmocka_unit_test(test_units),     cmocka_unit_test(test_sets),
+        cmocka_unit_test(test_isolation), cmocka_unit_test(test_queues),
         cmocka_unit_test(test_times),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -12,6 +12,12 @@
  * What the driver gave is read back and compared, since a driver may round. Streams come after
  * their green context and go before it: destroying the context does not destroy them.
  *
+ * A gpu-let has three streams, and streams that share one of the driver's hardware queues wait for
+ * each other's work. There are as many as CUDA_DEVICE_MAX_CONNECTIONS says, 32 at most, for
+ * computing and as many for copying. So all streams that compute are made before any that copies:
+ * a driver that hands out queues in turn gives each gpu-let one that computes for no other. Which
+ * queue a stream gets is not documented: `gpu_checks queues` looks (tests/gpu).
+ *
  * Where there are no green contexts, one gpu-let is the whole device, through the primary context.
  * More than one would not be kept apart, which glet_device_allow_temporal() permits knowingly.
  *
@@ -39,9 +45,9 @@ int glet_cuda_split_open(const struct glet_cuda_api *api, CUdevice device,
         return glet_cuda_failed(api, code, "cuDeviceGetDevResource", err);
     /* Drivers before CUDA 13 do not tell the least size; they round what is asked for up to it. */
     unsigned count = 0, least = all.sm.minSmPartitionSize > 0 ? all.sm.minSmPartitionSize : 1;
-    if (GLET_CUDA_TRY(api, err, cuDevSmResourceSplitByCount, NULL, &count, &all, NULL, 0, least) <
-        0)
-        return -1;
+    /* A dry run, which drivers are known to refuse; then there is room for the most there can be. */
+    if (api->cuDevSmResourceSplitByCount(NULL, &count, &all, NULL, 0, least) != CUDA_SUCCESS)
+        count = all.sm.smCount / least;
     if (count == 0)
         return glet_error_set(err, GLET_ERR_DEVICE, "the driver makes no groups of %u of %u SMs",
                               least, all.sm.smCount);
@@ -139,11 +145,19 @@ static int read_back(struct glet_cuda_partition *partition, struct glet_error *e
     return 0;
 }
 
-static int green_stream(const struct glet_cuda_partition *partition, CUstream *out,
-                        struct glet_error *err)
+static int make_stream(const struct glet_cuda_partition *partition, CUstream *out,
+                       struct glet_error *err)
 {
     const struct glet_cuda_api *api = partition->device->api;
     CUgreenCtx owner = NULL;
+    CUcontext before;
+    if (!partition->green) {
+        if (glet_cuda_enter(api, partition->site.context, &before, err) < 0)
+            return -1;
+        int rc = GLET_CUDA_TRY(api, err, cuStreamCreate, out, CU_STREAM_NON_BLOCKING);
+        glet_cuda_leave(api, before);
+        return rc;
+    }
     if (GLET_CUDA_TRY(api, err, cuGreenCtxStreamCreate, out, partition->green,
                       CU_STREAM_NON_BLOCKING, 0) < 0 ||
         GLET_CUDA_TRY(api, err, cuStreamGetGreenCtx, *out, &owner) < 0)
@@ -154,43 +168,28 @@ static int green_stream(const struct glet_cuda_partition *partition, CUstream *o
                                 "the driver made a stream outside its green context");
 }
 
-static int open_green(struct glet_cuda_partition *partition, int first, bool with_remainder,
-                      struct glet_error *err)
-{
-    struct glet_cuda_site *site = &partition->site;
-    if (make_green(partition, first, with_remainder, err) < 0 ||
-        green_stream(partition, &site->stream, err) < 0 ||
-        green_stream(partition, &site->copy_in, err) < 0 ||
-        green_stream(partition, &site->copy_out, err) < 0)
-        return -1;
-    return read_back(partition, err);
-}
-
-static int open_whole(struct glet_cuda_partition *partition, struct glet_error *err)
-{
-    const struct glet_cuda_device *device = partition->device;
-    struct glet_cuda_site *site = &partition->site;
-    CUstream *const streams[] = {&site->stream, &site->copy_in, &site->copy_out};
-    CUcontext before;
-    site->context = device->primary;
-    site->sm_count = device->base.info.sm_count;
-    if (glet_cuda_enter(device->api, device->primary, &before, err) < 0)
-        return -1;
-    int rc = 0;
-    for (size_t i = 0; rc == 0 && i < sizeof streams / sizeof streams[0]; i++)
-        rc = GLET_CUDA_TRY(device->api, err, cuStreamCreate, streams[i], CU_STREAM_NON_BLOCKING);
-    glet_cuda_leave(device->api, before);
-    return rc;
-}
-
+/* With the stream that computes; the others follow when every gpu-let of the set has that one. */
 static int open_partition(struct glet_cuda_partition *partition, int first, bool with_remainder,
                           struct glet_error *err)
 {
     struct glet_cuda_device *device = partition->device;
-    partition->site.api = device->api;
-    partition->site.store = device->store;
-    return device->split.units ? open_green(partition, first, with_remainder, err)
-                               : open_whole(partition, err);
+    struct glet_cuda_site *site = &partition->site;
+    site->api = device->api;
+    site->store = device->store;
+    site->context = device->primary;
+    site->sm_count = device->base.info.sm_count;
+    if (device->split.units &&
+        (make_green(partition, first, with_remainder, err) < 0 || read_back(partition, err) < 0))
+        return -1;
+    return make_stream(partition, &site->stream, err);
+}
+
+static int open_copies(struct glet_cuda_partition *partition, struct glet_error *err)
+{
+    struct glet_cuda_site *site = &partition->site;
+    if (make_stream(partition, &site->copy_in, err) < 0)
+        return -1;
+    return make_stream(partition, &site->copy_out, err);
 }
 
 static void close_partition(struct glet_cuda_partition *partition)
@@ -242,6 +241,8 @@ int glet_cuda_partitions_create(struct glet_device *base, const int *units, size
         rc = open_partition(partition, first, (int)i == bonus, err);
         first += units[i];
     }
+    for (size_t i = 0; rc == 0 && i < count; i++)
+        rc = open_copies(&set->partitions[i], err);
     if (rc < 0) {
         glet_cuda_partitions_free(&set->base);
         return -1;
@@ -310,7 +311,7 @@ static int open_trial(struct glet_cuda_partition *partition, struct glet_cuda_de
                       int unit, struct glet_error *err)
 {
     *partition = (struct glet_cuda_partition){.base = {device->base.ops, 1}, .device = device};
-    if (open_partition(partition, unit, false, err) < 0 ||
+    if (open_partition(partition, unit, false, err) < 0 || open_copies(partition, err) < 0 ||
         GLET_CUDA_TRY(device->api, err, cuCtxSetCurrent, partition->site.context) < 0 ||
         glet_cuda_site_open(&partition->site, err) < 0)
         return -1;

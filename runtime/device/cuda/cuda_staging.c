@@ -10,8 +10,7 @@
  * Two streams for copies, since a copy out waits for its net, and the next copy in must not wait
  * behind it. Nothing waits for what was never recorded.
  *
- * On a GPU: not yet run. To look at there: beyond ten gpu-lets there are more streams than hardware
- * queues (32, CUDA_DEVICE_MAX_CONNECTIONS), and streams that share one wait for each other.
+ * On a GPU: not yet run.
  */
 #include "runtime/device/cuda/cuda_staging.h"
 

@@ -1,0 +1,60 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# The slices that ask a GPU, as on the GPU machine: from the archive alone, in an empty folder, with a
+# bare environment; with a driver of make-believe and the CPU's networks behind it. Numbers are not
+# looked at. What breaks a rule of the driver to see what it is good for is refused by this one.
+# usage: rehearse_cuda.sh GPU_FOLDER BUILD [LIBRARY_VARIABLE=FILE | PROGRAM=FILE]...
+set -u
+gpu=$1 build=$2
+shift 2
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+fail() {
+    cat "$work/log" "$work/out/table.txt" 2>/dev/null
+    echo "FAILED: $*"
+    exit 1
+}
+
+GPULET_BUILT=1 "$gpu/pack" "$build" "$work/packed" >"$work/log" 2>&1 || fail "pack"
+libraries=()
+for pair in "$@"; do
+    case $pair in
+    GPULET_*) libraries+=("$pair") ;;
+    *) cp "${pair#*=}" "$work/packed/bin/${pair%%=*}" ;;
+    esac
+done
+mkdir -p "$work/there/build" "$work/there/tests/gpu" "$work/back"
+tar -C "$work/packed" -czf "$work/there/build/gpu-bundle.tar.gz" .
+cp "$gpu/run" "$work/there/tests/gpu/"
+
+run() {
+    env -i PATH=/usr/bin:/bin OUT="$work/back" "${libraries[@]}" \
+        "$work/there/tests/gpu/run" --device cuda:0 --rehearse --out "$work/out" "$@" >"$work/log" 2>&1
+}
+run --budget 200 environment checks isolation correctness speed overlap
+status=$?
+[ "$status" = 0 ] || [ "$status" = 1 ] || fail "exit status $status"
+for slice in environment checks isolation correctness speed overlap; do
+    grep -q "^== $slice: done, " "$work/log" || fail "no end of $slice"
+done
+[ "$(grep -c '^MISSED checks:' "$work/log")" = 1 ] || fail "more than one check was missed"
+grep -q '^MISSED checks: graph-home: .*cuGraphLaunch' "$work/log" || fail "graph-home"
+grep -q '^correctness: mobilenet_v2: same top-1 as our CPU device, fp32 = 4/4' "$work/log" ||
+    fail "no answers"
+[ "$(stat -c %s "$work/log")" -le 12000 ] || fail "the log is longer than what comes back"
+cmp -s "$work/out/results.tar.gz" "$work/back/results.tar.gz" || fail "the archive was not copied"
+
+# A program that hangs takes its slice's time and no more; the others come to their end.
+printf '#!/bin/sh\nexec sleep 1000\n' >"$work/there/build/gpu-bundle/bin/gpu_checks"
+rm -rf "$work/out" "$work/back"/*
+run --budget 100 isolation correctness
+grep -q '^MISSED isolation: isolation: gpu_checks: not done after' "$work/log" ||
+    fail "a program that hangs"
+grep -q '^== correctness: done, ' "$work/log" || fail "what follows a program that hangs"
+
+# A device that cannot be opened: what the loader found is told.
+libraries=(GPULET_LIBCUDA="$work/none.so")
+rm -rf "$work/out"
+run environment
+grep -q '^== environment: failed, .*none.so.*libcuda.so.1' "$work/log" || fail "no driver"
+echo "the slices of a GPU rehearsed"
