@@ -32,7 +32,7 @@ struct values {
     uint64_t budget_us, max_latency_us;
     int64_t seed;
     int interference;
-    bool remeasure, quiet;
+    bool remeasure, quiet, cold_l2;
 };
 
 enum interference {
@@ -98,6 +98,8 @@ static int plan_points(struct sweep *sweep, struct glet_error *err)
         parse_numbers(&sweep->values->units, "units", session->info->units, sizes, err);
     if (batch_count < 0 || size_count < 0)
         return -1;
+    if (sweep->values->cold_l2 && strcmp(session->info->mechanism, "cpu") == 0)
+        return glet_error_set(err, GLET_ERR_USAGE, "--cold-l2: only a GPU's cache can be emptied");
     if (batch_count == 0) {
         batch_count = 6;
         memcpy(batches, glet_sweep_default_batches, sizeof glet_sweep_default_batches);
@@ -145,6 +147,7 @@ static int measure(struct sweep *sweep, const struct glet_sweep_point *point, do
     const struct glet_measure_options options = {.max_ms = max_ms,
                                                  .utilisation = session->utilisation ==
                                                                 GLET_UTILISATION_COUNTERS,
+                                                 .cold_l2 = sweep->values->cold_l2,
                                                  .stop = &stopped};
     if (glet_measure_point(session->device, model, point->batch, point->units, &options, m, err) <
         0)
@@ -321,6 +324,7 @@ static int run(const void *opaque, const struct glet_list *arguments, struct gle
                                                  .db = values->db,
                                                  .gpu = values->gpu,
                                                  .remeasure = values->remeasure,
+                                                 .cold_l2 = values->cold_l2,
                                                  .files = arguments->items,
                                                  .file_count = arguments->count};
     if (values->random_weights) {
@@ -388,6 +392,12 @@ static const struct glet_option options[] = {
              "down. counters: only count what each takes of cache and memory bandwidth, and fit to "
              "the pairs that the store has. estimate: the same from the models' shapes, without "
              "counters. none (auto on a CPU, whose cores share little)."},
+    {.name = "cold-l2",
+     .kind = GLET_OPTION_FLAG,
+     .offset = AT(cold_l2),
+     .help = "Empty the GPU's L2 cache before every run. Models that are served side by side find "
+             "less of their weights there than one that runs alone again and again: with this, "
+             "latencies are on the long side, without it on the short. A store holds one kind."},
     {.group = "How long",
      .name = "budget",
      .kind = GLET_OPTION_DURATION,

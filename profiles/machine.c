@@ -10,22 +10,62 @@
 #include <sys/times.h>
 #include <unistd.h>
 
-void glet_machine_digest(const struct glet_device *device, char digest[17])
+/* A kernel is updated all the time, and GPUs of a type differ by what other facts say. */
+static bool counts(const char *key)
+{
+    return strcmp(key, "kernel") != 0 && strcmp(key, "gpu_uuid") != 0;
+}
+
+static void add(struct glet_sha256 *sha, const char *key, const char *value)
+{
+    glet_sha256_update(sha, key, strlen(key) + 1);
+    glet_sha256_update(sha, value, strlen(value) + 1);
+}
+
+void glet_machine_digest(const struct glet_device *device, bool cold_l2, char digest[17])
 {
     size_t count;
     const struct glet_device_fact *facts = glet_device_facts(device, &count);
     struct glet_sha256 sha;
     char hex[65];
     glet_sha256_init(&sha);
-    for (size_t i = 0; i < count; i++) {
-        /* A kernel is updated all the time, and GPUs of a type differ by what other facts say. */
-        if (strcmp(facts[i].key, "kernel") == 0 || strcmp(facts[i].key, "gpu_uuid") == 0)
-            continue;
-        glet_sha256_update(&sha, facts[i].key, strlen(facts[i].key) + 1);
-        glet_sha256_update(&sha, facts[i].value, strlen(facts[i].value) + 1);
-    }
+    for (size_t i = 0; i < count; i++)
+        if (counts(facts[i].key))
+            add(&sha, facts[i].key, facts[i].value);
+    if (cold_l2)
+        add(&sha, "l2", "cold");
     glet_sha256_finish(&sha, hex);
     snprintf(digest, 17, "%.16s", hex);
+}
+
+static const char *value_then(const struct glet_profile *profile, int of, const char *key)
+{
+    for (size_t i = 0; i < profile->meta_count; i++)
+        if ((int)profile->meta[i].device == of && strcmp(profile->meta[i].key, key) == 0)
+            return profile->meta[i].value;
+    return NULL;
+}
+
+static void add_change(char *text, size_t size, const char *key, const char *then, const char *now)
+{
+    size_t used = strlen(text);
+    if (strcmp(then, now) != 0)
+        snprintf(text + used, size - used, "%s%s %s, now %s", used ? "; " : "", key, then, now);
+}
+
+void glet_machine_changes(const struct glet_device *device, bool cold_l2,
+                          const struct glet_profile *profile, int of, char *text, size_t size)
+{
+    size_t count;
+    const struct glet_device_fact *facts = glet_device_facts(device, &count);
+    text[0] = '\0';
+    for (size_t i = 0; i < count; i++) {
+        const char *then = value_then(profile, of, facts[i].key);
+        if (then && counts(facts[i].key))
+            add_change(text, size, facts[i].key, then, facts[i].value);
+    }
+    const char *then = value_then(profile, of, "l2");
+    add_change(text, size, "l2", then ? then : "warm", cold_l2 ? "cold" : "warm");
 }
 
 void glet_machine_load(struct glet_machine_load *load_out)

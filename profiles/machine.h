@@ -7,12 +7,21 @@
  */
 
 #include "common/error.h"
+#include "profiles/profile.h"
 #include "runtime/device/device.h"
 
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
-/* A digest of the facts on which latencies depend: all but the kernel's version. */
-void glet_machine_digest(const struct glet_device *device, char digest[17]);
+/* A digest of the facts on which latencies depend, all but the kernel's version and which of equal
+   GPUs it is, and of whether the L2 is cold for every run. */
+void glet_machine_digest(const struct glet_device *device, bool cold_l2, char digest[17]);
+
+/* What of that is not as the profile says of one of its devices: "driver 580.65.06, now 580.82.07;
+   ..."; empty where the profile does not tell, or nothing is. */
+void glet_machine_changes(const struct glet_device *device, bool cold_l2,
+                          const struct glet_profile *profile, int of, char *text, size_t size);
 
 /* Time counters of the whole machine and of this process, in clock ticks. */
 struct glet_machine_load {

@@ -13,6 +13,10 @@
  * that nothing on the host interrupts: it tells what copies and the host cost, and is steadier
  * where the two agree, but no plan may count on it.
  *
+ * A model that is served beside others finds less of its weights in the cache that they share than
+ * one that runs alone again and again. Cold, the cache is emptied before every run, outside its
+ * time: the other end of the range.
+ *
  * CPU time is taken beside wall time: a machine that is busy with other things lengthens the one
  * and not the other. With one core or less per partition the two differ by the share alone, so a
  * ratio above 1.05 is somebody else's doing; with several cores it is also imperfect parallelism.
@@ -43,7 +47,7 @@ struct job {
     struct glet_model *model;
     int batch, units;
     double max_ms;
-    bool utilisation;
+    bool utilisation, cold_l2;
     const volatile sig_atomic_t *stop;
     struct glet_measurement *out;
     struct glet_error *err;
@@ -63,6 +67,8 @@ static int sample(struct glet_executor *executor, const struct job *job, struct 
         if (*job->stop)
             return glet_error_set(err, GLET_ERR_UNDECIDED, "stopped");
         glet_inputs_rotate(inputs);
+        if (job->cold_l2 && glet_executor_cool(executor, err) < 0)
+            return -1;
         uint64_t start_ns = glet_clock_ns();
         if (glet_executor_run(executor, job->batch, err) < 0)
             return -1;
@@ -82,7 +88,7 @@ static int sample_device(struct glet_executor *executor, const struct job *job,
             return glet_error_set(err, GLET_ERR_UNDECIDED, "stopped");
         glet_inputs_rotate(inputs);
         if (glet_executor_run(executor, job->batch, err) < 0 ||
-            glet_executor_replay(executor, REPLAY_BLOCK, block_ms, err) < 0)
+            glet_executor_replay(executor, REPLAY_BLOCK, job->cold_l2, block_ms, err) < 0)
             return -1;
         for (int i = 0; i < REPLAY_BLOCK && sampler->phase != GLET_SAMPLER_DONE; i++)
             (void)glet_sampler_add(sampler, block_ms[i]);
@@ -248,6 +254,7 @@ int glet_measure_point(struct glet_device *device, struct glet_model *model, int
                       .units = units,
                       .max_ms = options->max_ms,
                       .utilisation = options->utilisation,
+                      .cold_l2 = options->cold_l2,
                       .stop = options->stop,
                       .out = out,
                       .err = err};

@@ -13,6 +13,7 @@
 struct glet_measure_options {
     double max_ms;    /* of running; building not included */
     bool utilisation; /* read the device's counters, too */
+    bool cold_l2;     /* every run finds an empty cache (glet_executor_cool()) */
     const volatile sig_atomic_t *stop;
 };
 

@@ -99,8 +99,10 @@ static int forget_all(struct glet_sweep_session *session, struct glet_error *err
     return glet_sweep_session_refresh(session, err);
 }
 
-static int check_machine(struct glet_sweep_session *session, bool remeasure, struct glet_error *err)
+static int check_machine(struct glet_sweep_session *session,
+                         const struct glet_sweep_session_options *options, struct glet_error *err)
 {
+    char changes[512];
     int device = glet_profile_find_device(session->known, session->gpu);
     bool other = false;
     for (size_t i = 0; i < session->known->quality_count; i++) {
@@ -108,13 +110,15 @@ static int check_machine(struct glet_sweep_session *session, bool remeasure, str
         other = other || ((int)row->device == device && row->machine[0] &&
                           strcmp(row->machine, session->machine) != 0);
     }
-    if (remeasure && device >= 0)
+    if (options->remeasure && device >= 0)
         return forget_all(session, err);
     if (!other)
         return 0;
+    glet_machine_changes(session->device, options->cold_l2, session->known, device, changes,
+                         sizeof changes);
     glet_error_set(err, GLET_ERR_UNDECIDED,
-                   "%s: '%s' was measured on another machine, or with other cores or libraries",
-                   session->known->path, session->gpu);
+                   "%s: '%s' was measured on another machine, or with other cores or libraries%s%s",
+                   session->known->path, session->gpu, changes[0] ? ": " : "", changes);
     return glet_error_hint(err, "another --db, another name (--gpu), or --remeasure");
 }
 
@@ -149,6 +153,8 @@ static int put_facts(struct glet_sweep_session *session,
     for (size_t i = 0; i < count; i++)
         if (glet_sweep_session_put_meta(session, facts[i].key, facts[i].value, err) < 0)
             return -1;
+    if (glet_sweep_session_put_meta(session, "l2", options->cold_l2 ? "cold" : "warm", err) < 0)
+        return -1;
     char seed[32];
     snprintf(seed, sizeof seed, "random, seed %llu", (unsigned long long)options->weight_seed);
     if (options->random_weights &&
@@ -169,7 +175,7 @@ static int open_device(const struct glet_sweep_session_options *options,
     session->grain = strcmp(session->info->mechanism, "cpu") == 0
                          ? session->info->units / session->info->sm_count
                          : 1;
-    glet_machine_digest(session->device, session->machine);
+    glet_machine_digest(session->device, options->cold_l2, session->machine);
     return 0;
 }
 
@@ -188,9 +194,8 @@ int glet_sweep_session_open_store(const struct glet_sweep_session_options *optio
                                   struct glet_sweep_session *session, struct glet_error *err)
 {
     if (glet_store_open(options->db, GLET_STORE_WRITE, &session->store, err) < 0 ||
-        glet_sweep_session_refresh(session, err) < 0 ||
-        check_machine(session, options->remeasure, err) < 0 || check_models(session, err) < 0 ||
-        put_facts(session, options, err) < 0)
+        glet_sweep_session_refresh(session, err) < 0 || check_machine(session, options, err) < 0 ||
+        check_models(session, err) < 0 || put_facts(session, options, err) < 0)
         return -1;
     return glet_sweep_session_finish(session, err);
 }

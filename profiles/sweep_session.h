@@ -31,6 +31,7 @@ struct glet_sweep_session_options {
     bool random_weights;
     uint64_t weight_seed;
     bool remeasure;
+    bool cold_l2; /* what is measured finds an empty cache; it is no point of a warm one */
     const char *const *files; /* ONNX */
     size_t file_count;
 };
@@ -58,7 +59,8 @@ int glet_sweep_session_open(const struct glet_sweep_session_options *options,
 
 /*
  * Opens the store, or makes it. Points of a model whose file has changed are dropped (a line on
- * standard error says so). Points of another machine under the same name are GLET_ERR_UNDECIDED,
+ * standard error says so). Points of another machine under the same name, which is also the same one
+ * with another driver or other libraries, are GLET_ERR_UNDECIDED and say what differs,
  * unless remeasure: then all points of that name are dropped.
  */
 GLET_MUST_CHECK

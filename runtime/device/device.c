@@ -206,13 +206,24 @@ int glet_executor_run(struct glet_executor *executor, int used, struct glet_erro
     return glet_executor_begin(executor, used, err) < 0 ? -1 : glet_executor_finish(executor, err);
 }
 
-int glet_executor_replay(struct glet_executor *executor, int runs, double *ms_out,
+int glet_executor_cool(struct glet_executor *executor, struct glet_error *err)
+{
+    assert(executor->begun == 0);
+    if (!executor->ops->cool)
+        return glet_error_set(err, GLET_ERR_UNSUPPORTED,
+                              "this device's caches cannot be emptied for a measurement");
+    return executor->ops->cool(executor, err);
+}
+
+int glet_executor_replay(struct glet_executor *executor, int runs, bool cold, double *ms_out,
                          struct glet_error *err)
 {
     assert(runs >= 1 && executor->begun == 0);
     if (executor->ops->replay)
-        return executor->ops->replay(executor, runs, ms_out, err);
+        return executor->ops->replay(executor, runs, cold, ms_out, err);
     for (int i = 0; i < runs; i++) {
+        if (cold && glet_executor_cool(executor, err) < 0)
+            return -1;
         uint64_t start_ns = glet_clock_ns();
         if (glet_executor_run(executor, executor->batch, err) < 0)
             return -1;

@@ -191,13 +191,22 @@ GLET_MUST_CHECK
 int glet_executor_run(struct glet_executor *executor, int used, struct glet_error *err);
 
 /*
+ * For profiles: empties the cache that executors share, so that the next run finds as much of its
+ * weights and activations there as one that comes after other models (CUDA: writes twice the size
+ * of the L2). GLET_ERR_UNSUPPORTED: this device cannot. GLET_ERR_NOMEM, GLET_ERR_DEVICE.
+ */
+GLET_MUST_CHECK
+int glet_executor_cool(struct glet_executor *executor, struct glet_error *err);
+
+/*
  * For profiles: runs whole batches back to back on what the last glet_executor_run() left on the
  * device, and writes how long each took by the device's own clock: its kernels alone, without
  * copies from and to the host (CUDA: events around replays of the graph). A device without such a
- * clock gives the wall-clock times of glet_executor_run(). ms_out: `runs` >= 1 values, > 0.
+ * clock gives the wall-clock times of glet_executor_run(). cold: as if glet_executor_cool() came
+ * before each, which is not in its time, and with its errors. ms_out: `runs` >= 1 values, > 0.
  */
 GLET_MUST_CHECK
-int glet_executor_replay(struct glet_executor *executor, int runs, double *ms_out,
+int glet_executor_replay(struct glet_executor *executor, int runs, bool cold, double *ms_out,
                          struct glet_error *err);
 
 struct glet_utilisation {

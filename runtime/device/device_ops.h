@@ -35,8 +35,10 @@ struct glet_device_ops {
                  int used); /* NULL: never */
     int (*begin)(struct glet_executor *executor, int used, struct glet_error *err);
     int (*finish)(struct glet_executor *executor, struct glet_error *err);
-    /* These two may be NULL: no clock of its own, no counters. */
-    int (*replay)(struct glet_executor *executor, int runs, double *ms_out, struct glet_error *err);
+    /* These may be NULL: no cache that is shared and no clock of its own, no counters. */
+    int (*cool)(struct glet_executor *executor, struct glet_error *err);
+    int (*replay)(struct glet_executor *executor, int runs, bool cold, double *ms_out,
+                  struct glet_error *err);
     int (*utilisation)(struct glet_executor *executor, struct glet_utilisation *out,
                        struct glet_error *err);
 };

@@ -65,7 +65,7 @@ int gpu_check_graph(struct gpu_check *check, const struct glet_cuda_site *site, 
     if (GLET_CUDA_TRY(check->api, err, cuCtxSetCurrent, site->context) < 0 ||
         capture(check, site, PROBE_ROUNDS, &probe, err) < 0)
         return -1;
-    int rc = glet_cuda_replay(check->api, site->stream, probe, 8, probe_ms, err);
+    int rc = glet_cuda_replay(check->api, site->stream, probe, 8, NULL, probe_ms, err);
     (void)check->api->cuGraphExecDestroy(probe);
     if (rc < 0)
         return -1;
@@ -249,7 +249,7 @@ int gpu_check_events(struct gpu_check *check, struct glet_error *err)
         return -1;
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < MOST; i += BLOCK)
-        rc = glet_cuda_replay(check->api, site->stream, graph, BLOCK, event_ms + i, err);
+        rc = glet_cuda_replay(check->api, site->stream, graph, BLOCK, NULL, event_ms + i, err);
     for (size_t i = 0; rc == 0 && i < MOST; i++)
         rc = run_once(check, site, graph, &host_ms[i], err);
     (void)check->api->cuGraphExecDestroy(graph);

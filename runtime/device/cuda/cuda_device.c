@@ -102,6 +102,7 @@ static const struct glet_device_ops ops = {
     .executor_free = glet_cuda_executor_free,
     .begin = glet_cuda_executor_begin,
     .finish = glet_cuda_executor_finish,
+    .cool = glet_cuda_executor_cool,
     .replay = glet_cuda_executor_replay,
     .utilisation = glet_cuda_executor_utilisation,
 };

@@ -45,6 +45,7 @@ struct executor {
     struct {
         CUevent begin, end; /* around the graph */
     } times[GLET_CUDA_SLOTS];
+    struct glet_cuda_flush flush; /* made by the first glet_executor_cool() */
     int oldest; /* slot of the batch to finish next; the one that begins next takes the other */
     int begun;  /* and not finished: then there is no oldest, and that slot is the next */
 };
@@ -175,6 +176,8 @@ void glet_cuda_executor_free(struct glet_executor *base)
         if (executor->times[i].end)
             (void)api->cuEventDestroy(executor->times[i].end);
     }
+    if (executor->flush.memory)
+        (void)api->cuMemFree(executor->flush.memory);
     glet_cuda_staging_fini(&executor->staging);
     glet_cuda_net_free(executor->net);
     free(executor);
@@ -256,12 +259,36 @@ CUgraphExec glet_cuda_executor_graph(const struct glet_executor *executor)
     return ((const struct executor *)executor)->graph;
 }
 
-int glet_cuda_executor_replay(struct glet_executor *base, int runs, double *ms_out,
+int glet_cuda_executor_cool(struct glet_executor *base, struct glet_error *err)
+{
+    enum { OF_THE_CACHE = 2 };
+    struct executor *executor = (struct executor *)base;
+    const struct glet_cuda_site *site = &executor->partition->site;
+    struct glet_cuda_flush *flush = &executor->flush;
+    if (!flush->memory) {
+        double mib = executor->partition->device->base.info.l2_mib;
+        flush->bytes = (size_t)(OF_THE_CACHE * mib * (1 << 20));
+        if (flush->bytes == 0)
+            return glet_error_set(err, GLET_ERR_UNSUPPORTED,
+                                  "the driver does not tell the size of the L2 cache");
+        if (GLET_CUDA_TRY(site->api, err, cuMemAlloc, &flush->memory, flush->bytes) < 0)
+            return -1;
+    }
+    if (GLET_CUDA_TRY(site->api, err, cuMemsetD8Async, flush->memory, 0, flush->bytes,
+                      site->stream) < 0)
+        return -1;
+    return GLET_CUDA_TRY(site->api, err, cuStreamSynchronize, site->stream);
+}
+
+int glet_cuda_executor_replay(struct glet_executor *base, int runs, bool cold, double *ms_out,
                               struct glet_error *err)
 {
     struct executor *executor = (struct executor *)base;
     const struct glet_cuda_site *site = &executor->partition->site;
-    return glet_cuda_replay(site->api, site->stream, executor->graph, runs, ms_out, err);
+    if (cold && !executor->flush.memory && glet_cuda_executor_cool(base, err) < 0)
+        return -1;
+    return glet_cuda_replay(site->api, site->stream, executor->graph, runs,
+                            cold ? &executor->flush : NULL, ms_out, err);
 }
 
 int glet_cuda_executor_utilisation(struct glet_executor *base, struct glet_utilisation *out,
@@ -272,7 +299,7 @@ int glet_cuda_executor_utilisation(struct glet_executor *base, struct glet_utili
     const struct glet_cuda_cupti *cupti;
     double once_ms;
     if (glet_cuda_cupti_open(&cupti, err) < 0 ||
-        glet_cuda_executor_replay(base, 1, &once_ms, err) < 0)
+        glet_cuda_executor_replay(base, 1, false, &once_ms, err) < 0)
         return -1;
     double wanted = ceil(COUNTED_MS / once_ms);
     int replays = (int)fmin(fmax(wanted, 1), MOST_COUNTED);

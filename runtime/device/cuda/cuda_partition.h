@@ -92,7 +92,8 @@ int glet_cuda_executor_finish(struct glet_executor *executor, struct glet_error 
 /* What a run replays, for timing it apart from the copies. On the worker's thread. */
 CUgraphExec glet_cuda_executor_graph(const struct glet_executor *executor);
 
-int glet_cuda_executor_replay(struct glet_executor *executor, int runs, double *ms_out,
+int glet_cuda_executor_cool(struct glet_executor *executor, struct glet_error *err);
+int glet_cuda_executor_replay(struct glet_executor *executor, int runs, bool cold, double *ms_out,
                               struct glet_error *err);
 int glet_cuda_executor_utilisation(struct glet_executor *executor, struct glet_utilisation *out,
                                    struct glet_error *err);

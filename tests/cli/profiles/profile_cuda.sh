@@ -70,9 +70,37 @@ column estimated/latency.csv dram_util | grep -q '^0\.00' || fail "$(cat estimat
 grep -q 'memory bandwidth is shared' estimated.err || fail "$(cat estimated.err)"
 [ "$(column estimated/interference.csv dram_other)" = 1 ] || fail "$(cat estimated/interference.csv)"
 
+# The driver or a library is not the one that was measured with: said, and nothing is mixed.
+stale()
+{
+    local what=$1
+    shift
+    env "$@" "$program" --device cuda:0 --db counted.db --budget 4s --batches 8 --units 16 "$lenet" \
+        2>stale.err
+    [ $? = 3 ] || fail "$what: exit status"
+    grep -q "measured on another machine.*: $what" stale.err || fail "$what: $(cat stale.err)"
+    rm -rf again
+    "$program" export --db counted.db again || fail "$what: export"
+    cmp -s counted/latency.csv again/latency.csv || fail "$what: points were mixed"
+}
+stale 'cuda_driver 13.0, now 12.8$' GPULET_FAKE_CUDA=driver=12080
+stale 'driver 580.65.06, now 570.133.20$' GPULET_FAKE_NVML_DRIVER=570.133.20
+stale 'libraries .*, now another$' GPULET_FAKE_NET_VERSIONS=another
+
 # No interest in interference.
 sweep none 1 0 16 --interference none
 [ -z "$(column none/latency.csv l2_util | tr -d '\n')" ] || fail "utilisations were kept"
+
+# A cold L2: another kind of latency, which no store mixes with the first.
+sweep cold 1 0 16 --interference none --cold-l2
+grep -q '^h100,l2,cold' cold/meta.csv || fail "$(cat cold/meta.csv)"
+grep -q '^h100,l2,warm' none/meta.csv || fail "$(cat none/meta.csv)"
+"$program" --device cuda:0 --db cold.db --budget 4s --batches 8 --units 8 "$lenet" 2>mixed.err
+[ $? = 3 ] || fail "cold and warm in one store"
+grep -q 'l2 cold, now warm$' mixed.err || fail "$(cat mixed.err)"
+"$program" --device cpu:0 --db cpu.db --cold-l2 "$lenet" 2>cpu.err
+[ $? = 2 ] || fail "cold on a CPU"
+grep -q -e "--cold-l2" cpu.err && [ ! -e cpu.db ] || fail "$(cat cpu.err)"
 
 [ $failures = 0 ] && echo "all passed"
 exit $((failures > 0))

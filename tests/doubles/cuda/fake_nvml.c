@@ -4,6 +4,7 @@
  * GPUs of the fake driver, a MIG instance of one, and nothing of what is not told of instances.
  */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 typedef struct nvmlDevice_st *handle;
@@ -43,7 +44,8 @@ int nvmlShutdown(void)
 
 int nvmlSystemGetDriverVersion(char *text, unsigned length)
 {
-    snprintf(text, length, "580.65.06");
+    const char *other = getenv("GPULET_FAKE_NVML_DRIVER");
+    snprintf(text, length, "%s", other ? other : "580.65.06");
     return SUCCESS;
 }
 
