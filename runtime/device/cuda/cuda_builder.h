@@ -105,7 +105,9 @@ int glet_cuda_unsupported(const struct glet_cuda_builder *b, struct glet_error *
 
 typedef int (*glet_cuda_planner)(struct glet_cuda_builder *b, struct glet_error *err);
 int glet_cuda_plan_conv(struct glet_cuda_builder *b, struct glet_error *err);
+int glet_cuda_plan_conv_transpose(struct glet_cuda_builder *b, struct glet_error *err);
 int glet_cuda_plan_pool(struct glet_cuda_builder *b, struct glet_error *err);
+int glet_cuda_plan_lrn(struct glet_cuda_builder *b, struct glet_error *err);
 int glet_cuda_plan_resize(struct glet_cuda_builder *b, struct glet_error *err);
 int glet_cuda_plan_matmul(struct glet_cuda_builder *b, struct glet_error *err);
 int glet_cuda_plan_attention(struct glet_cuda_builder *b, struct glet_error *err);

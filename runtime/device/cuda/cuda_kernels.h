@@ -55,6 +55,17 @@ struct glet_k_window {
     float a, b;
 };
 
+/* y = x / (k + alpha times the squares of `before` to `after` channels around it) ^ beta */
+struct glet_k_lrn {
+    unsigned count; /* pixels x vectors, the vectors fastest */
+    unsigned vectors, h, w;
+    int channels, before, after;
+    int x_n, x_h, x_w, y_n, y_h, y_w;
+    float alpha, beta, k;
+    const void *x;
+    void *y;
+};
+
 /* Rows of n elements: softmax, layer normalisation, arg-max. */
 struct glet_k_rows {
     unsigned rows;
@@ -116,6 +127,8 @@ struct glet_k_resize {
     X(glet_depthwise5s2, glet_k_window)                                                            \
     X(glet_depthwise, glet_k_window)                                                               \
     X(glet_conv_direct, glet_k_window)                                                             \
+    X(glet_conv_transpose, glet_k_window)                                                          \
+    X(glet_lrn, glet_k_lrn)                                                                        \
     X(glet_softmax, glet_k_rows)                                                                   \
     X(glet_layer_norm, glet_k_rows)                                                                \
     X(glet_arg_max, glet_k_rows)                                                                   \

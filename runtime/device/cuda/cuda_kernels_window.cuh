@@ -210,37 +210,112 @@ template <typename T> __device__ void glet_depthwise(const glet_k_window &p)
     finish_window<T>(p, at, at.x, sum);
 }
 
-// Any group, any channels: one output value per thread. For what the libraries refuse.
+// One output value per thread, of any group and any channels: for what the libraries refuse.
+struct value_at {
+    int out, x, y;
+    long long n;
+};
+
+__device__ inline value_at locate_value(const glet_k_window &p, unsigned index)
+{
+    value_at at;
+    at.out = (int)(index % (unsigned)p.out_channels);
+    index /= (unsigned)p.out_channels;
+    at.x = (int)(index % p.out_w);
+    index /= p.out_w;
+    at.y = (int)(index % p.out_h);
+    at.n = index / p.out_h;
+    return at;
+}
+
+// Input (h, w) times the weights at (i, j) of the filter, over the channels of the value's group.
+template <typename T>
+__device__ inline float dot(const glet_k_window &p, const value_at &at, int h, int w, int i, int j)
+{
+    int channels = p.channels / p.group, first = at.out / (p.out_channels / p.group) * channels;
+    const T *x = static_cast<const T *>(p.x) + at.n * p.x_n + (long long)h * p.x_h +
+                 (long long)w * p.x_w + first;
+    const T *weight = static_cast<const T *>(p.filter) +
+                      ((long long)at.out * p.kernel_h * p.kernel_w + i * p.kernel_w + j) *
+                          p.filter_columns;
+    float sum = 0.0f;
+    for (int c = 0; c < channels; c++)
+        sum += to_float(x[c]) * to_float(weight[c]);
+    return sum;
+}
+
+template <typename T>
+__device__ inline void finish_value(const glet_k_window &p, const value_at &at, float sum)
+{
+    if (p.bias)
+        sum += to_float(static_cast<const T *>(p.bias)[at.out]);
+    if (p.residual)
+        sum += to_float(
+            static_cast<const T *>(p.residual)[at.n * p.r_n + (long long)at.y * p.r_h +
+                                               (long long)at.x * p.r_w + at.out]);
+    static_cast<T *>(
+        p.y)[at.n * p.y_n + (long long)at.y * p.y_h + (long long)at.x * p.y_w + at.out] =
+        from_float<T>(activate(p.activation, p.a, p.b, sum));
+}
+
 template <typename T> __device__ void glet_conv_direct(const glet_k_window &p)
 {
     unsigned index = thread_index();
     if (index >= p.count)
         return;
-    int out = (int)(index % (unsigned)p.out_channels);
-    index /= (unsigned)p.out_channels;
-    int ox = (int)(index % p.out_w), oy = (int)(index / p.out_w % p.out_h);
-    long long n = index / p.out_w / p.out_h;
-    int channels = p.channels / p.group, first = out / (p.out_channels / p.group) * channels;
-    const T *filter = static_cast<const T *>(p.filter) +
-                      (long long)out * p.kernel_h * p.kernel_w * p.filter_columns;
+    value_at at = locate_value(p, index);
     float sum = 0.0f;
     for (int i = 0; i < p.kernel_h; i++)
         for (int j = 0; j < p.kernel_w; j++) {
-            int h = oy * p.stride_h - p.pad_h + i * p.dilation_h;
-            int w = ox * p.stride_w - p.pad_w + j * p.dilation_w;
-            if (h < 0 || w < 0 || h >= p.h || w >= p.w)
-                continue;
-            const T *x = static_cast<const T *>(p.x) + n * p.x_n + (long long)h * p.x_h +
-                         (long long)w * p.x_w + first;
-            const T *weight = filter + (i * p.kernel_w + j) * p.filter_columns;
-            for (int c = 0; c < channels; c++)
-                sum += to_float(x[c]) * to_float(weight[c]);
+            int h = at.y * p.stride_h - p.pad_h + i * p.dilation_h;
+            int w = at.x * p.stride_w - p.pad_w + j * p.dilation_w;
+            if (h >= 0 && w >= 0 && h < p.h && w < p.w)
+                sum += dot<T>(p, at, h, w, i, j);
         }
-    if (p.bias)
-        sum += to_float(static_cast<const T *>(p.bias)[out]);
-    if (p.residual)
-        sum += to_float(static_cast<const T *>(
-            p.residual)[n * p.r_n + (long long)oy * p.r_h + (long long)ox * p.r_w + out]);
-    static_cast<T *>(p.y)[n * p.y_n + (long long)oy * p.y_h + (long long)ox * p.y_w + out] =
-        from_float<T>(activate(p.activation, p.a, p.b, sum));
+    finish_value<T>(p, at, sum);
+}
+
+// Each input adds to every stride-th output: those that reach this one.
+template <typename T> __device__ void glet_conv_transpose(const glet_k_window &p)
+{
+    unsigned index = thread_index();
+    if (index >= p.count)
+        return;
+    value_at at = locate_value(p, index);
+    float sum = 0.0f;
+    for (int i = 0; i < p.kernel_h; i++)
+        for (int j = 0; j < p.kernel_w; j++) {
+            int down = at.y + p.pad_h - i * p.dilation_h;
+            int right = at.x + p.pad_w - j * p.dilation_w;
+            if (down < 0 || right < 0 || down % p.stride_h != 0 || right % p.stride_w != 0)
+                continue;
+            int h = down / p.stride_h, w = right / p.stride_w;
+            if (h < p.h && w < p.w)
+                sum += dot<T>(p, at, h, w, i, j);
+        }
+    finish_value<T>(p, at, sum);
+}
+
+// A vector of channels per thread; those beyond the map's own become zero.
+template <typename T> __device__ void glet_lrn(const glet_k_lrn &p)
+{
+    constexpr int size = vector<T>::size;
+    unsigned index = thread_index();
+    if (index >= p.count)
+        return;
+    int first = (int)(index % p.vectors) * size;
+    index /= p.vectors;
+    long long column = index % p.w, row = index / p.w % p.h, n = index / p.w / p.h;
+    const T *x = static_cast<const T *>(p.x) + n * p.x_n + row * p.x_h + column * p.x_w;
+    float result[size];
+    for (int i = 0; i < size; i++) {
+        int channel = first + i, from = channel - p.before, to = channel + p.after;
+        float squares = 0.0f;
+        for (int c = from > 0 ? from : 0; c <= to && c < p.channels; c++)
+            squares += to_float(x[c]) * to_float(x[c]);
+        result[i] = channel < p.channels
+                        ? to_float(x[channel]) * powf(p.k + p.alpha * squares, -p.beta)
+                        : 0.0f;
+    }
+    store_vector(static_cast<T *>(p.y) + n * p.y_n + row * p.y_h + column * p.y_w + first, result);
 }

@@ -67,7 +67,10 @@ int glet_cuda_launch_of(const struct glet_cuda_plan *plan, const struct glet_cud
     case GLET_CUDA_POOL:
     case GLET_CUDA_DEPTHWISE:
     case GLET_CUDA_CONV_DIRECT:
+    case GLET_CUDA_CONV_TRANSPOSE:
         return glet_launch_window(plan, step, bases, out, err);
+    case GLET_CUDA_LRN:
+        return glet_launch_lrn(plan, step, bases, out, err);
     case GLET_CUDA_SOFTMAX:
     case GLET_CUDA_LAYER_NORM:
     case GLET_CUDA_ARG_MAX:

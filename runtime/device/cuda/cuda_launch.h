@@ -17,6 +17,7 @@ struct glet_cuda_launch {
         struct glet_k_map map;
         struct glet_k_pixels pixels;
         struct glet_k_window window;
+        struct glet_k_lrn lrn;
         struct glet_k_rows rows;
         struct glet_k_reduce reduce;
         struct glet_k_gather gather;

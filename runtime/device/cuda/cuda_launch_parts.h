@@ -30,6 +30,9 @@ GLET_MUST_CHECK
 int glet_launch_window(const struct glet_cuda_plan *plan, const struct glet_cuda_step *step,
                        void *const *bases, struct glet_cuda_launch *out, struct glet_error *err);
 GLET_MUST_CHECK
+int glet_launch_lrn(const struct glet_cuda_plan *plan, const struct glet_cuda_step *step,
+                    void *const *bases, struct glet_cuda_launch *out, struct glet_error *err);
+GLET_MUST_CHECK
 int glet_launch_rows(const struct glet_cuda_plan *plan, const struct glet_cuda_step *step,
                      void *const *bases, struct glet_cuda_launch *out, struct glet_error *err);
 GLET_MUST_CHECK

@@ -96,8 +96,8 @@ int glet_launch_window(const struct glet_cuda_plan *plan, const struct glet_cuda
     fill_window(plan, step, bases, p);
     p->vectors = (unsigned)padded;
     p->tiles_w = (p->out_w + GLET_K_DEPTHWISE_TILE - 1) / GLET_K_DEPTHWISE_TILE;
-    if (step->kind == GLET_CUDA_CONV_DIRECT) {
-        kernel = "glet_conv_direct";
+    if (step->kind == GLET_CUDA_CONV_DIRECT || step->kind == GLET_CUDA_CONV_TRANSPOSE) {
+        kernel = step->kind == GLET_CUDA_CONV_DIRECT ? "glet_conv_direct" : "glet_conv_transpose";
         per_row = y->dims[1];
     } else if (step->kind == GLET_CUDA_DEPTHWISE) {
         kernel = depthwise_kernel(p);
@@ -114,4 +114,35 @@ int glet_launch_window(const struct glet_cuda_plan *plan, const struct glet_cuda
     glet_launch_name(out, kernel, plan->type);
     return glet_launch_threads(step, out, y->dims[0] * y->dims[2] * columns * per_row, &p->count,
                                err);
+}
+
+int glet_launch_lrn(const struct glet_cuda_plan *plan, const struct glet_cuda_step *step,
+                    void *const *bases, struct glet_cuda_launch *out, struct glet_error *err)
+{
+    struct glet_k_lrn *p = &out->parameters.lrn;
+    const struct glet_node *node = step->node;
+    const struct glet_cuda_place *x = &step->places[0], *y = &step->places[1];
+    int64_t vector = GLET_CUDA_VECTOR_BYTES / (int64_t)glet_dtype_size(plan->type);
+    if (!glet_launch_reaches(x) || !glet_launch_reaches(y))
+        return glet_launch_too_large(step, err);
+    p->vectors = (unsigned)((x->dims[1] + vector - 1) / vector);
+    p->h = (unsigned)x->dims[2];
+    p->w = (unsigned)x->dims[3];
+    p->channels = (int)x->dims[1];
+    p->before = (node->mode - 1) / 2;
+    p->after = node->mode - 1 - p->before;
+    p->alpha = node->alpha / (float)node->mode;
+    p->beta = node->beta;
+    p->k = node->epsilon;
+    p->x = glet_cuda_address(bases, x);
+    p->x_n = (int)x->strides[0];
+    p->x_h = (int)x->strides[2];
+    p->x_w = (int)x->strides[3];
+    p->y = glet_cuda_address(bases, y);
+    p->y_n = (int)y->strides[0];
+    p->y_h = (int)y->strides[2];
+    p->y_w = (int)y->strides[3];
+    glet_launch_name(out, "glet_lrn", plan->type);
+    return glet_launch_threads(step, out, x->dims[0] * x->dims[2] * x->dims[3] * p->vectors,
+                               &p->count, err);
 }

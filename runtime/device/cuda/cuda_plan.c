@@ -13,9 +13,11 @@
 
 static const glet_cuda_planner planners[GLET_OP_COUNT] = {
     [GLET_OP_CONV] = glet_cuda_plan_conv,
+    [GLET_OP_CONV_TRANSPOSE] = glet_cuda_plan_conv_transpose,
     [GLET_OP_MATMUL] = glet_cuda_plan_matmul,
     [GLET_OP_MAX_POOL] = glet_cuda_plan_pool,
     [GLET_OP_AVG_POOL] = glet_cuda_plan_pool,
+    [GLET_OP_LRN] = glet_cuda_plan_lrn,
     [GLET_OP_BATCH_NORM] = glet_cuda_plan_elementwise,
     [GLET_OP_LAYER_NORM] = glet_cuda_plan_layer_norm,
     [GLET_OP_SOFTMAX] = glet_cuda_plan_softmax,

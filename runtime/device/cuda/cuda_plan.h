@@ -46,10 +46,11 @@ struct glet_cuda_place {
 
 /* How a constant becomes the bytes of a WEIGHT buffer. */
 enum glet_cuda_packing {
-    GLET_CUDA_PACK_PLAIN,     /* converted, row-major; zeros up to the buffer's size */
-    GLET_CUDA_PACK_KRSC,      /* K x C x R x S -> rows x R x S x columns, zero where padded */
-    GLET_CUDA_PACK_DEPTHWISE, /* C x 1 x R x S -> R x S x columns */
-    GLET_CUDA_PACK_BESIDE,    /* `rows` rows of each of `beside`, side by side */
+    GLET_CUDA_PACK_PLAIN,      /* converted, row-major; zeros up to the buffer's size */
+    GLET_CUDA_PACK_KRSC,       /* K x C x R x S -> rows x R x S x columns, zero where padded */
+    GLET_CUDA_PACK_DEPTHWISE,  /* C x 1 x R x S -> R x S x columns */
+    GLET_CUDA_PACK_TRANSPOSED, /* groups x C x K / groups x R x S -> K x R x S x columns */
+    GLET_CUDA_PACK_BESIDE,     /* `rows` rows of each of `beside`, side by side */
 };
 enum { GLET_CUDA_MAX_BESIDE = 4 };
 struct glet_cuda_weight {
@@ -57,7 +58,8 @@ struct glet_cuda_weight {
     enum glet_dtype from, to;
     enum glet_cuda_packing packing;
     int64_t count;      /* elements of data, or of all of `beside` */
-    int64_t k, c, r, s; /* of a convolution's */
+    int64_t k, c, r, s; /* of a convolution's; TRANSPOSED: c of one group */
+    int64_t groups;     /* TRANSPOSED */
     int64_t rows, columns;
     struct {
         const void *data;
@@ -91,17 +93,19 @@ enum glet_cuda_step_kind {
     GLET_CUDA_GEMM,
     GLET_CUDA_ATTENTION, /* q, k, v, mask, y, scores (scratch for the unfused way) */
     /* by our kernels */
-    GLET_CUDA_CONV_DIRECT, /* as CONV, for groups and shapes that libraries do not take */
-    GLET_CUDA_DEPTHWISE,   /* as CONV, one channel per group */
-    GLET_CUDA_POOL,        /* x, y; also global */
-    GLET_CUDA_MAP,         /* inputs ..., y: operations per element */
-    GLET_CUDA_SOFTMAX,     /* x, mask, y: rows along the last dimension */
-    GLET_CUDA_LAYER_NORM,  /* x, scale, bias, y: rows along the last dimension */
-    GLET_CUDA_REDUCE,      /* x, y: y has stride 0 where x is reduced */
-    GLET_CUDA_ARG_MAX,     /* x, y: along the last dimension */
-    GLET_CUDA_GATHER,      /* data (outer, axis, inner), indices (1 dimension), y */
-    GLET_CUDA_PAD,         /* x, y */
-    GLET_CUDA_RESIZE,      /* x, y: N x C x H x W */
+    GLET_CUDA_CONV_DIRECT,    /* as CONV, for groups and shapes that libraries do not take */
+    GLET_CUDA_CONV_TRANSPOSE, /* as CONV, the other way */
+    GLET_CUDA_DEPTHWISE,      /* as CONV, one channel per group */
+    GLET_CUDA_POOL,           /* x, y; also global */
+    GLET_CUDA_LRN,            /* x, y: over neighbouring channels */
+    GLET_CUDA_MAP,            /* inputs ..., y: operations per element */
+    GLET_CUDA_SOFTMAX,        /* x, mask, y: rows along the last dimension */
+    GLET_CUDA_LAYER_NORM,     /* x, scale, bias, y: rows along the last dimension */
+    GLET_CUDA_REDUCE,         /* x, y: y has stride 0 where x is reduced */
+    GLET_CUDA_ARG_MAX,        /* x, y: along the last dimension */
+    GLET_CUDA_GATHER,         /* data (outer, axis, inner), indices (1 dimension), y */
+    GLET_CUDA_PAD,            /* x, y */
+    GLET_CUDA_RESIZE,         /* x, y: N x C x H x W */
     GLET_CUDA_STEP_KINDS
 };
 const char *glet_cuda_step_kind_name(enum glet_cuda_step_kind kind);
@@ -143,7 +147,7 @@ struct glet_cuda_step {
     const struct glet_node *node; /* its windows, epsilon, ...; NULL for conversions */
     int place_count;
     struct glet_cuda_place places[GLET_CUDA_MAX_PLACES];
-    struct glet_activation activation; /* CONV, GEMM, DEPTHWISE, CONV_DIRECT */
+    struct glet_activation activation; /* CONV..., GEMM, DEPTHWISE */
     bool integer;                      /* MAP: computes in INT64 instead of FP32 */
     int operation_count;
     struct glet_cuda_map_operation operations[GLET_CUDA_MAP_OPERATIONS];

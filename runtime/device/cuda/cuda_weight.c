@@ -82,6 +82,16 @@ static void pack_depthwise(const struct glet_cuda_weight *w, void *out)
             put(w, out, i * w->columns + c, c * w->r * w->s + i);
 }
 
+static void pack_transposed(const struct glet_cuda_weight *w, void *out)
+{
+    int64_t kernel = w->r * w->s, of_group = w->k / w->groups;
+    for (int64_t k = 0; k < w->k; k++)
+        for (int64_t c = 0; c < w->c; c++)
+            for (int64_t i = 0; i < kernel; i++)
+                put(w, out, (k * kernel + i) * w->columns + c,
+                    ((k / of_group * w->c + c) * of_group + k % of_group) * kernel + i);
+}
+
 void glet_cuda_weight_pack(const struct glet_cuda_weight *weight, void *out)
 {
     if (weight->packing == GLET_CUDA_PACK_PLAIN && weight->from == weight->to) {
@@ -102,6 +112,9 @@ void glet_cuda_weight_pack(const struct glet_cuda_weight *weight, void *out)
     case GLET_CUDA_PACK_DEPTHWISE:
         pack_depthwise(weight, out);
         break;
+    case GLET_CUDA_PACK_TRANSPOSED:
+        pack_transposed(weight, out);
+        break;
     case GLET_CUDA_PACK_BESIDE:
         pack_beside(weight, out);
         break;
@@ -115,5 +128,6 @@ bool glet_cuda_weight_same(const struct glet_cuda_weight *a, const struct glet_c
             return false;
     return a->data == b->data && a->from == b->from && a->to == b->to && a->packing == b->packing &&
            a->count == b->count && a->k == b->k && a->c == b->c && a->r == b->r && a->s == b->s &&
-           a->rows == b->rows && a->columns == b->columns && a->bytes == b->bytes;
+           a->groups == b->groups && a->rows == b->rows && a->columns == b->columns &&
+           a->bytes == b->bytes;
 }

@@ -138,6 +138,10 @@ const glet_k_window &parameters(const glet_cuda_launch &l, const glet_k_window *
 {
     return l.parameters.window;
 }
+const glet_k_lrn &parameters(const glet_cuda_launch &l, const glet_k_lrn *)
+{
+    return l.parameters.lrn;
+}
 const glet_k_rows &parameters(const glet_cuda_launch &l, const glet_k_rows *)
 {
     return l.parameters.rows;

@@ -2,6 +2,8 @@
 /* Windows: pooling and convolutions. */
 #include "tests/unit/cuda/kernel_table.h"
 
+#include <stdlib.h>
+
 #include <string.h>
 
 static void random_window(struct table *t, int64_t size, int i, int64_t *out_size)
@@ -145,11 +147,127 @@ static void convolutions(void **state)
     }
 }
 
+/* Each input is spread over the outputs that it reaches, from weights as ONNX holds them. */
+static void spread(const struct table *t, const float *weights, const struct glet_cuda_place *x,
+                   int64_t k, int64_t oh, int64_t ow, double *sums)
+{
+    const struct glet_node *node = &t->node;
+    int64_t of_group = x->dims[1] / node->group, outs = k / node->group;
+    int64_t pixels = x->dims[2] * x->dims[3], window = node->kernel[0] * node->kernel[1];
+    for (int64_t e = 0; e < x->dims[0] * x->dims[1] * pixels * outs * window; e++) {
+        int64_t q = e % node->kernel[1], p = e / node->kernel[1] % node->kernel[0];
+        int64_t m = e / window % outs, pixel = e / window / outs % pixels;
+        int64_t c = e / window / outs / pixels % x->dims[1],
+                n = e / window / outs / pixels / x->dims[1];
+        int64_t h = pixel / x->dims[3], w = pixel % x->dims[3];
+        int64_t i = h * node->strides[0] + p * node->dilations[0] - node->pads_begin[0];
+        int64_t j = w * node->strides[1] + q * node->dilations[1] - node->pads_begin[1];
+        if (i < 0 || j < 0 || i >= oh || j >= ow)
+            continue;
+        sums[((n * k + c / of_group * outs + m) * oh + i) * ow + j] +=
+            (double)t->values[0][place_at(x, n, c, h, w)] *
+            (double)weights[(c * outs + m) * window + p * node->kernel[1] + q];
+    }
+}
+
+static void transposed_convolutions(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 2 * ROUNDS; seed++) {
+        struct table t;
+        table_start(&t, seed);
+        int64_t group = 1 + table_below(&t, 3), of_group = 1 + table_below(&t, 5);
+        int64_t n = 1 + table_below(&t, 2), c = group * of_group, h = 1 + table_below(&t, 5);
+        int64_t outs = 1 + table_below(&t, 4), k = group * outs, w = 1 + table_below(&t, 5),
+                ignored;
+        random_window(&t, 100, 0, &ignored);
+        random_window(&t, 100, 1, &ignored);
+        t.node.op = GLET_OP_CONV_TRANSPOSE;
+        t.node.group = group;
+        t.node.strides[0] += table_below(&t, 2);
+        int64_t oh = (h - 1) * t.node.strides[0] + (t.node.kernel[0] - 1) * t.node.dilations[0] +
+                     1 + table_below(&t, 2) - t.node.pads_begin[0];
+        int64_t ow = (w - 1) * t.node.strides[1] + (t.node.kernel[1] - 1) * t.node.dilations[1] +
+                     1 - t.node.pads_begin[1];
+        oh = oh > 0 ? oh : 1;
+        ow = ow > 0 ? ow : 1;
+        struct glet_cuda_place *x = table_map(&t, n, c, h, w, table_below(&t, 2));
+        table_place(&t, 4, (int64_t[]){k, t.node.kernel[0], t.node.kernel[1], of_group});
+        table_place(&t, 1, &k)->channels = k;
+        table_map(&t, n, k, oh, ow, 0)->buffer = -1; /* no residual */
+        struct glet_cuda_place *y = table_map(&t, n, k, oh, ow, table_below(&t, 2));
+        const float *weights = t.values[1];
+        const struct glet_cuda_weight weight = {
+            .data = weights,
+            .from = GLET_FLOAT32,
+            .to = t.plan.type,
+            .packing = GLET_CUDA_PACK_TRANSPOSED,
+            .count = c * outs * t.node.kernel[0] * t.node.kernel[1],
+            .k = k,
+            .c = of_group,
+            .groups = group,
+            .r = t.node.kernel[0],
+            .s = t.node.kernel[1],
+            .rows = k,
+            .columns = of_group,
+            .bytes = (size_t)(c * outs * t.node.kernel[0] * t.node.kernel[1]) *
+                     glet_dtype_size(t.plan.type)};
+        glet_cuda_weight_pack(&weight, t.bases[1]);
+        t.step.kind = GLET_CUDA_CONV_TRANSPOSE;
+        table_run(&t);
+        double *sums = calloc((size_t)(n * k * oh * ow), sizeof *sums);
+        spread(&t, weights, x, k, oh, ow, sums);
+        for (int64_t i = 0; i < n * k * oh * ow; i++) {
+            int64_t ox = i % ow, oy = i / ow % oh, m = i / ow / oh % k, b = i / ow / oh / k;
+            table_expect(&t, seed, "transposed convolution",
+                         table_result(&t, 4, place_at(y, b, m, oy, ox)),
+                         sums[i] + (double)t.values[2][m]);
+        }
+        free(sums);
+        table_end(&t);
+    }
+}
+
+/* What lies beyond the last channel takes no part, and becomes zero. */
+static void responses(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= ROUNDS; seed++) {
+        struct table t;
+        table_start(&t, seed);
+        int64_t n = 1 + table_below(&t, 2), c = 1 + table_below(&t, 20), h = 1 + table_below(&t, 4);
+        struct glet_cuda_place *x = table_map(&t, n, c, h, 3, table_below(&t, 2));
+        struct glet_cuda_place *y = table_map(&t, n, c, h, 3, table_below(&t, 2));
+        int size = t.node.mode = 1 + table_below(&t, 6);
+        t.node.alpha = 0.3F;
+        t.node.beta = seed % 3 ? 0.75F : 0.5F;
+        t.node.epsilon = 1.5F;
+        t.step.kind = GLET_CUDA_LRN;
+        table_run(&t);
+        for (int64_t i = 0; i < n * y->channels * h * 3; i++) {
+            int64_t q = i % 3, p = i / 3 % h, m = i / 3 / h % y->channels,
+                    b = i / 3 / h / y->channels;
+            double squares = 0.0;
+            for (int64_t a = m - (size - 1) / 2; a <= m + size / 2; a++)
+                if (a >= 0 && a < c)
+                    squares += pow((double)t.values[0][place_at(x, b, a, p, q)], 2);
+            double wanted =
+                m < c ? (double)t.values[0][place_at(x, b, m, p, q)] /
+                            pow(1.5 + (double)t.node.alpha / size * squares, (double)t.node.beta)
+                      : 0.0;
+            table_expect(&t, seed, "lrn", table_result(&t, 1, place_at(y, b, m, p, q)), wanted);
+        }
+        table_end(&t);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pools),
         cmocka_unit_test(convolutions),
+        cmocka_unit_test(transposed_convolutions),
+        cmocka_unit_test(responses),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -219,6 +219,28 @@ static void every_way_is_right(void **state)
     job_end(&job);
 }
 
+/* Up again: strides, groups, padding that is added at the end, what follows; and one dimension. */
+static void transposed_convolutions(void **state)
+{
+    static const char *const texts[] = {
+        "input x float batch,6,5,4\nweight w0 6,4,3,3\nweight b0 4\nweight w1 4,5,2,3\n"
+        "node LRN x l size=5 alpha:0.2 beta:0.75 bias:1.0\n"
+        "node ConvTranspose l,w0,b0 c strides=2,2 pads=1,1,1,1 output_padding=1,0\n"
+        "node Relu c r\nnode ConvTranspose r,w1 d strides=1,3 group=2 dilations=2,1\n"
+        "node LRN d y size=2\noutput y",
+        "input x float batch,3,9\nweight w0 3,8,4\nweight b0 8\n"
+        "node ConvTranspose x,w0,b0 c strides=2 pads=1,1\nnode HardSwish c y\noutput y",
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        struct job job;
+        job_start(&job, texts[i]);
+        expect(&job, GLET_CUDA_FP16, FAKE_REFUSE_NOTHING, 1e-2, texts[i]);
+        expect(&job, GLET_CUDA_FP32, FAKE_REFUSE_NOTHING, 1e-5, texts[i]);
+        job_end(&job);
+    }
+}
+
 static void attention_both_ways(void **state)
 {
     struct job job;
@@ -637,6 +659,7 @@ int main(void)
         cmocka_unit_test(projections_side_by_side),
         cmocka_unit_test(activations_in_the_epilogue),
         cmocka_unit_test(no_algorithm_names_the_node),
+        cmocka_unit_test(transposed_convolutions),
         cmocka_unit_test(what_is_unsupported_is_named),
         cmocka_unit_test(choices_are_cached),
         cmocka_unit_test(sm_targets_are_no_condition),
