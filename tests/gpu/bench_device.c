@@ -25,7 +25,7 @@ struct values {
     const char *device, *inputs, *outputs;
     int64_t units, batch, seed;
     double seconds, overlap_s;
-    bool counters;
+    bool counters, cold_l2;
 };
 
 struct bench {
@@ -135,6 +135,7 @@ static int time_it(struct bench *bench, struct glet_json *json, struct glet_erro
     static const volatile sig_atomic_t never;
     const struct glet_measure_options options = {.max_ms = bench->values->seconds * 1000,
                                                  .utilisation = bench->values->counters,
+                                                 .cold_l2 = bench->values->cold_l2,
                                                  .stop = &never};
     struct glet_measurement m;
     if (glet_measure_point(bench->device, bench->model, (int)bench->values->batch, bench->units,
@@ -255,6 +256,10 @@ static const struct glet_option options[] = {
      .kind = GLET_OPTION_FLAG,
      .offset = AT(counters),
      .help = "Read the device's counters, too."},
+    {.name = "cold-l2",
+     .kind = GLET_OPTION_FLAG,
+     .offset = AT(cold_l2),
+     .help = "Empty the device's cache before each run."},
     {.name = "inputs",
      .kind = GLET_OPTION_TEXT,
      .offset = AT(inputs),

@@ -83,7 +83,7 @@ def checks(run):
     run.need_gpu("what a CUDA driver does")
     results = run.read("checks.json", {})
     parts = {name: functools.partial(one, name=name) for name in CHECKS}
-    parts |= {more.__name__: more for more in (plan_builds, sm_targets, counters, loading)}
+    parts |= {more.__name__: more for more in (plan_builds, sm_targets, cold_l2, counters, loading)}
     for name, part in parts.items():
         if name in results:
             continue
@@ -119,6 +119,20 @@ def loading(run):
         with run.with_environment(CUDA_MODULE_LOADING=mode):
             run.call("bench_device", run.model("lenet"), "--device", run.device, timeout_s=120)
         rows.append(row(f"loading: device opened and closed, {mode}", time.monotonic() - start, "s"))
+    # A module with dynamic parallelism would give every gpu-let two SMs that they share.
+    with run.with_environment(CUDA_MODULE_LOADING="EAGER"):
+        return rows + [line | {"what": f"all loaded: {line['what']}"} for line in
+                       one(run, "isolation")]
+
+
+def cold_l2(run):
+    """What a full cache is good for: kernels alone, one after the other, with the L2 emptied."""
+    name = run.zoo()[0]
+    rows = []
+    for what, options in (("warm", ()), ("cold", ("--cold-l2",))):
+        text = run.call("bench_device", run.model(name), "--device", run.device, "--batch", 8,
+                        "--random-weights", 1, "--seconds", 0.5, *options)
+        rows.append(row(f"L2 {what}: {name} b=8", json.loads(text)["device_p50_ms"], "ms"))
     return rows
 
 

@@ -15,8 +15,10 @@ OTHER_RATIO_LIMIT = 1.1
 BATCHES = (1, 8, 32)
 QUICK_MODES, SLOW_MODES = "eager,graph", "compile"  # PyTorch's
 COMPILE_S = 60  # below which no network is compiled
+MOST_FAULTS = 1  # models whose fault is looked for in a call
 WORKERS = 3  # that prepare references while the GPU answers
 BATCH = 4  # of the comparison of answers
+WAYS = ("direct", "fused", "gemm", "bare")  # of convolutions, to tell which is wrong
 # A large input for the time it takes, the paper's standard, and two with large outputs.
 OVERLAP = ("mobilenet_v2", "resnet50", "ssdlite_mobilenet_v3", "bert_base")
 OVERLAP_BATCH = 32
@@ -93,11 +95,34 @@ def against_oracle(run, name, found):
     return {"oracle": found["oracle"], "error": error, "top": top}
 
 
+def against_cpu(run, name, found, device):
+    folder = run.out / "scratch" / name
+    answer(run, device, run.model(name), folder / "inputs", folder / "ours_random")
+    return compare(folder / "ours_random", folder / "cpu_random", found["outputs"] == 1)
+
+
+def find_fault(run, name, found):
+    """What a wrong or failed model does in FP32, and with each way to convolve alone: a line."""
+    said = []
+    cache = run.out / "scratch" / "cache-of-faults"
+    shutil.rmtree(cache, ignore_errors=True)
+    cache.mkdir(parents=True)
+    attempts = [("fp32", f"{run.device}:fp32", {})]
+    attempts += [(way, run.device, {"GPULET_CONV_WAYS": way}) for way in WAYS]
+    for what, device, changes in attempts:
+        if run.left_s() < 5:
+            break
+        with run.with_environment(GPULET_CACHE_DIR=str(cache), **changes):
+            try:
+                said.append(f"{what} {against_cpu(run, name, found, device)[0]:.2g}")
+            except Failed as reason:
+                said.append(f"{what} {reason}")
+    return ", ".join(said)
+
+
 def check_model(run, name, found):
     """Errors of one model: against our CPU device, and against a framework with the same weights."""
-    folder = run.out / "scratch" / name
-    answer(run, run.device, run.model(name), folder / "inputs", folder / "ours_random")
-    error, top = compare(folder / "ours_random", folder / "cpu_random", found["outputs"] == 1)
+    error, top = against_cpu(run, name, found, run.device)
     result = {"cpu_error": error, "cpu_top": top, "oracle": None}
     try:
         if found["oracle"]:
@@ -107,7 +132,6 @@ def check_model(run, name, found):
         found = reference(run, name, "--no-torch")
         if found["oracle"]:
             result |= against_oracle(run, name, found)
-    shutil.rmtree(folder)
     return result
 
 
@@ -115,6 +139,7 @@ def correctness(run):
     """References of the models that follow are prepared on the CPU while the GPU answers."""
     results = run.read("correctness.json", {})
     names = [name for name in run.zoo() if name not in results or "failed" in results[name]]
+    faults = 0 if run.is_cpu() else MOST_FAULTS
     with concurrent.futures.ThreadPoolExecutor(WORKERS) as pool:
         coming = {name: pool.submit(reference, run, name) for name in names}
         for name in names:
@@ -126,6 +151,11 @@ def correctness(run):
                 results[name] = check_model(run, name, coming[name].result())
             except Failed as reason:
                 results[name] = {"failed": str(reason)}
+            wrong = not results[name].get("cpu_error", math.inf) <= ERROR_LIMIT
+            if wrong and faults > 0 and (run.out / "scratch" / name / "found.json").exists():
+                faults -= 1
+                results[name]["fault"] = find_fault(run, name, coming[name].result())
+            shutil.rmtree(run.out / "scratch" / name, ignore_errors=True)
             run.write("correctness.json", results)
     return "done", correctness_rows(results)
 
@@ -133,6 +163,8 @@ def correctness(run):
 def correctness_rows(results):
     rows = []
     for name, result in results.items():
+        if "fault" in result:
+            rows.append(row(f"{name}: errors: {result['fault']}", None, target="found", met=False))
         if "failed" in result:
             rows.append(row(f"{name}: {result['failed']}", None, target="done", met=False))
             continue

@@ -134,7 +134,8 @@ def table(run):
         if not entry:
             continue
         for row in entry["rows"]:
-            lines.append(f"{name:15} {row['what'][:58]:58} {number(row['value']):>12} "
+            what = row["what"][:58] if row["value"] is not None else row["what"]
+            lines.append(f"{name:15} {what:58} {number(row['value']):>12} "
                          f"{row['unit']:6} {row['target'] or '':10} {MARKS[row['met']]}".rstrip())
         if entry["status"] != "done":
             lines.append(f"{name:15} {entry['status']}: {entry.get('reason', 'call again')}")

@@ -18,6 +18,9 @@
 
 #include "common/log.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 enum { KEY_BYTES = 2048 };
 
 struct conv { /* one way under way */
@@ -310,18 +313,37 @@ static int act_direct(const void *context, struct glet_error *err)
     return glet_cuda_act_launch(c->actions, &step, err) < 0 ? -1 : 1;
 }
 
+/* To find out which way is wrong where a result is: $GPULET_CONV_WAYS = "fused,gemm" is those, and
+   the direct one where they cannot. How many of the first `rivals` are left, in *rivals. */
+static int keep_wanted(struct glet_cuda_way *ways, int count, int *rivals)
+{
+    const char *wanted = getenv("GPULET_CONV_WAYS");
+    int kept = 0, kept_rivals = 0;
+    if (!wanted)
+        return count;
+    for (int i = 0; i < count; i++) {
+        if (!strstr(wanted, ways[i].name) && strcmp(ways[i].name, "direct") != 0)
+            continue;
+        kept_rivals += i < *rivals;
+        ways[kept++] = ways[i];
+    }
+    *rivals = kept_rivals;
+    return kept;
+}
+
 int glet_cuda_act_conv(struct glet_cuda_actions *actions, const struct glet_cuda_step *step,
                        struct glet_error *err)
 {
-    static const struct glet_cuda_way ways[] = {{"fused", act_fused}, {"biased", act_biased},
-                                                {"gemm", act_gemm},   {"dense", act_dense},
-                                                {"bare", act_bare},   {"direct", act_direct}};
-    enum { WAYS = sizeof ways / sizeof ways[0], RIVALS = 3 };
+    struct glet_cuda_way ways[] = {{"fused", act_fused}, {"biased", act_biased},
+                                   {"gemm", act_gemm},   {"dense", act_dense},
+                                   {"bare", act_bare},   {"direct", act_direct}};
     struct conv c = {actions, step, pad_channels(step)};
     char key[KEY_BYTES];
     /* a product that leaves the activation to a kernel of ours is no match for one that does not */
     bool gemm_last =
         glet_dnn_has_activation(&step->activation) && !glet_lt_has_activation(&step->activation);
+    int rivals = 3 - gemm_last;
+    int count = keep_wanted(ways, (int)(sizeof ways / sizeof ways[0]), &rivals);
     glet_cuda_choice_key(actions, "way", step, key, sizeof key);
-    return glet_cuda_act_best(actions, key, ways, WAYS, RIVALS - gemm_last, &c, err) < 0 ? -1 : 0;
+    return glet_cuda_act_best(actions, key, ways, count, rivals, &c, err) < 0 ? -1 : 0;
 }

@@ -241,6 +241,25 @@ static void transposed_convolutions(void **state)
     }
 }
 
+/* By wish, one way alone: the others are not even looked for. */
+static void one_way_alone(void **state)
+{
+    static const struct {
+        const char *ways;
+        bool by_library;
+    } cases[] = {{"direct", false}, {"bare", true}, {"fused,dense", true}};
+    struct job job;
+    (void)state;
+    job_start(&job, convolutions);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        setenv("GPULET_CONV_WAYS", cases[i].ways, 1);
+        expect(&job, GLET_CUDA_FP16, FAKE_REFUSE_NOTHING, 1e-2, cases[i].ways);
+        unsetenv("GPULET_CONV_WAYS");
+        assert_true((fake_libraries_plans() > 0) == cases[i].by_library);
+    }
+    job_end(&job);
+}
+
 static void attention_both_ways(void **state)
 {
     struct job job;
@@ -659,6 +678,7 @@ int main(void)
         cmocka_unit_test(projections_side_by_side),
         cmocka_unit_test(activations_in_the_epilogue),
         cmocka_unit_test(no_algorithm_names_the_node),
+        cmocka_unit_test(one_way_alone),
         cmocka_unit_test(transposed_convolutions),
         cmocka_unit_test(what_is_unsupported_is_named),
         cmocka_unit_test(choices_are_cached),
