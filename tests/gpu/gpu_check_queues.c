@@ -12,13 +12,14 @@
 
 #define BUSY_MS 10.0
 
-enum { MOST_LETS = 64, COPIED_BYTES = 4096 };
+enum { MOST_LETS = 64, COPIED_BYTES = 4096, LEAST_PASSES = 3 };
 enum { COMPUTE, COPY_IN, COPY_OUT, STREAMS };
+enum { BUSY = STREAMS, EVENTS };
 
 struct queues {
     struct gpu_check *check;
     size_t count;
-    CUevent busy, done[MOST_LETS][STREAMS];
+    CUevent events[MOST_LETS][EVENTS]; /* of each stream: done; and of what keeps it busy */
     int looked, stuck_computing, stuck_copying;
 };
 
@@ -32,15 +33,16 @@ static int copy(const struct queues *q, const struct glet_cuda_site *site, bool 
                               COPIED_BYTES, site->copy_out);
 }
 
-static int keep_busy(const struct queues *q, const struct glet_cuda_site *site, CUgraphExec graph,
-                     struct glet_error *err)
+static int keep_busy(const struct queues *q, size_t i, CUgraphExec graph, struct glet_error *err)
 {
     const struct glet_cuda_api *api = q->check->api;
+    const struct glet_cuda_site *site = gpu_check_site(q->check, i);
+    CUevent busy = q->events[i][BUSY];
     if (GLET_CUDA_TRY(api, err, cuCtxSetCurrent, site->context) < 0 ||
         GLET_CUDA_TRY(api, err, cuGraphLaunch, graph, site->stream) < 0 ||
-        GLET_CUDA_TRY(api, err, cuEventRecord, q->busy, site->stream) < 0 ||
-        GLET_CUDA_TRY(api, err, cuStreamWaitEvent, site->copy_in, q->busy, 0) < 0 ||
-        GLET_CUDA_TRY(api, err, cuStreamWaitEvent, site->copy_out, q->busy, 0) < 0)
+        GLET_CUDA_TRY(api, err, cuEventRecord, busy, site->stream) < 0 ||
+        GLET_CUDA_TRY(api, err, cuStreamWaitEvent, site->copy_in, busy, 0) < 0 ||
+        GLET_CUDA_TRY(api, err, cuStreamWaitEvent, site->copy_out, busy, 0) < 0)
         return -1;
     return copy(q, site, true, err) < 0 ? -1 : copy(q, site, false, err);
 }
@@ -58,7 +60,7 @@ static int give_little(const struct queues *q, size_t i, struct glet_error *err)
         copy(q, site, true, err) < 0 || copy(q, site, false, err) < 0)
         return -1;
     for (int k = 0; k < STREAMS; k++)
-        if (GLET_CUDA_TRY(api, err, cuEventRecord, q->done[i][k], streams[k]) < 0)
+        if (GLET_CUDA_TRY(api, err, cuEventRecord, q->events[i][k], streams[k]) < 0)
             return -1;
     return 0;
 }
@@ -67,13 +69,14 @@ static int give_little(const struct queues *q, size_t i, struct glet_error *err)
 static void count_stuck(const struct queues *q, size_t busy, int *computing, int *copying)
 {
     uint64_t end_ns = glet_clock_ns() + (uint64_t)(BUSY_MS / 2 * 1e6);
+    int passes = 0; /* a few, whatever else the host has to do */
     do {
         *computing = *copying = 0;
         for (size_t i = 0; i < q->count; i++)
             for (int k = 0; i != busy && k < STREAMS; k++)
                 *(k == COMPUTE ? computing : copying) +=
-                    q->check->api->cuEventQuery(q->done[i][k]) == CUDA_ERROR_NOT_READY;
-    } while (*computing + *copying > 0 && glet_clock_ns() < end_ns);
+                    q->check->api->cuEventQuery(q->events[i][k]) == CUDA_ERROR_NOT_READY;
+    } while (*computing + *copying > 0 && (++passes < LEAST_PASSES || glet_clock_ns() < end_ns));
 }
 
 static int wait_for_all(const struct queues *q, struct glet_error *err)
@@ -93,14 +96,14 @@ static int wait_for_all(const struct queues *q, struct glet_error *err)
 static int look_beside(struct queues *q, size_t busy, CUgraphExec graph, struct glet_error *err)
 {
     int computing, copying;
-    if (keep_busy(q, gpu_check_site(q->check, busy), graph, err) < 0)
+    if (keep_busy(q, busy, graph, err) < 0)
         return -1;
     for (size_t i = 0; i < q->count; i++)
         if (i != busy && give_little(q, i, err) < 0)
             return -1;
     count_stuck(q, busy, &computing, &copying);
     /* what the host was too slow to see says nothing */
-    if (q->check->api->cuEventQuery(q->busy) == CUDA_ERROR_NOT_READY) {
+    if (q->check->api->cuEventQuery(q->events[busy][BUSY]) == CUDA_ERROR_NOT_READY) {
         q->looked++;
         q->stuck_computing += computing;
         q->stuck_copying += copying;
@@ -122,27 +125,27 @@ static int look_at_all(struct queues *q, struct glet_error *err)
     return 0;
 }
 
+/* In the context of the stream that each is for. */
 static int make_events(struct queues *q, struct glet_error *err)
 {
     const struct glet_cuda_api *api = q->check->api;
-    if (GLET_CUDA_TRY(api, err, cuCtxSetCurrent, q->check->cuda->primary) < 0 ||
-        GLET_CUDA_TRY(api, err, cuEventCreate, &q->busy, CU_EVENT_DISABLE_TIMING) < 0)
-        return -1;
-    for (size_t i = 0; i < q->count; i++)
-        for (int k = 0; k < STREAMS; k++)
-            if (GLET_CUDA_TRY(api, err, cuEventCreate, &q->done[i][k], CU_EVENT_DISABLE_TIMING) < 0)
+    for (size_t i = 0; i < q->count; i++) {
+        if (GLET_CUDA_TRY(api, err, cuCtxSetCurrent, gpu_check_site(q->check, i)->context) < 0)
+            return -1;
+        for (int k = 0; k < EVENTS; k++)
+            if (GLET_CUDA_TRY(api, err, cuEventCreate, &q->events[i][k], CU_EVENT_DISABLE_TIMING) <
+                0)
                 return -1;
+    }
     return 0;
 }
 
 static void destroy_events(const struct queues *q)
 {
     for (size_t i = 0; i < q->count; i++)
-        for (int k = 0; k < STREAMS; k++)
-            if (q->done[i][k])
-                (void)q->check->api->cuEventDestroy(q->done[i][k]);
-    if (q->busy)
-        (void)q->check->api->cuEventDestroy(q->busy);
+        for (int k = 0; k < EVENTS; k++)
+            if (q->events[i][k])
+                (void)q->check->api->cuEventDestroy(q->events[i][k]);
 }
 
 int gpu_check_queues(struct gpu_check *check, struct glet_error *err)
