@@ -154,7 +154,7 @@ def summary(run):
     lines = [f"{key}: {value}" for key, value in run.state.get("facts", {}).items()]
     for name, entry in entries:
         reason = f": {entry['reason'][:300]}" if entry.get("reason") else ""
-        lines.append(f"== {name}: {entry['status']}, {len(entry['rows'])} rows{reason}")
+        lines.append(f"slice {name}: {entry['status']}, {len(entry['rows'])} rows{reason}")
     missed = [f"MISSED {name}: {short(row)}"[:300] for name, entry in entries
               for row in entry["rows"] if row["met"] is False]
     others = [[f"{name}: {short(row)}"[:160] for row in entry["rows"] if row["met"] is not False]

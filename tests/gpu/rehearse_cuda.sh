@@ -35,7 +35,7 @@ run --budget 200 environment checks isolation correctness speed overlap
 status=$?
 [ "$status" = 0 ] || [ "$status" = 1 ] || fail "exit status $status"
 for slice in environment checks isolation correctness speed overlap; do
-    grep -q "^== $slice: done, " "$work/log" || fail "no end of $slice"
+    grep -q "^slice $slice: done, " "$work/log" || fail "no end of $slice"
 done
 [ "$(grep -c '^MISSED checks:' "$work/log")" = 1 ] || fail "more than one check was missed"
 grep -q '^MISSED checks: graph-home: .*cuGraphLaunch' "$work/log" || fail "graph-home"
@@ -50,7 +50,7 @@ rm -rf "$work/out" "$work/back"/*
 run --budget 100 isolation correctness
 grep -q '^MISSED isolation: isolation: gpu_checks: not done after' "$work/log" ||
     fail "a program that hangs"
-grep -q '^== correctness: done, ' "$work/log" || fail "what follows a program that hangs"
+grep -q '^slice correctness: done, ' "$work/log" || fail "what follows a program that hangs"
 
 # Wrong answers: which way of computing gives them.
 bench=$work/there/build/gpu-bundle/bin/bench_device
@@ -72,5 +72,5 @@ grep -q '^MISSED correctness: lenet: errors: fp32 1, direct 1, fused 1, gemm 1, 
 libraries=(GPULET_LIBCUDA="$work/none.so")
 rm -rf "$work/out"
 run environment
-grep -q '^== environment: failed, .*none.so.*libcuda.so.1' "$work/log" || fail "no driver"
+grep -q '^slice environment: failed, .*none.so.*libcuda.so.1' "$work/log" || fail "no driver"
 echo "the slices of a GPU rehearsed"

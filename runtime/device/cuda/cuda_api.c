@@ -8,7 +8,8 @@
  * gives the variant that these prototypes describe.
  *
  * The environment is set before cuInit(), which reads it, and never against the user's choice.
- * Each gpu-let wants a hardware queue of its own, of which 8 are the default and 32 the most; a
+ * Each gpu-let wants a hardware queue of its own, of which 8 are the default and 32 the most, as of
+ * those for copies, which CUDA_DEVICE_MAX_CONNECTIONS sets as well (CUDA C++ Programming Guide); a
  * kernel that is loaded at its first launch stalls every gpu-let of the process until the GPU has
  * drained, so that everything is loaded eagerly.
  *
