@@ -11,26 +11,34 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static int read_all(int descriptor, const char *path, size_t limit_bytes, char **text_out,
-                    size_t *length_out, struct glet_error *err)
+/*
+ * Reads to the end, and waits for as long as whoever writes takes. first_ms: for how long it waits
+ * for a pipe that nobody has opened to write; -1 = for ever.
+ */
+static int read_all(int descriptor, const char *path, int first_ms, size_t limit_bytes,
+                    char **text_out, size_t *length_out, struct glet_error *err)
 {
     GLET_CLEANUP(glet_cleanup_free) char *text = NULL;
     size_t length = 0, capacity = 0;
-    for (;;) {
+    for (int wait_ms = first_ms;;) {
         /* One byte for the NUL; and one more than the limit, to see that there is more. */
         if (glet_reserve(&text, &capacity, length + 4096, 1, err) < 0)
             return -1;
-        ssize_t got = read(descriptor, text + length, capacity - length - 1);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got < 0)
+        struct pollfd polled = {.fd = descriptor, .events = POLLIN};
+        int ready = poll(&polled, 1, wait_ms);
+        ssize_t got = ready < 0 ? -1 : read(descriptor, text + length, capacity - length - 1);
+        if (got < 0 && errno != EINTR && errno != EAGAIN)
             return glet_error_errno(err, errno, "%s", path);
-        length += (size_t)got;
+        if (got == 0 && ready == 0)
+            return glet_error_set(err, GLET_ERR_IO, "%s: a pipe that nobody writes to", path);
+        if (got == 0)
+            break;
+        if (got > 0 || errno == EAGAIN) /* the writer is there */
+            wait_ms = -1;
+        length += got > 0 ? (size_t)got : 0;
         if (length > limit_bytes)
             return glet_error_set(err, GLET_ERR_INPUT, "%s: larger than %zu bytes", path,
                                   limit_bytes);
-        if (got == 0)
-            break;
     }
     text[length] = '\0';
     *text_out = GLET_STEAL(text);
@@ -38,37 +46,18 @@ static int read_all(int descriptor, const char *path, size_t limit_bytes, char *
     return 0;
 }
 
-/* Blocks for what a pipe's writer takes to make its text, but not for a writer that never comes. */
-static int open_to_read(const char *path, struct glet_error *err)
-{
-    enum { WRITER_MS = 1000 };
-    GLET_CLEANUP(glet_cleanup_close)
-    int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    struct stat status;
-    if (descriptor < 0 || fstat(descriptor, &status) < 0)
-        return glet_error_errno(err, errno, "%s", path);
-    char byte;
-    struct pollfd polled = {.fd = descriptor, .events = POLLIN};
-    if (S_ISFIFO(status.st_mode) && poll(&polled, 1, WRITER_MS) == 0 &&
-        read(descriptor, &byte, 1) >= 0)
-        return glet_error_set(err, GLET_ERR_IO, "%s: a pipe that nobody writes to", path);
-    int flags = fcntl(descriptor, F_GETFL);
-    if (flags < 0 || fcntl(descriptor, F_SETFL, flags & ~O_NONBLOCK) < 0)
-        return glet_error_errno(err, errno, "%s", path);
-    int opened = descriptor;
-    descriptor = -1;
-    return opened;
-}
-
 int glet_file_read(const char *path, size_t limit_bytes, char **text_out, size_t *length_out,
                    struct glet_error *err)
 {
+    enum { WRITER_MS = 1000 };
     if (strcmp(path, "-") == 0)
-        return read_all(STDIN_FILENO, "standard input", limit_bytes, text_out, length_out, err);
-    GLET_CLEANUP(glet_cleanup_close) int descriptor = open_to_read(path, err);
+        return read_all(STDIN_FILENO, "standard input", -1, limit_bytes, text_out, length_out, err);
+    /* Opened to block, a pipe would wait for its writer right here. */
+    GLET_CLEANUP(glet_cleanup_close)
+    int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (descriptor < 0)
-        return -1;
-    return read_all(descriptor, path, limit_bytes, text_out, length_out, err);
+        return glet_error_errno(err, errno, "%s", path);
+    return read_all(descriptor, path, WRITER_MS, limit_bytes, text_out, length_out, err);
 }
 
 static bool is_written_directly(const char *path)

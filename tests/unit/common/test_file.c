@@ -6,6 +6,9 @@
 #include "common/sha256.h"
 
 #include <dirent.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -53,6 +56,56 @@ static void write_then_read(void **state)
                 "none: No such file or directory");
     CHECK_FAILS(glet_file_write("none/out", "", 0, &err), &err, GLET_ERR_IO,
                 "none/out: No such file or directory");
+}
+
+/* What a pipe's writer does in the very moment in which the wait for it ends. */
+static const char *written_at_the_end; /* "" = it comes, and takes its time; NULL = nothing */
+static pthread_t late;
+
+static void *write_late(void *user)
+{
+    int *writer = user;
+    usleep(50000);
+    assert_int_equal(write(*writer, "later", 5), 5);
+    close(*writer);
+    return NULL;
+}
+
+int __real_poll(struct pollfd *polled, nfds_t count, int wait_ms);
+int __wrap_poll(struct pollfd *polled, nfds_t count, int wait_ms);
+int __wrap_poll(struct pollfd *polled, nfds_t count, int wait_ms)
+{
+    static int writer;
+    const char *text = GLET_STEAL(written_at_the_end);
+    if (!text)
+        return __real_poll(polled, count, wait_ms);
+    writer = open("pipe", O_WRONLY | O_CLOEXEC);
+    if (!text[0])
+        return pthread_create(&late, NULL, write_late, &writer);
+    assert_int_equal(write(writer, text, strlen(text)), strlen(text));
+    close(writer);
+    return 0;
+}
+
+static void a_pipe_is_read_whenever_its_writer_comes(void **state)
+{
+    (void)state;
+    struct glet_error err;
+    char *text;
+    size_t length;
+    assert_int_equal(mkfifo("pipe", 0600), 0);
+    written_at_the_end = "just in time";
+    CHECK_OK(glet_file_read("pipe", 100, &text, &length, &err), &err);
+    assert_string_equal(text, "just in time");
+    free(text);
+    written_at_the_end = "";
+    CHECK_OK(glet_file_read("pipe", 100, &text, &length, &err), &err);
+    assert_string_equal(text, "later");
+    free(text);
+    pthread_join(late, NULL);
+    CHECK_FAILS(glet_file_read("pipe", 100, &text, &length, &err), &err, GLET_ERR_IO,
+                "pipe: a pipe that nobody writes to");
+    unlink("pipe");
 }
 
 static void discarded_output_leaves_the_old_file(void **state)
@@ -171,6 +224,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(write_then_read),
+        cmocka_unit_test(a_pipe_is_read_whenever_its_writer_comes),
         cmocka_unit_test(discarded_output_leaves_the_old_file),
         cmocka_unit_test(a_link_stays),
         cmocka_unit_test(full_disk_is_reported),
