@@ -12,10 +12,10 @@
 #include "runtime/plan_watch.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stdatomic.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/signalfd.h>
@@ -23,6 +23,7 @@
 
 /* A file that is being written or a folder that is being swapped settles in this time. */
 enum { SETTLE_US = 100000 };
+/* For answers that are being written, at least. */
 enum { CLOSE_GRACE_MS = 3000 };
 
 enum phase { STARTING, SERVING, DRAINING };
@@ -37,9 +38,7 @@ struct daemon {
     int posted;            /* eventfd that a POST writes when its plan serves */
     pthread_t plan_thread;
     bool plan_thread_runs, again;
-    atomic_int posts;    /* plans that are posted and not in service yet */
-    atomic_bool closing; /* no more of them */
-    int plan_result;     /* of the plan thread; read after it was joined */
+    int plan_result; /* of the plan thread; read after it was joined */
     struct glet_error plan_error;
     bool stuck;                           /* the HTTP threads do not come round */
     uint64_t settle_us, end_us, alive_us; /* when to look at the plan, stop, say alive; 0 = never */
@@ -93,17 +92,9 @@ static int change_plan(void *user, const char *text, size_t length, struct glet_
     struct glet_plan *plan = NULL;
     if (glet_plan_parse(text, length, "request", &plan, err) < 0)
         return -1;
-    atomic_fetch_add(&daemon->posts, 1);
-    int result;
-    if (atomic_load(&daemon->closing)) {
-        glet_plan_free(plan);
-        result = glet_error_set(err, GLET_ERR_DEVICE, "shutting down");
-    } else {
-        result = glet_service_change(daemon->service, plan, err);
-    }
+    int result = glet_service_change(daemon->service, plan, err);
     if (result == 0)
         ring(daemon->posted);
-    atomic_fetch_sub(&daemon->posts, 1);
     return result;
 }
 
@@ -227,12 +218,20 @@ static uint64_t earliest(const struct daemon *daemon)
     return when_us;
 }
 
+/* As poll() wants it. */
+static int ms_until(uint64_t when_us)
+{
+    uint64_t now_us = glet_clock_us();
+    if (when_us <= now_us)
+        return 0;
+    uint64_t left_ms = (when_us - now_us) / 1000 + 1;
+    return left_ms < INT_MAX ? (int)left_ms : INT_MAX;
+}
+
 static int timeout_ms(const struct daemon *daemon)
 {
-    uint64_t when_us = earliest(daemon), now_us = glet_clock_us();
-    if (when_us == UINT64_MAX)
-        return -1;
-    return when_us > now_us ? (int)((when_us - now_us) / 1000 + 1) : 0;
+    uint64_t when_us = earliest(daemon);
+    return when_us == UINT64_MAX ? -1 : ms_until(when_us);
 }
 
 /* Not while the threads that answer requests stand still, although this one lives. */
@@ -308,30 +307,22 @@ static int open_descriptors(struct daemon *daemon, struct glet_error *err)
     return glet_plan_watch_open(&daemon->watch, options->plan_path, err);
 }
 
-/* false: a plan is still being put in service at until_us. */
-static bool await_changes(struct daemon *daemon, uint64_t until_us)
+/* false: it still runs at until_us. */
+static bool join_plan_thread(struct daemon *daemon, uint64_t until_us)
 {
-    enum { POLL_MS = 10 };
     struct pollfd finished = {.fd = daemon->finished, .events = POLLIN};
-    while (daemon->plan_thread_runs || atomic_load(&daemon->posts) > 0) {
-        if (daemon->plan_thread_runs && poll(&finished, 1, POLL_MS) > 0) {
-            pthread_join(daemon->plan_thread, NULL);
-            daemon->plan_thread_runs = false;
-        } else if (glet_clock_us() >= until_us) {
-            return false;
-        } else if (!daemon->plan_thread_runs) {
-            poll(NULL, 0, POLL_MS);
-        }
-    }
+    if (!daemon->plan_thread_runs)
+        return true;
+    if (poll(&finished, 1, ms_until(until_us)) <= 0)
+        return false;
+    pthread_join(daemon->plan_thread, NULL);
     return true;
 }
 
-/* A device call cannot be interrupted, and nothing that a change may still touch can be freed. */
-static void end_beside_change(struct daemon *daemon, const struct glet_error *failure)
+/* Where something is left, nothing that it may still touch can be freed: a device call cannot be
+   interrupted. */
+static void leave(const struct glet_error *failure)
 {
-    glet_log_warning("a plan change is left behind after seconds=%.1f", daemon->options->finish_s);
-    if (atomic_load(&daemon->posts) == 0) /* otherwise its answer would be waited for */
-        glet_frontend_close(daemon->frontend, CLOSE_GRACE_MS);
     if (failure)
         glet_log_failure(GLET_LOG_ERROR, "ended", failure);
     else
@@ -343,13 +334,16 @@ static void end_beside_change(struct daemon *daemon, const struct glet_error *fa
 /* failure: why it ends; NULL = it was told to. */
 static void finish(struct daemon *daemon, const struct glet_error *failure)
 {
-    atomic_store(&daemon->closing, true);
-    uint64_t until_us = glet_clock_us() + (uint64_t)(daemon->options->finish_s * 1e6);
-    if (daemon->service && !glet_service_drain(daemon->service, daemon->options->finish_s))
-        glet_log_warning("requests are left after seconds=%.1f", daemon->options->finish_s);
-    if (!await_changes(daemon, until_us))
-        end_beside_change(daemon, failure);
-    glet_frontend_close(daemon->frontend, CLOSE_GRACE_MS);
+    double limit_s = daemon->options->finish_s;
+    uint64_t until_us = glet_clock_us() + (uint64_t)(limit_s * 1e6);
+    bool whole = !daemon->service || glet_service_drain(daemon->service, limit_s);
+    whole &= join_plan_thread(daemon, until_us);
+    /* What came to its end in the last moment has to be written, too. */
+    int left_ms = ms_until(until_us);
+    whole &=
+        glet_frontend_close(daemon->frontend, left_ms > CLOSE_GRACE_MS ? left_ms : CLOSE_GRACE_MS);
+    if (!whole)
+        leave(failure);
     glet_service_close(daemon->service);
     glet_plan_watch_close(&daemon->watch);
     if (daemon->signals >= 0)

@@ -125,7 +125,8 @@ static const struct glet_option options[] = {
      .offset = FIELD(finish_us),
      .value = "TIME",
      .fallback = "10s",
-     .help = "Then wait at most this long for requests in flight."},
+     .help = "Then wait at most this long for requests in flight; answers that are being written "
+             "have 3 s more."},
     {.name = "no-watch",
      .kind = GLET_OPTION_FLAG,
      .offset = FIELD(no_watch),

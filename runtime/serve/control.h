@@ -69,8 +69,9 @@ int glet_service_change(struct glet_service *service, struct glet_plan *plan,
 /* From now on the service is not ready, but serves. */
 void glet_service_unready(struct glet_service *service);
 
-/* From now on new requests are refused (GLET_REFUSED_DRAIN). Returns when none is left, or after
-   limit_s; true when none is left. */
+/* From now on new requests are refused (GLET_REFUSED_DRAIN), as are plan changes (GLET_ERR_DEVICE).
+   Returns when none is left and no gpu-let is being rebuilt, or after limit_s; true when so. Else
+   what is left is logged, and the service should not be closed: that waits for it. */
 bool glet_service_drain(struct glet_service *service, double limit_s);
 
 /* Ends the workers and frees everything. Requests still waiting are refused. NULL is accepted.

@@ -266,11 +266,10 @@ int glet_executor_depth(const struct glet_executor *executor)
     return executor->model->depth == 2 ? 2 : 1;
 }
 
-static void hang(_Atomic int *count)
+static void hang(void)
 {
-    if (take_one(count))
-        while (!atomic_load(&glet_fake_faults.release))
-            usleep(1000);
+    while (!atomic_load(&glet_fake_faults.release))
+        usleep(1000);
 }
 
 int glet_executor_begin(struct glet_executor *executor, int used, struct glet_error *err)
@@ -285,8 +284,8 @@ int glet_executor_begin(struct glet_executor *executor, int used, struct glet_er
     bool ahead = partition->begun > partition->finished;
     if (ahead && take_one(&glet_fake_faults.fail_begins_ahead))
         return glet_error_set(err, GLET_ERR_DEVICE, "a batch fails because the test says so");
-    if (ahead)
-        hang(&glet_fake_faults.hang_begins_ahead);
+    if (ahead && take_one(&glet_fake_faults.hang_begins_ahead))
+        hang();
     uint64_t now_us = glet_clock_us();
     uint64_t rows = (uint64_t)(model->skips ? used : executor->batch);
     job->number = partition->begun++;
@@ -313,7 +312,8 @@ int glet_executor_finish(struct glet_executor *executor, struct glet_error *err)
         return glet_error_set(err, GLET_ERR_INTERNAL, "not the oldest batch");
     if (take_one(&glet_fake_faults.fail_runs))
         return glet_error_set(err, GLET_ERR_DEVICE, "a run fails because the test says so");
-    hang(&glet_fake_faults.hang_runs);
+    if (input[0] == 254 || take_one(&glet_fake_faults.hang_runs))
+        hang();
     if (job->end_us > job->start_us)
         glet_clock_sleep_until_us(job->end_us);
     for (int row = 0; row < job->used; row++)

@@ -13,8 +13,9 @@
  *     build_us 1000   building an executor sleeps this long (default 0)
  *     depth 2         a second batch may begin before the first is finished (default 1)
  *
- * An output byte is the input byte plus one. An input that begins with a byte 255 is refused
- * (GLET_ERR_INPUT), but by a model of depth 2. Device specs "fake", "fake:UNITS" (default 10); the type is "fake".
+ * An output byte is the input byte plus one. A row that begins with a byte 255 is refused
+ * (GLET_ERR_INPUT), but by a model of depth 2; a run whose first byte is 254 does not return until
+ * `release`. Device specs "fake", "fake:UNITS" (default 10); the type is "fake".
  */
 
 #include <stdatomic.h>

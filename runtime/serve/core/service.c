@@ -98,7 +98,7 @@ int glet_service_change(struct glet_service *service, struct glet_plan *plan,
     pthread_mutex_lock(&service->change);
     int result = -1;
     if (atomic_load(&service->draining))
-        glet_error_set(err, GLET_ERR_UNSUPPORTED, "the server is shutting down");
+        glet_error_set(err, GLET_ERR_DEVICE, "shutting down");
     else
         result = glet_apply_plan(service, plan, err);
     if (result < 0)
@@ -130,9 +130,13 @@ bool glet_service_drain(struct glet_service *service, double limit_s)
     uint64_t until_us = glet_clock_us() + (uint64_t)(fmax(limit_s, 0) * 1e6);
     atomic_store(&service->unready, true);
     atomic_store(&service->draining, true);
-    while (open_requests(service) > 0) {
-        if (glet_clock_us() >= until_us)
+    uint64_t requests;
+    while ((requests = open_requests(service)) > 0 || !glet_supervise_try_stop_repairs(service)) {
+        if (glet_clock_us() >= until_us) {
+            glet_log_warning("%s left behind after seconds=%.1f",
+                             requests > 0 ? "requests are" : "a plan change is", limit_s);
             return false;
+        }
         usleep(POLL_US);
     }
     return true;

@@ -83,14 +83,28 @@ int glet_supervise_start(struct glet_service *service, struct glet_error *err)
     return 0;
 }
 
+/* With the change lock, which it gives back. */
+static void tell_repairer_to_end(struct glet_service *service)
+{
+    atomic_store(&service->stopping, true);
+    pthread_cond_signal(&service->lost);
+    pthread_mutex_unlock(&service->change);
+}
+
+bool glet_supervise_try_stop_repairs(struct glet_service *service)
+{
+    if (pthread_mutex_trylock(&service->change))
+        return false;
+    tell_repairer_to_end(service);
+    return true;
+}
+
 void glet_supervise_stop_repairs(struct glet_service *service)
 {
     if (!service->has_repairer)
         return;
     pthread_mutex_lock(&service->change);
-    atomic_store(&service->stopping, true);
-    pthread_cond_signal(&service->lost);
-    pthread_mutex_unlock(&service->change);
+    tell_repairer_to_end(service);
     pthread_join(service->repairer, NULL);
     service->has_repairer = false;
 }

@@ -202,17 +202,23 @@ void glet_frontend_drain(struct glet_frontend *frontend)
         glet_http_server_drain(frontend->listeners[i].server);
 }
 
-void glet_frontend_close(struct glet_frontend *frontend, int grace_ms)
+bool glet_frontend_close(struct glet_frontend *frontend, int grace_ms)
 {
     if (!frontend)
-        return;
+        return true;
+    bool whole = true;
     for (size_t i = 0; i < frontend->listener_count; i++)
         glet_http_server_stop(frontend->listeners[i].server, grace_ms);
     for (size_t i = 0; i < frontend->listener_count; i++)
-        listener_fini(&frontend->listeners[i]);
+        whole &= glet_http_server_close(frontend->listeners[i].server);
     glet_access_log_close(frontend->log);
+    if (!whole)
+        return false;
+    for (size_t i = 0; i < frontend->listener_count; i++)
+        listener_fini(&frontend->listeners[i]);
     for (size_t i = 0; i < GLET_FRONT_MAX_MODELS; i++)
         glet_front_model_free(atomic_load(&frontend->models[i]));
     pthread_mutex_destroy(&frontend->models_lock);
     free(frontend);
+    return true;
 }

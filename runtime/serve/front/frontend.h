@@ -74,10 +74,12 @@ bool glet_frontend_stuck(const struct glet_frontend *frontend);
 void glet_frontend_drain(struct glet_frontend *frontend);
 
 /*
- * Stops accepting, answers what is in flight, and ends the threads; clients that do not take their
- * answer within grace_ms are cut off. The service must still complete what it took. NULL is
- * accepted.
+ * Stops accepting, answers what is in flight, and ends the threads, within grace_ms: then clients
+ * that have not taken their answer are cut off, and those whose answer is not there yet, because
+ * the service or change_plan() has not come to it, get a 503. False: there were some of those. What
+ * serves them may still write to what they gave, so the frontend is not freed and the process should
+ * end. NULL is accepted.
  */
-void glet_frontend_close(struct glet_frontend *frontend, int grace_ms);
+bool glet_frontend_close(struct glet_frontend *frontend, int grace_ms);
 
 #endif

@@ -22,6 +22,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -49,6 +50,7 @@ struct glet_http_server {
     struct glet_http_exchange *open, *idle;
     size_t open_count;
     uint64_t now_us, next_sweep_us, stop_by_us;
+    bool over;
     time_t date_s;
     char date[32];
 };
@@ -148,13 +150,22 @@ static bool has_room(const struct glet_http_server *server, const struct in6_add
     return same < server->options.max_connections_per_client;
 }
 
+/* Of a connection that no answer has begun on; ends it. */
+static void say_unavailable(int fd, const char *why)
+{
+    char text[256];
+    int length = snprintf(text, sizeof text,
+                          "HTTP/1.1 503 Service Unavailable\r\nContent-Length: %zu\r\n"
+                          "Content-Type: application/json\r\nRetry-After: 1\r\n"
+                          "Connection: close\r\n\r\n{\"error\":\"%s\"}",
+                          sizeof "{'error':''}" - 1 + strlen(why), why);
+    (void)!send(fd, text, (size_t)length, MSG_NOSIGNAL | MSG_DONTWAIT);
+    (void)shutdown(fd, SHUT_WR);
+}
+
 static void turn_away(int fd)
 {
-    static const char text[] = "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 32\r\n"
-                               "Content-Type: application/json\r\nRetry-After: 1\r\n"
-                               "Connection: close\r\n\r\n{\"error\":\"too many connections\"}";
-    (void)!send(fd, text, sizeof text - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
-    (void)shutdown(fd, SHUT_WR);
+    say_unavailable(fd, "too many connections");
     close(fd);
 }
 
@@ -256,17 +267,20 @@ static void sweep(struct glet_http_server *server)
         watch_listener(server, true);
     if (server->options.handler.tick)
         server->options.handler.tick(server->options.handler.user);
-    bool stopping = atomic_load(&server->stopping);
+    bool stopping = server->options.listen_fd < 0;
     bool cut = stopping && server->now_us >= server->stop_by_us;
     for (struct glet_http_exchange *x = server->open, *next; x; x = next) {
         next = x->next;
         bool late = x->deadline_us && server->now_us >= x->deadline_us;
-        if (x->phase != GLET_HTTP_WAIT &&
-            (late || cut || (stopping && glet_http_connection_idle(x)))) {
-            glet_http_connection_abort(x, late);
+        if (x->phase == GLET_HTTP_WAIT) {
+            if (cut) /* its handler has it, perhaps for ever */
+                say_unavailable(x->fd, "shutting down");
+        } else if (late || cut || (stopping && glet_http_connection_idle(x))) {
+            glet_http_connection_abort(x, late && !cut);
             run(server, x);
         }
     }
+    server->over = cut || (stopping && server->open_count == 0);
 }
 
 static void begin_stop(struct glet_http_server *server)
@@ -320,7 +334,7 @@ static void *thread_main(void *user)
             server->next_sweep_us = server->now_us;
         }
         sweep(server);
-        if (server->options.listen_fd < 0 && server->open_count == 0)
+        if (server->over)
             return NULL;
     }
 }
@@ -406,8 +420,17 @@ void glet_http_server_stop(struct glet_http_server *server, int grace_ms)
     atomic_store(&server->stopping, true);
     uint64_t one = 1;
     (void)!write(server->wake_fd, &one, sizeof one);
+}
+
+bool glet_http_server_close(struct glet_http_server *server)
+{
+    if (!server)
+        return true;
     pthread_join(server->thread, NULL);
+    if (server->open_count > 0)
+        return false;
     while (atomic_load(&server->resuming)) /* its exchange is answered; it returns in a moment */
         sched_yield();
     server_free(server);
+    return true;
 }

@@ -60,8 +60,10 @@ int glet_http_server_start(const struct glet_http_server_options *options,
 /* From now on every answer closes its connection. Any thread. */
 void glet_http_server_drain(struct glet_http_server *server);
 
-/* As told in frontend.h's glet_frontend_close(): waits for every resume that is due. */
+/* As told in frontend.h's glet_frontend_close(), without waiting for it; glet_http_server_close()
+   does, and frees the server where it returns true. NULL is accepted by both. */
 void glet_http_server_stop(struct glet_http_server *server, int grace_ms);
+bool glet_http_server_close(struct glet_http_server *server);
 
 /* Borrowed until finished(). */
 const struct glet_http_head *glet_http_exchange_head(const struct glet_http_exchange *exchange);

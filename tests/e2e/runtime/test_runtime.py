@@ -248,10 +248,10 @@ def test_long_gpu_ids(folder):
             status, text_back = runtime.ask("POST", "/v2/plan", text, runtime.admin)
             assert status == (200 if length <= 255 else 400), (length, status, text_back)
         assert runtime.infer()[0] == 200
-    metrics = runtime.ask("GET", "/metrics", port=runtime.metrics)[1]
     for length, answers in (63, 1), (64, 1), (255, 2):
         gpu = 'gpu="' + "g" * length + '"'
-        assert f'gpulet_requests_total{{model="a",{gpu},code="200"}} {answers}' in metrics, metrics
+        line = f'gpulet_requests_total{{model="a",{gpu},code="200"}} {answers}'
+        wait_for(lambda: line in runtime.ask("GET", "/metrics", port=runtime.metrics)[1])
     assert runtime.end()[0] == 0
 
 
@@ -338,6 +338,77 @@ def test_a_change_that_does_not_end_is_left_behind(folder):
         status, log = runtime.end()
         assert status == 0 and "a plan change is left behind after seconds=0.3" in log, log
         assert 0.3 <= time.monotonic() - start < 30
+
+
+class SlowReader:
+    """An inference whose answer is larger than what the kernel takes, and not read but for its head."""
+
+    def __init__(self, runtime, size):
+        head = json.dumps({"parameters": {"binary_data_output": True}, "inputs": [
+            {"name": "IN", "shape": [1, size], "datatype": "UINT8",
+             "parameters": {"binary_data_size": size}}]}).encode()
+        self.connection = socket.socket()
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        self.connection.connect(("127.0.0.1", runtime.port))
+        self.connection.sendall(
+            (f"POST /v2/models/a/infer HTTP/1.1\r\nHost: x\r\nContent-Length: {len(head) + size}\r\n"
+             f"Inference-Header-Content-Length: {len(head)}\r\n\r\n").encode() + head)
+        self.connection.sendall(bytes(size))
+        self.answer = http.client.HTTPResponse(self.connection)
+        self.answer.begin()
+
+    def rest(self):
+        """Of the answer's tensor, as many bytes as come."""
+        skip = int(self.answer.headers["Inference-Header-Content-Length"])
+        try:
+            body = self.answer.read()
+        except http.client.IncompleteRead as cut:
+            body = cut.partial
+        self.connection.close()
+        return body[skip:].count(1)
+
+
+def test_answers_that_are_being_written_are_finished(folder):
+    """Whatever else does not come to its end, a plan change or a request; that is told so."""
+    size = 6 << 20
+    with open(os.path.join(folder, "a.onnx"), "w") as out:
+        out.write(f"bytes {size}\n")
+    with open(os.path.join(folder, "slow.onnx"), "w") as out:
+        out.write("bytes 4\nbuild_us 300000000\n")
+    slow = plan().replace("file: b.onnx", "file: slow.onnx")
+    for left, finish, pause_s in (("nothing", "30s", 4), ("plan", "300ms", 0.5),
+                                  ("post", "300ms", 0.5), ("request", "300ms", 0.5)):
+        replace(folder, plan())
+        runtime = Runtime(folder, "--drain", "0s", "--finish", finish, "--hang", "1h",
+                          "--planned-batches-only", "--no-watch").ready()
+        reader = SlowReader(runtime, size)
+        other = None
+        if left == "plan":
+            replace(folder, slow)
+            runtime.process.send_signal(signal.SIGHUP)
+        elif left == "post":
+            other = http.client.HTTPConnection("127.0.0.1", runtime.admin, timeout=60)
+            other.request("POST", "/v2/plan", slow)
+        elif left == "request":
+            other = http.client.HTTPConnection("127.0.0.1", runtime.port, timeout=60)
+            other.request("POST", "/v2/models/b/infer", BODY.replace("1, 2, 3, 4", "254, 0, 0, 0"))
+            wait_for(lambda: 'gpulet_in_flight{model="b"} 1'
+                     in runtime.ask("GET", "/metrics", port=runtime.metrics)[1])
+        if left in ("plan", "post"):
+            wait_for(lambda: "slow.onnx" in runtime.logged())
+        runtime.process.send_signal(signal.SIGTERM)
+        wait_for(lambda: left == "nothing" or "left behind after seconds=0.3" in runtime.logged())
+        time.sleep(pause_s)
+        assert reader.rest() == size, left
+        start = time.monotonic()
+        assert runtime.process.wait(60) == 0, runtime.logged()
+        print(f"  {left} left: ended {time.monotonic() - start:.1f} s after the last answer")
+        if other:
+            answer = other.getresponse()
+            text = answer.read().decode()
+            assert answer.status == 503 and "shutting down" in text, (left, answer.status, text)
+            other.close()
+        runtime.process.stdout.close()
 
 
 def test_requests_in_flight_are_finished(folder):

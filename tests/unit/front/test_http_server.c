@@ -105,6 +105,7 @@ static int tear_down(void **state)
 {
     struct fixture *f = *state;
     glet_http_server_stop(f->server, 100);
+    assert_true(glet_http_server_close(f->server));
     int heads = atomic_load(&f->heads), finished = atomic_load(&f->finished);
     free(f->big);
     free(f);
@@ -203,7 +204,7 @@ static void test_client_that_does_not_read(void **state)
     while (atomic_load(&f->bodies) == 0)
         usleep(1000);
     glet_http_server_stop(f->server, 200);
-    f->server = NULL;
+    assert_true(glet_http_server_close(GLET_STEAL(f->server)));
     assert_int_equal(atomic_load(&f->finished), 1);
     close(fd);
 }
@@ -260,10 +261,31 @@ static void test_gone_while_waiting(void **state)
     usleep(50000);
     assert_int_equal(atomic_load(&f->finished), 0);
     assert_int_equal(pthread_create(&thread, NULL, resume_late, f), 0);
-    glet_http_server_stop(f->server, 100); /* waits for it */
-    f->server = NULL;
+    glet_http_server_stop(f->server, 60000);
+    assert_true(glet_http_server_close(GLET_STEAL(f->server)));
     pthread_join(thread, NULL);
     assert_int_equal(atomic_load(&f->finished), 1);
+}
+
+/* The client whose request never comes back is told so, and the server ends. */
+static void test_left_behind(void **state)
+{
+    static struct glet_http_server *left; /* as it stays for ever */
+    struct fixture *f = *state;
+    char text[1024];
+    int fd = connect_to(f);
+    say(fd, "GET /wait HTTP/1.1\r\nHost: x\r\n\r\n");
+    start(f);
+    while (atomic_load(&f->bodies) == 0)
+        usleep(1000);
+    left = GLET_STEAL(f->server);
+    glet_http_server_stop(left, 50);
+    assert_false(glet_http_server_close(left));
+    hear(fd, text, sizeof text);
+    assert_non_null(strstr(text, "HTTP/1.1 503 "));
+    assert_non_null(strstr(text, "\r\n\r\n{\"error\":\"shutting down\"}"));
+    assert_int_equal(atomic_exchange(&f->heads, 0), 1);
+    assert_int_equal(atomic_load(&f->finished), 0);
 }
 
 static void test_too_many(void **state)
@@ -292,6 +314,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_large_answer, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_waiting_has_no_timeout, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_gone_while_waiting, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_left_behind, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_too_many, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

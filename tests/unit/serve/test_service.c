@@ -340,6 +340,29 @@ static void draining_refuses_and_finishes(void **state)
     serve_nothing_is_left();
 }
 
+/* A rebuild takes as long as it takes; the end does not wait for it, and no change begins any more. */
+static void draining_waits_for_a_rebuild_but_not_for_ever(void **state)
+{
+    (void)state;
+    struct glet_service *service = open_service(0);
+    struct glet_error err = {0};
+    serve_file("a.onnx", "bytes 16\nbuild_us 100000\n"); /* eight executors */
+    CHECK_OK(glet_service_change(service, make_plan(6), &err), &err);
+    atomic_store(&glet_fake_faults.fail_runs, 1);
+    assert_int_equal(load_once(service, "a", 1, 0, NULL), GLET_DONE); /* by the other gpu-let */
+    while (glet_fake_counts.sets < 2)
+        usleep(1000);
+    assert_false(glet_service_drain(service, 0.05));
+    CHECK_FAILS(glet_service_change(service, make_plan(5), &err), &err, GLET_ERR_DEVICE,
+                "shutting down"); /* waits for its turn */
+    assert_true(glet_service_drain(service, 60));
+    struct glet_service_events events;
+    glet_service_events(service, &events);
+    assert_int_equal(events.rebuilds, 1);
+    glet_service_close(service);
+    serve_nothing_is_left();
+}
+
 static void overload_is_refused_and_never_late(void **state)
 {
     (void)state;
@@ -384,6 +407,7 @@ int main(void)
         cmocka_unit_test(a_hanging_device_is_noticed_and_replaced),
         cmocka_unit_test(refused_data_costs_only_its_sender),
         cmocka_unit_test(draining_refuses_and_finishes),
+        cmocka_unit_test(draining_waits_for_a_rebuild_but_not_for_ever),
         cmocka_unit_test(overload_is_refused_and_never_late),
     };
     return cmocka_run_group_tests(tests, serve_tests_begin, serve_tests_end);
