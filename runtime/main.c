@@ -22,6 +22,7 @@
 #include "common/memory.h"
 #include "common/number.h"
 #include "common/options.h"
+#include "runtime/check_report.h"
 #include "runtime/daemon.h"
 
 #include <errno.h>
@@ -31,6 +32,8 @@
 #include <string.h>
 
 struct values {
+    bool check, check_build;
+    int format;
     struct glet_list devices, gpu_types;
     const char *node, *models, *random_weights;
     int route;
@@ -48,7 +51,8 @@ struct values {
 static const char *const routes[] = {"plan", "completion", NULL};
 static const char *const compats[] = {"none", "triton", NULL};
 static const char *const levels[] = {"error", "warning", "info", "debug", NULL};
-static const char *const formats[] = {"text", "json", NULL};
+static const char *const log_formats[] = {"text", "json", NULL};
+static const char *const formats[] = {"table", "json", NULL};
 
 #define FIELD(name) offsetof(struct values, name)
 
@@ -203,6 +207,25 @@ static const struct glet_option options[] = {
      .fallback = "none",
      .help = "Also metrics under the names that another server uses."},
 
+    {.group = "Checks",
+     .name = "check",
+     .kind = GLET_OPTION_FLAG,
+     .offset = FIELD(check),
+     .help = "Do not serve: say what would be, and all that is wrong with it: the plan, this "
+             "node's part of it, devices and what fits on them, model files and their batches, "
+             "options. Listens to nothing and builds nothing."},
+    {.name = "check-build",
+     .kind = GLET_OPTION_FLAG,
+     .offset = FIELD(check_build),
+     .help = "The same, and then build everything as a start does, and try it, in as much device "
+             "memory and time."},
+    {.name = "format",
+     .kind = GLET_OPTION_CHOICE,
+     .offset = FIELD(format),
+     .choices = formats,
+     .fallback = "table",
+     .help = "Of what is checked: for people, or JSON."},
+
     {.group = "Logs",
      .name = "access-log",
      .kind = GLET_OPTION_TEXT,
@@ -218,7 +241,7 @@ static const struct glet_option options[] = {
     {.name = "log-format",
      .kind = GLET_OPTION_CHOICE,
      .offset = FIELD(log_format),
-     .choices = formats,
+     .choices = log_formats,
      .fallback = "text",
      .help = "For people, or JSON lines."},
 };
@@ -289,11 +312,36 @@ static int fill_service(const struct values *values, const struct glet_list *dev
     return 0;
 }
 
+static int check_only(const struct values *values, const struct glet_daemon_options *daemon,
+                      struct glet_error *err)
+{
+    GLET_CLEANUP(glet_plan_cleanup) struct glet_plan *plan = NULL;
+    GLET_CLEANUP(glet_check_fini) struct glet_check check = {0};
+    struct glet_service *service = NULL;
+    if (glet_frontend_check(&daemon->frontend, err) < 0 ||
+        glet_plan_load(daemon->plan_path, &plan, err) < 0 ||
+        glet_check_plan(&daemon->service, plan, &check, err) < 0)
+        return -1;
+    int failed = values->format ? glet_check_print_json(&check, plan, stdout, err)
+                                : glet_check_print(&check, plan, stdout, stderr, err);
+    int status = failed ? -1 : glet_check_exit_status(&check);
+    if (status != 0 || !values->check_build)
+        return status;
+    glet_check_fini(&check); /* one service at a time may have the devices */
+    if (glet_service_open(&daemon->service, GLET_STEAL(plan), &service, err) < 0)
+        return -1;
+    glet_service_close(service);
+    return 0;
+}
+
 static int run(const void *filled, const struct glet_list *arguments, struct glet_error *err)
 {
     const struct values *values = filled;
-    glet_log_setup((enum glet_log_level)values->log_level,
-                   (enum glet_log_format)values->log_format);
+    bool checks = values->check || values->check_build;
+    enum glet_log_level level = (enum glet_log_level)values->log_level;
+    if (checks && level == GLET_LOG_INFO) /* of what serving does */
+        level = GLET_LOG_WARNING;
+    glet_log_setup(level, (enum glet_log_format)values->log_format);
     struct glet_daemon_options daemon = {
         .plan_path = arguments->items[0],
         .drain_s = (double)values->drain_us * 1e-6,
@@ -318,10 +366,13 @@ static int run(const void *filled, const struct glet_list *arguments, struct gle
               : glet_strdup(".", err);
     GLET_CLEANUP(free_list) struct glet_list devices = {0};
     if (!folder || join_cores(&values->devices, &devices, err) < 0 ||
-        fill_service(values, &devices, &daemon.service, err) < 0 ||
-        open_access_log(values->access_log, &daemon.frontend.access_log, err) < 0)
+        fill_service(values, &devices, &daemon.service, err) < 0)
         return -1;
     daemon.service.base_dir = folder;
+    if (checks)
+        return check_only(values, &daemon, err);
+    if (open_access_log(values->access_log, &daemon.frontend.access_log, err) < 0)
+        return -1;
     int result = glet_daemon_run(&daemon, err);
     if (daemon.frontend.access_log && daemon.frontend.access_log != stdout)
         fclose(daemon.frontend.access_log);
@@ -332,6 +383,7 @@ static const struct glet_example examples[] = {
     {"Serve a plan on this machine's processor", "gpulet-runtime plan.yaml"},
     {"Serve one node's part on two GPUs",
      "gpulet-runtime plan.yaml --node node-a --device cuda:0 --device cuda:1"},
+    {"See in advance whether it would be", "gpulet-runtime --check plan.yaml"},
     {"Put a changed plan into service", "kill -HUP $(pidof gpulet-runtime)"},
     {NULL, NULL},
 };
@@ -349,6 +401,7 @@ static const struct glet_command commands[] = {
          "SIGHUP, or another plan file in place of the old, changes the plan without losing a "
          "request; a plan that is wrong changes nothing. SIGTERM drains and ends with 0.",
      .examples = examples,
+     .exit_no = "with --check: the plan would not be served here",
      .values_bytes = sizeof(struct values),
      .run = run},
 };

@@ -3,6 +3,7 @@
 
 #include "common/clock.h"
 #include "common/memory.h"
+#include "common/sha256.h"
 #include "runtime/device/device.h"
 
 #include <errno.h>
@@ -37,7 +38,8 @@ struct glet_partition_set {
 struct glet_model {
     char *name;
     struct glet_model_io input, output;
-    uint64_t fixed_us, row_us, build_us, skips, depth;
+    uint64_t fixed_us, row_us, build_us, skips, depth, largest;
+    char sha256[65];
 };
 
 struct glet_executor {
@@ -193,11 +195,28 @@ static bool take_one(_Atomic int *count)
     return false;
 }
 
+int glet_model_bind(const struct glet_model *model, int batch, struct glet_graph **out,
+                    struct glet_error *err)
+{
+    *out = NULL;
+    if (model->largest && (uint64_t)batch > model->largest)
+        return glet_error_set(err, GLET_ERR_RANGE, "no batch of %d", batch);
+    return 0;
+}
+
+void glet_graph_free(struct glet_graph *graph)
+{
+    (void)graph;
+}
+
 int glet_executor_build(struct glet_partition *partition, struct glet_model *model, int batch,
                         struct glet_executor **out, struct glet_error *err)
 {
     if (!pthread_equal(partition->worker, pthread_self()))
         return glet_error_set(err, GLET_ERR_INTERNAL, "built on another thread");
+    struct glet_graph *graph;
+    if (glet_model_bind(model, batch, &graph, err) < 0)
+        return -1;
     if (take_one(&glet_fake_faults.fail_builds))
         return glet_error_set(err, GLET_ERR_DEVICE, "a build fails because the test says so");
     struct glet_executor *executor = glet_alloc(1, sizeof *executor, err);
@@ -352,11 +371,16 @@ static int read_model(FILE *file, const char *path, struct glet_model *model,
             model->skips = value;
         else if (strcmp(key, "depth") == 0)
             model->depth = value;
+        else if (strcmp(key, "largest") == 0)
+            model->largest = value;
         else
             break;
     }
     if (fields != EOF)
         return glet_error_set(err, GLET_ERR_INPUT, "%s: not a fake model", path);
+    char text[1024];
+    rewind(file);
+    glet_sha256_hex(text, fread(text, 1, sizeof text, file), model->sha256);
     struct glet_model_io io = {.name = "IN",
                                .dtype = GLET_UINT8,
                                .rank = 2,
@@ -423,6 +447,11 @@ const struct glet_model_io *glet_model_output(const struct glet_model *model, si
 {
     (void)i;
     return &model->output;
+}
+
+const char *glet_model_sha256(struct glet_model *model)
+{
+    return model->sha256;
 }
 
 size_t glet_model_weight_bytes(const struct glet_model *model)

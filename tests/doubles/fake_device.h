@@ -11,6 +11,7 @@
  *     row_us 100
  *     skips 1         row_us counts for the rows used, not for the whole batch (default 0)
  *     build_us 1000   building an executor sleeps this long (default 0)
+ *     largest 4       no executor is built for more rows than that (default 0: any)
  *     depth 2         a second batch may begin before the first is finished (default 1)
  *
  * An output byte is the input byte plus one. A row that begins with a byte 255 is refused

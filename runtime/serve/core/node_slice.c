@@ -111,33 +111,35 @@ static int open_device(const struct glet_service *service, struct glet_device_sl
     return 0;
 }
 
+int glet_assign_device(struct glet_service *service, const struct glet_plan *plan,
+                       const struct glet_plan_gpu *gpu, bool *taken, size_t *device_out,
+                       struct glet_error *err)
+{
+    size_t d = find_device(service, gpu->id, taken);
+    if (d == service->device_count) {
+        glet_error_at(err, GLET_ERR_INPUT, plan->path, gpu->mark,
+                      "%s: no device is left for it, %zu were given", gpu->id,
+                      service->device_count);
+        return glet_error_hint(err, "give one --device per GPU, in the plan's order, or --device "
+                                    "ID=SPEC");
+    }
+    taken[d] = true;
+    *device_out = d;
+    struct glet_device_slot *slot = &service->devices[d];
+    if (!slot->device && open_device(service, slot, err) < 0)
+        return glet_error_context(err, "device %s", slot->spec);
+    return check_fit(service, plan, gpu, glet_device_info(slot->device), err);
+}
+
 int glet_assign_devices(struct glet_service *service, const struct glet_plan *plan,
                         const size_t *gpus, size_t count, size_t *devices_out,
                         struct glet_error *err)
 {
     bool *taken = glet_alloc(service->device_count, sizeof *taken, err);
-    if (!taken)
-        return -1;
-    int result = 0;
-    for (size_t i = 0; i < count && result == 0; i++) {
-        const struct glet_plan_gpu *gpu = &plan->gpus[gpus[i]];
-        size_t d = find_device(service, gpu->id, taken);
-        if (d == service->device_count) {
-            result = glet_error_at(err, GLET_ERR_INPUT, plan->path, gpu->mark,
-                                   "%s: the plan uses %zu GPUs here, but %zu devices were given",
-                                   gpu->id, count, service->device_count);
-            glet_error_hint(err, "give one --device per GPU, in the plan's order, or --device "
-                                 "ID=SPEC");
-            break;
-        }
-        taken[d] = true;
-        devices_out[i] = d;
-        struct glet_device_slot *slot = &service->devices[d];
-        if (!slot->device && open_device(service, slot, err) < 0)
-            result = glet_error_context(err, "device %s", slot->spec);
-        else
-            result = check_fit(service, plan, gpu, glet_device_info(slot->device), err);
-    }
+    int result = taken ? 0 : -1;
+    for (size_t i = 0; i < count && result == 0; i++)
+        result =
+            glet_assign_device(service, plan, &plan->gpus[gpus[i]], taken, &devices_out[i], err);
     free(taken);
     return result;
 }

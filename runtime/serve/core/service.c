@@ -45,8 +45,7 @@ static void forget_model(void *user, const struct glet_model *model)
             glet_device_forget_model(service->devices[d].device, model);
 }
 
-static int open_service(struct glet_service *service, struct glet_plan *plan,
-                        struct glet_error *err)
+static int set_up(struct glet_service *service, struct glet_error *err)
 {
     const struct glet_service_options *options = &service->options;
     static const char *const best[] = {"auto"};
@@ -63,33 +62,43 @@ static int open_service(struct glet_service *service, struct glet_plan *plan,
         if (parse_device(specs[service->device_count], &service->devices[service->device_count],
                          err) < 0)
             return -1;
-    pthread_mutex_lock(&service->change);
-    int result = glet_apply_plan(service, plan, err);
-    pthread_mutex_unlock(&service->change);
-    return result;
+    return 0;
+}
+
+struct glet_service *glet_service_new(const struct glet_service_options *options,
+                                      struct glet_error *err)
+{
+    struct glet_service *service = glet_alloc(1, sizeof *service, err);
+    if (!service)
+        return NULL;
+    service->options = *options;
+    init_locks(service);
+    if (set_up(service, err) < 0) {
+        glet_service_close(service);
+        return NULL;
+    }
+    return service;
 }
 
 int glet_service_open(const struct glet_service_options *options, struct glet_plan *plan,
                       struct glet_service **out, struct glet_error *err)
 {
-    struct glet_service *service = glet_alloc(1, sizeof *service, err);
-    if (!service) {
+    struct glet_service *service = glet_service_new(options, err);
+    int result = -1;
+    if (service) {
+        pthread_mutex_lock(&service->change);
+        result = glet_apply_plan(service, plan, err);
+        pthread_mutex_unlock(&service->change);
+    }
+    if (result < 0)
         glet_plan_free(plan);
-        return -1;
-    }
-    service->options = *options;
-    init_locks(service);
-    if (open_service(service, plan, err) < 0) {
-        glet_plan_free(plan);
+    else
+        result = glet_supervise_start(service, err);
+    if (result < 0)
         glet_service_close(service);
-        return -1;
-    }
-    if (glet_supervise_start(service, err) < 0) {
-        glet_service_close(service);
-        return -1;
-    }
-    *out = service;
-    return 0;
+    else
+        *out = service;
+    return result;
 }
 
 int glet_service_change(struct glet_service *service, struct glet_plan *plan,

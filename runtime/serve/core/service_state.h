@@ -111,10 +111,21 @@ struct glet_service {
     bool has_supervisor, has_repairer;
 };
 
+/* service.c: one that serves nothing and has opened nothing. options as in control.h. */
+GLET_MUST_CHECK
+struct glet_service *glet_service_new(const struct glet_service_options *options,
+                                      struct glet_error *err);
+
 /* node_slice.c: which GPUs of the plan are ours, and on which device each */
 GLET_MUST_CHECK
 int glet_node_gpus(const struct glet_service *service, const struct glet_plan *plan,
                    size_t **gpus_out, size_t *count_out, struct glet_error *err);
+/* The device for one GPU of the plan: opened, held against the plan, and marked as taken, of
+   service->device_count. *device_out is written also where it does not fit. */
+GLET_MUST_CHECK
+int glet_assign_device(struct glet_service *service, const struct glet_plan *plan,
+                       const struct glet_plan_gpu *gpu, bool *taken, size_t *device_out,
+                       struct glet_error *err);
 GLET_MUST_CHECK
 int glet_assign_devices(struct glet_service *service, const struct glet_plan *plan,
                         const size_t *gpus, size_t count, size_t *devices_out,

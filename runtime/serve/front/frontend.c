@@ -82,7 +82,7 @@ static int add_listener(struct glet_frontend *frontend, enum glet_front_role rol
 static int add_inference_listeners(struct glet_frontend *frontend, struct glet_error *err)
 {
     const struct glet_frontend_options *options = &frontend->options;
-    const char *address = options->listen ? options->listen : "127.0.0.1:8000";
+    const char *address = options->listen;
     int threads = options->http_threads > 0 ? options->http_threads : 1;
     char same_port[80];
     if (threads > GLET_FRONT_MAX_THREADS)
@@ -99,14 +99,14 @@ static int add_inference_listeners(struct glet_frontend *frontend, struct glet_e
     return 0;
 }
 
-static int load_tokens(struct glet_frontend *frontend, struct glet_error *err)
+static int load_tokens(const struct glet_frontend_options *options, struct glet_bearer *token,
+                       struct glet_bearer *admin_token, struct glet_error *err)
 {
-    const struct glet_frontend_options *options = &frontend->options;
-    if (options->token_file && glet_bearer_load(options->token_file, &frontend->token, err) < 0)
+    if (options->token_file && glet_bearer_load(options->token_file, token, err) < 0)
         return -1;
     if (options->admin_token_file)
-        return glet_bearer_load(options->admin_token_file, &frontend->admin_token, err);
-    if (options->allow_remote && options->admin_listen && options->admin_listen[0])
+        return glet_bearer_load(options->admin_token_file, admin_token, err);
+    if (options->allow_remote && options->admin_listen[0])
         return glet_error_set(err, GLET_ERR_USAGE,
                               "an admin listener that other machines may reach needs a token");
     return 0;
@@ -114,6 +114,12 @@ static int load_tokens(struct glet_frontend *frontend, struct glet_error *err)
 
 static void set_defaults(struct glet_frontend_options *options)
 {
+    if (!options->listen)
+        options->listen = "127.0.0.1:8000";
+    if (!options->metrics_listen)
+        options->metrics_listen = "127.0.0.1:8002";
+    if (!options->admin_listen)
+        options->admin_listen = "";
     if (options->max_connections == 0)
         options->max_connections = 1024;
     if (options->max_connections_per_client == 0)
@@ -125,9 +131,9 @@ static void set_defaults(struct glet_frontend_options *options)
 static int open_all(struct glet_frontend *frontend, struct glet_error *err)
 {
     const struct glet_frontend_options *options = &frontend->options;
-    const char *metrics = options->metrics_listen ? options->metrics_listen : "127.0.0.1:8002";
+    const char *metrics = options->metrics_listen, *admin = options->admin_listen;
     signal(SIGPIPE, SIG_IGN);
-    if (load_tokens(frontend, err) < 0)
+    if (load_tokens(options, &frontend->token, &frontend->admin_token, err) < 0)
         return -1;
     if (options->access_log && glet_access_log_open(options->access_log, &frontend->log, err) < 0)
         return -1;
@@ -135,8 +141,21 @@ static int open_all(struct glet_frontend *frontend, struct glet_error *err)
         return -1;
     if (metrics[0] && add_listener(frontend, GLET_ROLE_METRICS, metrics, false, err) < 0)
         return -1;
-    if (options->admin_listen && options->admin_listen[0])
-        return add_listener(frontend, GLET_ROLE_ADMIN, options->admin_listen, false, err);
+    return admin[0] ? add_listener(frontend, GLET_ROLE_ADMIN, admin, false, err) : 0;
+}
+
+int glet_frontend_check(const struct glet_frontend_options *wanted, struct glet_error *err)
+{
+    struct glet_bearer token, admin_token;
+    struct glet_frontend_options options = *wanted;
+    set_defaults(&options);
+    if (load_tokens(&options, &token, &admin_token, err) < 0)
+        return -1;
+    const char *const addresses[] = {options.listen, options.metrics_listen, options.admin_listen};
+    for (size_t i = 0; i < sizeof addresses / sizeof addresses[0]; i++)
+        if ((i == 0 || addresses[i][0]) &&
+            glet_http_listen_check(addresses[i], options.allow_remote, err) < 0)
+            return -1;
     return 0;
 }
 

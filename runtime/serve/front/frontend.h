@@ -58,6 +58,10 @@ GLET_MUST_CHECK
 int glet_frontend_open(const struct glet_frontend_options *options, struct glet_service *service,
                        struct glet_frontend **out, struct glet_error *err);
 
+/* Whether it would open, as far as that can be told without a socket: addresses and tokens. */
+GLET_MUST_CHECK
+int glet_frontend_check(const struct glet_frontend_options *options, struct glet_error *err);
+
 /* The ports really bound (for port 0); 0 = no such listener. */
 int glet_frontend_port(const struct glet_frontend *frontend);
 int glet_frontend_metrics_port(const struct glet_frontend *frontend);

@@ -70,21 +70,36 @@ static bool is_loopback(const union address *address)
     return ntohl(address->v4.sin_addr.s_addr) >> 24 == 127;
 }
 
+static int find_address(const char *text, bool allow_remote, union address *out, socklen_t *length,
+                        struct glet_error *err)
+{
+    if (!parse_address(text, out, length)) {
+        glet_error_set(err, GLET_ERR_USAGE, "malformed listen address '%s'", text);
+        return glet_error_hint(err, "HOST:PORT with a numeric host, as in 127.0.0.1:8000 or "
+                                    "[::1]:8000");
+    }
+    if (!allow_remote && !is_loopback(out)) {
+        glet_error_set(err, GLET_ERR_USAGE, "'%s' can be reached from other machines", text);
+        return glet_error_hint(err, "put a proxy with TLS in front, or allow it explicitly with "
+                                    "--allow-remote");
+    }
+    return 0;
+}
+
+int glet_http_listen_check(const char *text, bool allow_remote, struct glet_error *err)
+{
+    union address address;
+    socklen_t length = 0;
+    return find_address(text, allow_remote, &address, &length, err);
+}
+
 int glet_http_listen(const char *text, bool allow_remote, bool share_port, int *fd_out,
                      struct glet_error *err)
 {
     union address address;
     socklen_t length = 0;
-    if (!parse_address(text, &address, &length)) {
-        glet_error_set(err, GLET_ERR_USAGE, "malformed listen address '%s'", text);
-        return glet_error_hint(err, "HOST:PORT with a numeric host, as in 127.0.0.1:8000 or "
-                                    "[::1]:8000");
-    }
-    if (!allow_remote && !is_loopback(&address)) {
-        glet_error_set(err, GLET_ERR_USAGE, "'%s' can be reached from other machines", text);
-        return glet_error_hint(err, "put a proxy with TLS in front, or allow it explicitly with "
-                                    "--allow-remote");
-    }
+    if (find_address(text, allow_remote, &address, &length, err) < 0)
+        return -1;
     int fd = socket(address.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return glet_error_errno(err, errno, "socket");

@@ -17,6 +17,10 @@ GLET_MUST_CHECK
 int glet_http_listen(const char *address, bool allow_remote, bool share_port, int *fd_out,
                      struct glet_error *err);
 
+/* What of that the text alone can tell, without a socket. */
+GLET_MUST_CHECK
+int glet_http_listen_check(const char *address, bool allow_remote, struct glet_error *err);
+
 /* The port that fd is bound to; 0 when fd is not such a socket. */
 int glet_http_listen_port(int fd);
 
