@@ -135,12 +135,15 @@ void glet_http_reply(struct glet_http_exchange *x, const struct glet_http_reply 
         compose(x, reply, x->own_parts, 1);
 }
 
-void glet_http_refuse(struct glet_http_exchange *x, int status, const char *body)
+void glet_http_refuse(struct glet_http_exchange *x, int status, const char *reason)
 {
     x->close_after = true;
     x->status = status;
-    x->own_parts[1] = (struct iovec){(void *)(uintptr_t)body, strlen(body)};
-    struct glet_http_reply reply = {.status = status, .content_type = "application/json"};
+    int length = snprintf(x->refusal, sizeof x->refusal, "{\"error\":\"%s\"}", reason);
+    x->own_parts[1] = (struct iovec){x->refusal, (size_t)length};
+    struct glet_http_reply reply = {.status = status,
+                                    .content_type = "application/json",
+                                    .headers = status == 503 ? "Retry-After: 1\r\n" : NULL};
     compose(x, &reply, x->own_parts, 2);
 }
 
@@ -149,8 +152,7 @@ void glet_http_refuse_head(struct glet_http_exchange *x, int status, const char 
     x->head.keep_alive = false;
     x->head.method = GLET_HTTP_OTHER;
     x->head.minor_version = 1;
-    snprintf(x->refusal, sizeof x->refusal, "{\"error\":\"%s\"}", reason);
-    glet_http_refuse(x, status, x->refusal);
+    glet_http_refuse(x, status, reason);
 }
 
 static void begin_linger(struct glet_http_exchange *x)

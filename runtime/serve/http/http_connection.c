@@ -39,7 +39,7 @@ void glet_http_connection_init(struct glet_http_exchange *x, struct glet_http_se
     x->server = server;
     x->fd = fd;
     x->readable = x->writable = true;
-    x->watched_for_room = x->in_handler_hands = x->close_after = false;
+    x->ended = x->watched_for_room = x->in_handler_hands = x->close_after = false;
     x->input_used = x->input_taken = 0;
     x->user = NULL;
     x->status = 0;
@@ -136,12 +136,11 @@ static bool decode_chunks(struct glet_http_exchange *x)
     enum glet_http_chunked_result result =
         glet_http_chunked_decode(&x->chunked, data, here, &got, &consumed);
     if (result == GLET_HTTP_CHUNKED_ERROR) {
-        glet_http_refuse(x, 400, "{\"error\":\"malformed chunked body\"}");
+        glet_http_refuse(x, 400, "malformed chunked body");
         return true;
     }
     if (got > x->body_capacity - x->body_used) {
-        glet_http_refuse(x, 413,
-                         "{\"error\":\"the body is larger than this model's largest request\"}");
+        glet_http_refuse(x, 413, "the body is larger than this model's largest request");
         return true;
     }
     if (got)
@@ -189,7 +188,7 @@ static bool run_body(struct glet_http_exchange *x)
         if (io != IO_SOME)
             return false;
         x->body_used += got;
-        if (got < asked)
+        if (got < asked && !x->ended)
             x->readable = false; /* drained: the next edge tells of more (epoll(7), question 9) */
     }
     body_complete(x);
@@ -301,24 +300,25 @@ void glet_http_connection_run(struct glet_http_exchange *x)
     }
 }
 
-void glet_http_connection_abort(struct glet_http_exchange *x, bool answer)
+bool glet_http_connection_reading(const struct glet_http_exchange *x)
 {
-    bool reading =
-        x->phase == GLET_HTTP_READ_BODY || (x->phase == GLET_HTTP_READ_HEAD && x->input_used > 0);
-    if (answer && reading && !x->close_after) {
-        if (x->phase == GLET_HTTP_READ_HEAD)
-            glet_http_refuse_head(x, 408, "the request took too long to arrive");
-        else
-            glet_http_refuse(x, 408, "{\"error\":\"the request took too long to arrive\"}");
-        glet_http_connection_run(x);
-        return;
-    }
-    glet_http_close_now(x);
+    return x->phase == GLET_HTTP_READ_HEAD || x->phase == GLET_HTTP_READ_BODY;
 }
 
-bool glet_http_connection_idle(const struct glet_http_exchange *x)
+void glet_http_connection_abort(struct glet_http_exchange *x, int status)
 {
-    return x->phase == GLET_HTTP_READ_HEAD && x->input_used == 0;
+    const char *reason = status == 408 ? "the request took too long to arrive" : "shutting down";
+    bool head = x->phase == GLET_HTTP_READ_HEAD;
+    if (status == 0 || !glet_http_connection_reading(x) || (head && x->input_used == 0) ||
+        x->close_after) {
+        glet_http_close_now(x);
+        return;
+    }
+    if (head)
+        glet_http_refuse_head(x, status, reason);
+    else
+        glet_http_refuse(x, status, reason);
+    glet_http_connection_run(x);
 }
 
 const struct glet_http_head *glet_http_exchange_head(const struct glet_http_exchange *x)

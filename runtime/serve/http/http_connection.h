@@ -32,6 +32,7 @@ struct glet_http_exchange {
     struct in6_addr client;
     enum glet_http_phase phase;
     bool readable, writable;
+    bool ended; /* by the client: what has been received is all there will be */
     bool watched_for_room;
     bool in_handler_hands; /* between head() and finished() */
     bool close_after;
@@ -62,11 +63,12 @@ void glet_http_connection_init(struct glet_http_exchange *connection,
 /* Goes as far as the socket allows. Afterwards phase tells whether it is GLET_HTTP_CLOSED. */
 void glet_http_connection_run(struct glet_http_exchange *connection);
 
-/* Ends it, unless the handler has it. answer: a client whose request took too long is told so. */
-void glet_http_connection_abort(struct glet_http_exchange *connection, bool answer);
+/* Ends it, unless the handler has it. A client whose request has not arrived whole is told why by
+   this status, 408 or 503; 0 = by none. */
+void glet_http_connection_abort(struct glet_http_exchange *connection, int status);
 
-/* Nothing of a request has arrived: it may be closed without anyone missing it. */
-bool glet_http_connection_idle(const struct glet_http_exchange *connection);
+/* Between two requests, or with one that has not arrived whole. */
+bool glet_http_connection_reading(const struct glet_http_exchange *connection);
 
 /* Between its two halves: http_connection.c reads, http_answer.c answers. */
 
@@ -75,8 +77,9 @@ void glet_http_enter_head(struct glet_http_exchange *x);
 /* Tells the handler that the exchange is over, if it has one. */
 void glet_http_finish(struct glet_http_exchange *x);
 void glet_http_close_now(struct glet_http_exchange *x);
-/* An answer of the server's own, after which the connection ends. body outlives the answer. */
-void glet_http_refuse(struct glet_http_exchange *x, int status, const char *body);
+/* An answer of the server's own, after which the connection ends. reason: up to 140 bytes that JSON
+   need not escape. */
+void glet_http_refuse(struct glet_http_exchange *x, int status, const char *reason);
 /* A head that could not be parsed says nothing about its request: the answer assumes the least. */
 void glet_http_refuse_head(struct glet_http_exchange *x, int status, const char *reason);
 void glet_http_next_request(struct glet_http_exchange *x);

@@ -272,11 +272,12 @@ static void sweep(struct glet_http_server *server)
     for (struct glet_http_exchange *x = server->open, *next; x; x = next) {
         next = x->next;
         bool late = x->deadline_us && server->now_us >= x->deadline_us;
+        bool refused = stopping && glet_http_connection_reading(x);
         if (x->phase == GLET_HTTP_WAIT) {
             if (cut) /* its handler has it, perhaps for ever */
                 say_unavailable(x->fd, "shutting down");
-        } else if (late || cut || (stopping && glet_http_connection_idle(x))) {
-            glet_http_connection_abort(x, late && !cut);
+        } else if (late || cut || refused) {
+            glet_http_connection_abort(x, cut ? 0 : late ? 408 : 503);
             run(server, x);
         }
     }
@@ -310,6 +311,7 @@ static void serve_event(struct glet_http_server *server, const struct epoll_even
     } else {
         struct glet_http_exchange *x = event->data.ptr;
         x->readable = x->readable || (event->events & ~(uint32_t)EPOLLOUT);
+        x->ended = x->ended || (event->events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR));
         x->writable = x->writable || (event->events & ~(uint32_t)(EPOLLIN | EPOLLRDHUP));
         run(server, x);
     }

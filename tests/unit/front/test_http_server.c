@@ -194,6 +194,50 @@ static void test_silence(void **state)
     assert_null(strstr(text, "408"));
 }
 
+/* The last of what a client sends comes with its end, and is read with a read that has room for more:
+   nothing will tell of the end again. */
+static void test_gone_in_a_body(void **state)
+{
+    struct fixture *f = *state;
+    char text[1024], body[4090] = ""; /* with the head, more than is read at first */
+    int fd = connect_to(f);
+    start(f);
+    say(fd, "GET /wait HTTP/1.1\r\nHost: x\r\n\r\n");
+    while (!atomic_load(&f->waiting)) /* so it is accepted */
+        usleep(1000);
+    glet_http_resume(atomic_load(&f->waiting));
+    assert_true(recv(fd, text, sizeof text, 0) > 0);
+    static const char head[] = "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4096\r\n\r\n";
+    memset(body, 'x', sizeof body);
+    assert_int_equal(send(fd, head, sizeof head - 1, MSG_MORE), sizeof head - 1);
+    assert_int_equal(send(fd, body, sizeof body, MSG_MORE), sizeof body);
+    assert_int_equal(shutdown(fd, SHUT_WR), 0); /* with it, all at once */
+    assert_int_equal(hear(fd, text, sizeof text), 0);
+}
+
+/* A request that has not arrived whole when the server stops is not waited for. */
+static void test_stop_in_a_request(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const parts[] = {
+        "GET / HT", "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nhalf"};
+    char text[1024];
+    int fds[2] = {connect_to(f), connect_to(f)};
+    for (size_t i = 0; i < COUNT_OF(parts); i++)
+        say(fds[i], parts[i]);
+    start(f);
+    while (atomic_load(&f->heads) == 0)
+        usleep(1000);
+    glet_http_server_stop(f->server, 60000);
+    for (size_t i = 0; i < COUNT_OF(parts); i++) {
+        hear(fds[i], text, sizeof text);
+        assert_non_null(strstr(text, "HTTP/1.1 503 "));
+        assert_non_null(strstr(text, "\r\nRetry-After: 1\r\n"));
+        assert_non_null(strstr(text, "\r\n\r\n{\"error\":\"shutting down\"}"));
+    }
+    assert_true(glet_http_server_close(GLET_STEAL(f->server)));
+}
+
 /* The answer is larger than what the kernel buffers: the client that does not read is cut off. */
 static void test_client_that_does_not_read(void **state)
 {
@@ -310,6 +354,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_dripping_head, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_half_a_body, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_silence, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_gone_in_a_body, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_stop_in_a_request, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_client_that_does_not_read, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_large_answer, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_waiting_has_no_timeout, set_up, tear_down),
