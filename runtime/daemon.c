@@ -132,7 +132,10 @@ static int begin_serving(struct daemon *daemon, struct glet_error *err)
     /* For scripts that let the system choose the ports. */
     printf("ready port=%d metrics_port=%d admin_port=%d pid=%ld\n", port, metrics, admin,
            (long)getpid());
-    fflush(stdout);
+    if (fflush(stdout) != 0) {
+        glet_log_warning("standard output cannot be written: nobody is told the ports there");
+        clearerr(stdout);
+    }
     return 0;
 }
 

@@ -30,6 +30,7 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 struct values {
     bool check, check_build;
@@ -183,7 +184,7 @@ static const struct glet_option options[] = {
      .fallback = "1024",
      .low = 1,
      .high = 1000000,
-     .help = "Per listener thread."},
+     .help = "Per listener thread; fewer where the limit of open files is too low for that."},
     {.name = "max-connections-per-client",
      .kind = GLET_OPTION_INT,
      .offset = FIELD(max_connections_per_client),
@@ -418,9 +419,20 @@ static void keep_memory_together(void)
     mallopt(M_MMAP_THRESHOLD, MAP_ABOVE_BYTES);
 }
 
+/* Each connection is a descriptor; the soft limit, mostly 1024, is for programs that use select(). */
+static void allow_many_files(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    (void)setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 int main(int argc, char **argv)
 {
     keep_memory_together();
+    allow_many_files();
     static const struct glet_program program = {
         "gpulet-runtime", "serves a plan of models on parts of GPUs", commands, 1};
     return glet_program_main(&program, argc, argv);

@@ -59,17 +59,21 @@ static int watch_folders(const struct glet_plan_watch *watch, struct glet_error 
     return real ? watch_folder(watch, real, folder_length(real, strlen(real)), err) : 0;
 }
 
+static int start_watching(struct glet_plan_watch *watch, struct glet_error *err)
+{
+    watch->fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+    return watch->fd < 0 ? glet_error_errno(err, errno, "inotify") : watch_folders(watch, err);
+}
+
 int glet_plan_watch_open(struct glet_plan_watch *watch, const char *path, struct glet_error *err)
 {
+    struct glet_error why;
     *watch = (struct glet_plan_watch){.fd = -1, .path = path};
     if (stat(path, &watch->seen) < 0)
         return glet_error_errno(err, errno, "%s", path);
-    watch->fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
-    if (watch->fd < 0)
-        return glet_error_errno(err, errno, "inotify");
-    if (watch_folders(watch, err) < 0) {
+    if (start_watching(watch, &why) < 0) {
+        glet_log_failure(GLET_LOG_WARNING, "the plan file is not followed", &why);
         glet_plan_watch_close(watch);
-        return -1;
     }
     return 0;
 }

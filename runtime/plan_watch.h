@@ -19,6 +19,8 @@ struct glet_plan_watch {
     struct stat seen;
 };
 
+/* GLET_ERR_IO: there is no such file. One that cannot be followed, because a folder may not be read
+   or the system has no watches left, is logged: then fd is -1. */
 GLET_MUST_CHECK
 int glet_plan_watch_open(struct glet_plan_watch *watch, const char *path, struct glet_error *err);
 void glet_plan_watch_close(struct glet_plan_watch *watch);

@@ -13,28 +13,32 @@
 
 enum {
     LOOK_US = 20000,      /* how late a hang is noticed */
+    MOST_US = 200000,     /* a look that comes after more was kept back: the process was halted */
     FIRST_RETRY_MS = 100, /* after a rebuild that failed; doubles */
     LAST_RETRY_MS = 10000,
     IDLE_MS = 1000, /* the repairer looks at zombies this often */
 };
 
-static void look_at(struct glet_unit *unit, uint64_t now_us)
+static void look_at(struct glet_unit *unit, uint64_t ran_us)
 {
     for (size_t i = 0; i < unit->count; i++)
-        glet_worker_check(unit->workers[i], now_us);
+        glet_worker_check(unit->workers[i], ran_us);
 }
 
 static void *supervise(void *user)
 {
     struct glet_service *service = user;
     pthread_setname_np(pthread_self(), "supervisor");
-    while (!atomic_load(&service->unwatched)) {
+    for (uint64_t last_us = glet_clock_us(); !atomic_load(&service->unwatched);) {
         pthread_mutex_lock(&service->topology);
-        uint64_t now_us = glet_clock_us();
+        uint64_t now_us = glet_clock_us(), ran_us = now_us - last_us;
+        last_us = now_us;
+        if (ran_us > MOST_US)
+            ran_us = MOST_US;
         for (size_t i = 0; i < service->unit_count; i++)
-            look_at(service->units[i], now_us);
+            look_at(service->units[i], ran_us);
         for (struct glet_unit *unit = service->retired; unit; unit = unit->next)
-            look_at(unit, now_us);
+            look_at(unit, ran_us);
         pthread_mutex_unlock(&service->topology);
         usleep(LOOK_US);
     }

@@ -106,14 +106,13 @@ uint64_t glet_worker_predict(struct glet_worker *worker, size_t share,
     return completion_us;
 }
 
-bool glet_worker_check(struct glet_worker *worker, uint64_t now_us)
+bool glet_worker_check(struct glet_worker *worker, uint64_t ran_us)
 {
     uint64_t phase = atomic_load_explicit(&worker->phase, memory_order_acquire);
-    if (phase % 4 != GLET_PHASE_INSIDE)
-        return false;
-    uint64_t since_us = atomic_load_explicit(&worker->inside_since_us, memory_order_relaxed);
-    uint64_t limit_us = atomic_load_explicit(&worker->inside_limit_us, memory_order_relaxed);
-    if (now_us <= since_us || now_us - since_us <= limit_us)
+    worker->watched_us = phase == worker->watched_phase ? worker->watched_us + ran_us : 0;
+    worker->watched_phase = phase;
+    if (phase % 4 != GLET_PHASE_INSIDE ||
+        worker->watched_us <= atomic_load_explicit(&worker->inside_limit_us, memory_order_relaxed))
         return false;
     /* Fails when this batch ended meanwhile, also if the next one is inside already. */
     uint64_t taken = phase - GLET_PHASE_INSIDE + GLET_PHASE_TAKEN;

@@ -73,8 +73,9 @@ uint64_t glet_worker_predict(struct glet_worker *worker, size_t share,
                              const struct glet_sched_item *item, enum glet_sched_class kind,
                              uint64_t now_us);
 
-/* True when the running batch is past its limit: the worker is then lost. Supervisor only. */
-bool glet_worker_check(struct glet_worker *worker, uint64_t now_us);
+/* True when the running batch is past its limit: the worker is then lost. ran_us: since the last
+   call; time in which this process did not run is nobody's hang. Supervisor only. */
+bool glet_worker_check(struct glet_worker *worker, uint64_t ran_us);
 
 /* The next request that a worker left behind, or NULL. *slot_out is its model; *ran_out says that
    it was in a batch that ran, and may be why it failed. */

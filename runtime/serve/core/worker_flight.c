@@ -103,7 +103,6 @@ static struct run run_of(const struct glet_worker *worker, const struct glet_fli
 static uint64_t go_in(struct glet_worker *worker, uint64_t limit_us)
 {
     uint64_t hang_us = worker->plan.hang_us;
-    atomic_store_explicit(&worker->inside_since_us, glet_clock_us(), memory_order_relaxed);
     atomic_store_explicit(&worker->inside_limit_us, limit_us > hang_us ? limit_us : hang_us,
                           memory_order_relaxed);
     uint64_t inside =

@@ -60,7 +60,8 @@ struct glet_worker {
     size_t first, flying;                     /* the oldest; how many */
     size_t depth;                             /* how many may be */
     uint64_t end_ns;                          /* of the last one that ended */
-    _Atomic uint64_t phase, inside_since_us, inside_limit_us;
+    _Atomic uint64_t phase, inside_limit_us;
+    uint64_t watched_phase, watched_us; /* the supervisor's: since when it sees the thread there */
     _Atomic bool serving, lost, over;
 };
 

@@ -8,12 +8,15 @@
 #include "runtime/serve/front/frontend.h"
 
 #include "common/clock.h"
+#include "common/log.h"
 #include "common/memory.h"
 #include "runtime/serve/front/front.h"
 #include "runtime/serve/http/http_listen.h"
 
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #define HEAD_TIMEOUT_MS     10000
@@ -79,23 +82,37 @@ static int add_listener(struct glet_frontend *frontend, enum glet_front_role rol
     return glet_http_server_start(&http, &listener->server, err);
 }
 
+/* Writes address with a free port where it says any. Threads share a port, and so could another
+   server of this user, unnoticed: first see that nobody has it. */
+static int find_port(const char *address, bool allow_remote, char *out, size_t room,
+                     struct glet_error *err)
+{
+    int fd;
+    if (glet_http_listen(address, allow_remote, false, &fd, err) < 0)
+        return -1;
+    snprintf(out, room, "%.*s:%d", (int)(strrchr(address, ':') - address), address,
+             glet_http_listen_port(fd));
+    close(fd);
+    return 0;
+}
+
 static int add_inference_listeners(struct glet_frontend *frontend, struct glet_error *err)
 {
     const struct glet_frontend_options *options = &frontend->options;
     const char *address = options->listen;
-    int threads = options->http_threads > 0 ? options->http_threads : 1;
-    char same_port[80];
+    int threads = options->http_threads;
+    char shared[80];
     if (threads > GLET_FRONT_MAX_THREADS)
         return glet_error_set(err, GLET_ERR_USAGE, "at most %d HTTP threads",
                               GLET_FRONT_MAX_THREADS);
-    for (int i = 0; i < threads; i++) {
+    if (threads > 1) {
+        if (find_port(address, options->allow_remote, shared, sizeof shared, err) < 0)
+            return -1;
+        address = shared;
+    }
+    for (int i = 0; i < threads; i++)
         if (add_listener(frontend, GLET_ROLE_INFERENCE, address, threads > 1, err) < 0)
             return -1;
-        const char *colon = strrchr(address, ':');
-        snprintf(same_port, sizeof same_port, "%.*s:%d", (int)(colon - address), address,
-                 frontend->listeners[0].port);
-        address = i == 0 ? same_port : address;
-    }
     return 0;
 }
 
@@ -120,12 +137,34 @@ static void set_defaults(struct glet_frontend_options *options)
         options->metrics_listen = "127.0.0.1:8002";
     if (!options->admin_listen)
         options->admin_listen = "";
+    if (options->http_threads <= 0)
+        options->http_threads = 1;
     if (options->max_connections == 0)
         options->max_connections = 1024;
     if (options->max_connections_per_client == 0)
         options->max_connections_per_client = 512;
     if (options->max_body_memory_bytes == 0)
         options->max_body_memory_bytes = (size_t)1 << 30;
+}
+
+/* Leaves descriptors for everything else: with none left a plan cannot be read, and probes are not
+   accepted. Clients beyond that are told 503. */
+static void limit_connections(struct glet_frontend_options *options)
+{
+    enum { MOST_SPARED = 128 }; /* plans, models, logs, a GPU's driver */
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur == RLIM_INFINITY)
+        return;
+    size_t all = (size_t)limit.rlim_cur, spared = all / 2 < MOST_SPARED ? all / 2 : MOST_SPARED;
+    size_t listeners = (size_t)options->http_threads + (options->metrics_listen[0] != '\0') +
+                       (options->admin_listen[0] != '\0');
+    size_t each = (all - spared) / listeners;
+    if (each >= options->max_connections)
+        return;
+    options->max_connections = each > 0 ? each : 1;
+    glet_log_warning("at most %zu connections per listener, since no more than %zu files may be "
+                     "open",
+                     options->max_connections, all);
 }
 
 static int open_all(struct glet_frontend *frontend, struct glet_error *err)
@@ -167,6 +206,7 @@ int glet_frontend_open(const struct glet_frontend_options *options, struct glet_
         return -1;
     frontend->options = *options;
     set_defaults(&frontend->options);
+    limit_connections(&frontend->options);
     frontend->service = service;
     frontend->budget.limit_bytes = frontend->options.max_body_memory_bytes;
     frontend->start_unix_ms = glet_clock_unix_ms();

@@ -11,6 +11,7 @@ import hashlib
 import http.client
 import json
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -50,13 +51,19 @@ def plan(units=5, a="a.onnx"):
 
 
 class Runtime:
-    def __init__(self, folder, *options, env=None, path="plan.yaml"):
+    def __init__(self, folder, *options, env=None, path="plan.yaml", stdout=subprocess.PIPE,
+                 files=None, user=None):
+        def limit():
+            if files:
+                resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
+            if user:
+                os.setuid(user)
         self.folder = folder
         self.log = open(os.path.join(folder, "log"), "w+")
         self.process = subprocess.Popen(
             [PROGRAM, path, "--device", "fake", "--listen", "127.0.0.1:0", "--metrics",
              "127.0.0.1:0", "--admin", "127.0.0.1:0", *options],
-            cwd=folder, stdout=subprocess.PIPE, stderr=self.log, text=True,
+            cwd=folder, stdout=stdout, stderr=self.log, text=True, preexec_fn=limit,
             env=dict(os.environ, **(env or {})))
         atexit.register(self.process.kill)  # of a test that fails; one that has ended is let be
 
@@ -523,6 +530,66 @@ def test_killed_and_started_again(folder):
     assert runtime.end()[0] == 0
 
 
+def test_a_halt_is_no_hang(folder):
+    """A process that is stopped, or a machine that sleeps, does not count as a device that hangs."""
+    runtime = Runtime(folder, "--hang", "2s").ready()
+    connection = http.client.HTTPConnection("127.0.0.1", runtime.port, timeout=60)
+    connection.request("POST", "/v2/models/b/infer", BODY.replace("1, 2, 3, 4", "254, 0, 0, 0"))
+    wait_for(lambda: 'gpulet_in_flight{model="b"} 1'
+             in runtime.ask("GET", "/metrics", port=runtime.metrics)[1])
+    runtime.process.send_signal(signal.SIGSTOP)
+    time.sleep(2.5)
+    start = time.monotonic()
+    runtime.process.send_signal(signal.SIGCONT)
+    wait_for(lambda: 'gpu-let lost why="it hangs"' in runtime.logged())
+    assert time.monotonic() - start > 0.8
+    assert connection.getresponse().status == 503
+    connection.close()
+    runtime.kill()
+
+
+def test_few_descriptors(folder):
+    """Clients who take all that they can leave enough for probes, metrics and another plan."""
+    runtime = Runtime(folder, "--drain", "0s", files=48).ready()
+    held = [socket.create_connection(("127.0.0.1", runtime.port), timeout=60) for _ in range(60)]
+    wait_for(lambda: b"503" in held[-1].recv(100))
+    for port in runtime.metrics, runtime.admin:
+        assert runtime.ask("GET", "/v2/health/ready", port=port)[0] == 200
+    replace(folder, plan(6))
+    wait_for(lambda: runtime.units() == 6)
+    for client in held:
+        client.close()
+    wait_for(lambda: runtime.ask("GET", "/v2/health/ready")[0] == 200)
+    assert runtime.infer()[0] == 200
+    status, log = runtime.end()
+    assert status == 0 and "at most 8 connections per listener" in log, log
+
+
+def test_a_folder_that_may_not_be_read(folder):
+    """Is not followed, but the plan in it is served, and read again when told to."""
+    os.chmod(folder, 0o711)
+    for name in os.listdir(folder):
+        os.chmod(os.path.join(folder, name), 0o644)
+    runtime = Runtime(folder, "--drain", "0s", user=65534 if os.geteuid() == 0 else None)
+    os.chmod(folder, 0o711 if os.geteuid() == 0 else 0o311)
+    runtime.ready()
+    replace(folder, plan(6))
+    os.chmod(os.path.join(folder, "plan.yaml"), 0o644)
+    runtime.process.send_signal(signal.SIGHUP)
+    wait_for(lambda: runtime.units() == 6)
+    os.chmod(folder, 0o711)
+    status, log = runtime.end()
+    assert status == 0 and "the plan file is not followed" in log, log
+
+
+def test_nowhere_to_say_ready(folder):
+    with open("/dev/full", "w") as full:
+        runtime = Runtime(folder, "--drain", "0s", stdout=full)
+        wait_for(lambda: "standard output cannot be written" in runtime.logged())
+        runtime.process.send_signal(signal.SIGTERM)
+        assert runtime.process.wait(60) == 0, runtime.logged()
+
+
 def test_access_log_on_a_full_disk(folder):
     """Lines are lost, not requests; told once, and counted."""
     runtime = Runtime(folder, "--drain", "0s", "--access-log", "/dev/full").ready()
@@ -614,6 +681,11 @@ def test_mistakes_end_with_their_status(folder):
     fails(folder, 2, "--random-weights x", *fake, "--random-weights", "x", text=plan())
     fails(folder, 2, "not a device", "--device", "nonsense")
     fails(folder, 2, "no-such-option", *fake, "--no-such-option")
+    for threads in ("--http-threads", "1"), ("--http-threads", "2"):
+        runtime = Runtime(folder, "--drain", "0s", *threads).ready()
+        fails(folder, 4, "Address already in use", *fake, *threads, "--listen",
+              f"127.0.0.1:{runtime.port}")
+        assert runtime.infer()[0] == 200 and runtime.end()[0] == 0
 
 
 def main():
