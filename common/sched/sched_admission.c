@@ -29,6 +29,13 @@ uint64_t glet_sched_rows_us(const struct glet_sched_model *model, int rows)
     return model->learned_us[glet_sched_size_for(model, rows)];
 }
 
+uint64_t glet_sched_pace_us(const struct glet_sched_model *model, int rows)
+{
+    size_t size = glet_sched_size_for(model, rows);
+    uint64_t hidden_us = model->hidden_us[size];
+    return model->learned_us[size] > hidden_us ? model->learned_us[size] - hidden_us : 1;
+}
+
 uint64_t glet_sched_least_us(const struct glet_sched_model *model, int rows)
 {
     size_t size = glet_sched_size_for(model, rows);
@@ -97,10 +104,10 @@ static uint64_t turns_us(const struct glet_sched_model *model, int rows, int tur
     int full = glet_sched_full(model);
     int whole = rows / full;
     if (whole >= turns)
-        return (uint64_t)turns * glet_sched_rows_us(model, full);
-    uint64_t time = (uint64_t)whole * glet_sched_rows_us(model, full);
+        return (uint64_t)turns * glet_sched_pace_us(model, full);
+    uint64_t time = (uint64_t)whole * glet_sched_pace_us(model, full);
     int rest = rows % full;
-    return rest > 0 ? time + glet_sched_rows_us(model, rest) : time;
+    return rest > 0 ? time + glet_sched_pace_us(model, rest) : time;
 }
 
 uint64_t glet_sched_free_us(const struct glet_sched_let *let, uint64_t now_us)
@@ -114,17 +121,16 @@ uint64_t glet_sched_free_us(const struct glet_sched_let *let, uint64_t now_us)
     return let->run_count > 1 ? end_us + runs[1].expected_us - runs[1].start_us : end_us;
 }
 
-uint64_t glet_sched_let_ahead_until_us(const struct glet_sched_let *let, uint64_t now_us)
+/* When the next batch can be decided on: while one runs, as early as glet_sched_let_next_us(), but not
+   if nothing waited then. */
+static uint64_t next_start_us(const struct glet_sched_let *let, uint64_t now_us,
+                              const struct glet_sched_model *model)
 {
-    const struct glet_sched_run *run = &let->runs[0];
-    const struct glet_sched_model *model = &let->models[let->turn];
-    uint64_t least_us = let->models[run->share].plan.sizes[run->size].least_us;
-    uint64_t until_us = run->start_us + least_us / 4 * 3;
-    if (let->run_count != 1 || let->turn_rows > 0 || until_us <= now_us)
-        return 0;
-    double mean = glet_sched_recent_rps(let, model, now_us) * (double)(until_us - now_us) * 1e-6;
-    double most = model->queues[GLET_SCHED_PLANNED].rows + mean + 2 * sqrt(mean);
-    return most >= glet_sched_full(model) ? until_us : 0;
+    uint64_t free_us = glet_sched_free_us(let, now_us);
+    uint64_t hidden_us = model->hidden_us[model->plan.size_count - 1];
+    if (let->run_count == 0 || (let->run_count == 1 && now_us > glet_sched_let_next_us(let)))
+        return free_us;
+    return free_us > now_us + hidden_us ? free_us - hidden_us : now_us;
 }
 
 static bool empty(const struct glet_sched_let *let)
@@ -183,7 +189,7 @@ static double planned_load(const struct glet_sched_let *let, uint64_t now_us)
     for (size_t m = 0; m < let->count; m++) {
         const struct glet_sched_model *model = &let->models[m];
         double row_us =
-            (double)glet_sched_rows_us(model, glet_sched_full(model)) / glet_sched_full(model);
+            (double)glet_sched_pace_us(model, glet_sched_full(model)) / glet_sched_full(model);
         load += glet_sched_recent_rps(let, model, now_us) * row_us * 1e-6;
     }
     return load;
@@ -226,7 +232,7 @@ uint64_t glet_sched_let_predict(const struct glet_sched_let *let, uint64_t now_u
 {
     if (empty(let))
         return now_us + glet_sched_least_us(&let->models[share], item->rows);
-    uint64_t start_us = glet_sched_free_us(let, now_us);
+    uint64_t start_us = next_start_us(let, now_us, &let->models[share]);
     if (kind == GLET_SCHED_EXCESS)
         return predict_excess(let, now_us, start_us, share, item);
     uint64_t in_turn_us = predict_planned(let, now_us, start_us, share, item);

@@ -18,7 +18,8 @@ static uint64_t excess_limit_us(const struct glet_sched_let *let, size_t k, uint
             used_ratio =
                 fmax(used_ratio, glet_sched_recent_rps(let, model, now_us) / model->capacity_rps);
     }
-    return used_ratio < 1 ? (uint64_t)((1 - used_ratio) * (double)let->round_us) : 0;
+    double used_us = used_ratio * (double)let->pace_us;
+    return (double)let->round_us > used_us ? (uint64_t)((double)let->round_us - used_us) : 0;
 }
 
 int glet_sched_excess_rows(const struct glet_sched_let *let, size_t k, uint64_t now_us)

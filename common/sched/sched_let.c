@@ -12,10 +12,11 @@
  *      that.
  *   4. Rows that stay free in the chosen executor go to excess requests of the same model.
  *
- * glet_sched_let_ahead() decides the same while a batch still runs, but only what the end of that
- * batch could not change: the turn of the very next model, when planned requests fill its batch. A
- * turn that comes later, a batch that excess fills or that is not full may look different by then,
- * and beginning it would make others wait for longer than the plan says.
+ * A device that copies one batch while it computes another is asked for the next one earlier than at
+ * the end of a batch, by just the time of the copies: with whatever waits then. So from its decision
+ * to its end a batch takes what the plan says, as on a device that takes one at a time, and nobody
+ * waits longer; but a round is shorter by all its copies. When what runs will have computed is
+ * expected on the early side: a batch that is given out too late leaves the device idle.
  *
  * A turn is bounded by the planned batch *and* by its planned time, so that many small batches of
  * one model can never take more than the plan gave it while others wait.
@@ -33,11 +34,19 @@
    settles near the 89th percentile, late enough for a prediction and early enough to admit. */
 enum { LEARN_UP = 4, LEARN_DOWN = 32 };
 
+/* The other way round for the time to compute alone. */
+enum { QUICK_DOWN = 4, QUICK_UP = 32 };
+
 /* One observation counts at most this many times the plan: a stall is not the new normal. */
 enum { LEARN_CAP = 4 };
 
 /* Waiting excess is looked at this many times per round while the gpu-let idles. */
 enum { EXCESS_LOOKS = 8 };
+
+static uint64_t least(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
 
 struct glet_sched_let *glet_sched_let_new(const struct glet_sched_share *shares, size_t count,
                                           struct glet_error *err)
@@ -49,11 +58,16 @@ struct glet_sched_let *glet_sched_let_new(const struct glet_sched_share *shares,
     if (!let->models)
         goto fail;
     let->count = count;
+    uint64_t shortest_us = UINT64_MAX; /* that a planned batch computes */
     for (size_t i = 0; i < count; i++) {
         struct glet_sched_model *model = &let->models[i];
         model->plan = shares[i];
-        for (size_t s = 0; s < model->plan.size_count; s++)
-            model->learned_us[s] = model->plan.sizes[s].exec_us;
+        for (size_t s = 0; s < model->plan.size_count; s++) {
+            const struct glet_sched_size *size = &model->plan.sizes[s];
+            model->learned_us[s] = size->exec_us;
+            model->computes_us[s] = size->exec_us - least(size->copy_us, size->exec_us - 1);
+        }
+        shortest_us = least(shortest_us, model->computes_us[model->plan.size_count - 1]);
         let->round_us += glet_sched_rows_us(model, glet_sched_full(model));
         if ((size_t)glet_sched_full(model) > let->room)
             let->room = (size_t)glet_sched_full(model);
@@ -61,9 +75,13 @@ struct glet_sched_let *glet_sched_let_new(const struct glet_sched_share *shares,
             if (glet_sched_queue_init(&model->queues[kind], shares[i].queue_capacity, err) < 0)
                 goto fail;
     }
-    for (size_t i = 0; i < count; i++)
-        let->models[i].capacity_rps =
-            glet_sched_full(&let->models[i]) * 1e6 / (double)let->round_us;
+    for (size_t i = 0; i < count; i++) {
+        struct glet_sched_model *model = &let->models[i];
+        for (size_t s = 0; s < model->plan.size_count; s++)
+            model->hidden_us[s] = least(model->plan.sizes[s].copy_us, shortest_us);
+        let->pace_us += glet_sched_pace_us(model, glet_sched_full(model));
+        model->capacity_rps = glet_sched_full(model) * 1e6 / (double)let->round_us;
+    }
     return let;
 fail:
     glet_sched_let_free(let);
@@ -222,20 +240,23 @@ static void spend_turn(struct glet_sched_let *let, int rows, uint64_t cost_us)
     }
 }
 
-/* The batch leaves the queue, to run from start_us on. */
-static void begin(struct glet_sched_let *let, const struct glet_sched_batch *batch,
-                  uint64_t start_us)
+/* The batch leaves the queue, to run after what runs. */
+static void begin(struct glet_sched_let *let, const struct glet_sched_batch *batch, uint64_t now_us)
 {
-    uint64_t cost_us = let->models[batch->share].learned_us[batch->size];
+    const struct glet_sched_model *model = &let->models[batch->share];
+    uint64_t cost_us = model->learned_us[batch->size], start_us = glet_sched_free_us(let, now_us);
+    bool ahead = let->run_count > 0;
+    if (ahead)
+        cost_us = glet_sched_pace_us(model, model->plan.sizes[batch->size].batch);
     let->runs[let->run_count++] =
-        (struct glet_sched_run){batch->share, batch->size, start_us, start_us + cost_us};
-    spend_turn(let, batch->rows, cost_us);
+        (struct glet_sched_run){batch->share, batch->size, start_us, start_us + cost_us, ahead};
+    spend_turn(let, batch->rows, model->learned_us[batch->size]);
 }
 
 enum glet_sched_step glet_sched_let_next(struct glet_sched_let *let, uint64_t now_us,
                                          struct glet_sched_batch *batch)
 {
-    assert(let->run_count == 0);
+    assert(let->run_count < 2);
     if (drop_late(let, now_us, batch))
         return GLET_SCHED_LATE;
     enum glet_sched_class kind = GLET_SCHED_PLANNED;
@@ -274,58 +295,40 @@ enum glet_sched_step glet_sched_let_next(struct glet_sched_let *let, uint64_t no
     return GLET_SCHED_RUN;
 }
 
-/* Do the first items fill the planned batch to the row, each in time when it ends at end_us? */
-static bool is_full(const struct glet_sched_model *model, uint64_t end_us)
+uint64_t glet_sched_let_next_us(const struct glet_sched_let *let)
 {
-    const struct glet_sched_queue *queue = &model->queues[GLET_SCHED_PLANNED];
-    int left = glet_sched_full(model);
-    for (size_t i = 0; i < queue->count && left > 0; i++) {
-        const struct glet_sched_item *item = glet_sched_queue_at(queue, i);
-        if (item->deadline_us < end_us)
-            return false;
-        left -= item->rows;
-    }
-    return left == 0;
+    const struct glet_sched_run *run = &let->runs[0];
+    const struct glet_sched_model *model = &let->models[run->share],
+                                  *next = &let->models[let->turn];
+    uint64_t copy_us = next->plan.sizes[next->plan.size_count - 1].copy_us;
+    if (let->run_count != 1 || copy_us == 0)
+        return UINT64_MAX;
+    uint64_t own_copy_us = run->ahead ? 0 : model->plan.sizes[run->size].copy_us;
+    uint64_t takes_us = own_copy_us + model->computes_us[run->size];
+    return run->start_us + takes_us - least(copy_us, takes_us);
 }
 
-bool glet_sched_let_may_ahead(const struct glet_sched_let *let, uint64_t now_us)
+/* Moves an estimate towards what was observed, by 1 / up or 1 / down of the difference. */
+static void learn(uint64_t *estimate_us, uint64_t observed_us, uint64_t up, uint64_t down)
 {
-    const struct glet_sched_model *model = &let->models[let->turn];
-    uint64_t start_us = glet_sched_free_us(let, now_us);
-    return let->run_count == 1 && let->turn_rows <= 0 &&
-           model->queues[GLET_SCHED_PLANNED].rows >= glet_sched_full(model) &&
-           is_full(model, start_us + glet_sched_rows_us(model, glet_sched_full(model))) &&
-           whose_turn(let, start_us) == let->turn;
+    if (observed_us > *estimate_us)
+        *estimate_us += (observed_us - *estimate_us + up - 1) / up;
+    else
+        *estimate_us -= (*estimate_us - observed_us) / down;
 }
 
-bool glet_sched_let_ahead(struct glet_sched_let *let, uint64_t now_us,
-                          struct glet_sched_batch *batch)
-{
-    if (!glet_sched_let_may_ahead(let, now_us))
-        return false;
-    struct glet_sched_model *model = &let->models[let->turn];
-    *batch = (struct glet_sched_batch){
-        .share = let->turn, .size = model->plan.size_count - 1, .items = batch->items};
-    take_turn(let, let->turn);
-    fill(batch, &model->queues[GLET_SCHED_PLANNED], glet_sched_full(model), 0);
-    begin(let, batch, glet_sched_free_us(let, now_us));
-    return true;
-}
-
-void glet_sched_let_end(struct glet_sched_let *let, uint64_t now_us)
+void glet_sched_let_end(struct glet_sched_let *let, uint64_t now_us, uint64_t computed_us)
 {
     assert(let->run_count > 0);
     struct glet_sched_run ended = let->runs[0];
     struct glet_sched_model *model = &let->models[ended.share];
-    uint64_t *learned_us = &model->learned_us[ended.size];
-    uint64_t cap_us = LEARN_CAP * model->plan.sizes[ended.size].exec_us;
+    const struct glet_sched_size *size = &model->plan.sizes[ended.size];
+    uint64_t cap_us = LEARN_CAP * size->exec_us;
     uint64_t took_us = now_us > ended.start_us ? now_us - ended.start_us : 0;
-    if (took_us > cap_us)
-        took_us = cap_us;
-    if (took_us > *learned_us)
-        *learned_us += (took_us - *learned_us + LEARN_UP - 1) / LEARN_UP;
-    else
-        *learned_us -= (*learned_us - took_us) / LEARN_DOWN;
+    if (ended.ahead) /* between others its time says little of it */
+        took_us = computed_us + size->copy_us;
+    learn(&model->learned_us[ended.size], least(took_us, cap_us), LEARN_UP, LEARN_DOWN);
+    learn(&model->computes_us[ended.size], least(computed_us, cap_us), QUICK_UP, QUICK_DOWN);
     if (--let->run_count == 0)
         return;
     let->runs[0] = let->runs[1];

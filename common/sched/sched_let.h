@@ -32,8 +32,9 @@ enum { GLET_SCHED_MAX_SIZES = 16 };
 
 struct glet_sched_size { /* an executor */
     int batch;
-    uint64_t exec_us;  /* what the plan allows, or measured; > 0 */
-    uint64_t least_us; /* shortest that it was seen to compute; 0 = unknown */
+    uint64_t exec_us; /* what the plan allows, or measured, copies included; > 0 */
+    uint64_t copy_us; /* of that, what is no compute, where a device does it beside the compute of
+                         another batch; 0 = it takes one batch at a time */
 };
 
 struct glet_sched_share {                               /* one model of the gpu-let */
@@ -86,29 +87,21 @@ enum glet_sched_verdict glet_sched_let_offer(struct glet_sched_let *let, uint64_
                                              enum glet_sched_class kind,
                                              uint64_t *completion_us_out);
 
-/* The next step of an idle gpu-let. Call again after GLET_SCHED_LATE. */
+/*
+ * The next step of an idle gpu-let; or of one whose batch still runs, from glet_sched_let_next_us()
+ * on: what is given out then runs after that one, and takes copy_us less. Call again after
+ * GLET_SCHED_LATE.
+ */
 enum glet_sched_step glet_sched_let_next(struct glet_sched_let *let, uint64_t now_us,
                                          struct glet_sched_batch *batch);
 
-/*
- * While one batch runs, for devices that take the next one before that has ended: true, with the
- * next batch, when it is certain already. It is then the planned batch of the model whose turn
- * comes, full of planned requests that will all be in time: waiting would change nothing but for
- * requests that are more urgent than those. False: not yet, ask glet_sched_let_next() after the end.
- */
-bool glet_sched_let_ahead(struct glet_sched_let *let, uint64_t now_us,
-                          struct glet_sched_batch *batch);
+/* While one batch runs: when to ask for the next, so that it is copied when that one has computed.
+   UINT64_MAX = not before the end of a batch. */
+uint64_t glet_sched_let_next_us(const struct glet_sched_let *let);
 
-/* Would it be true? Cheap where too few requests wait. */
-bool glet_sched_let_may_ahead(const struct glet_sched_let *let, uint64_t now_us);
-
-/* Until when it is worth asking again as requests come, before the end of the running batch is waited
-   for: for three quarters of the time that it takes at least, if enough may come by then. 0 = it is
-   not. */
-uint64_t glet_sched_let_ahead_until_us(const struct glet_sched_let *let, uint64_t now_us);
-
-/* The oldest batch that was given out to run has ended; its time refines the predictions. */
-void glet_sched_let_end(struct glet_sched_let *let, uint64_t now_us);
+/* The oldest batch that was given out to run has ended; its time refines the predictions.
+   computed_us: of that, what the device computed; looked at only where it has a copy_us. */
+void glet_sched_let_end(struct glet_sched_let *let, uint64_t now_us, uint64_t computed_us);
 
 /* Another planned rate for a model; what is queued stays. */
 void glet_sched_let_replan(struct glet_sched_let *let, size_t share, double rate_rps);

@@ -8,9 +8,11 @@
 
 struct glet_sched_model {
     struct glet_sched_share plan;
-    uint64_t learned_us[GLET_SCHED_MAX_SIZES];
-    double capacity_rps;               /* a planned batch each round */
-    struct glet_sched_queue queues[2]; /* by glet_sched_class */
+    uint64_t learned_us[GLET_SCHED_MAX_SIZES];  /* of a batch that runs alone */
+    uint64_t computes_us[GLET_SCHED_MAX_SIZES]; /* without its copies, when it is quick */
+    uint64_t hidden_us[GLET_SCHED_MAX_SIZES]; /* of its copies, by the compute of any other batch */
+    double capacity_rps;                      /* a planned batch each round */
+    struct glet_sched_queue queues[2];        /* by glet_sched_class */
     double recent_rps;  /* planned requests offered lately, rows; decays exponentially */
     uint64_t recent_us; /* when it was last brought up to date */
 };
@@ -18,6 +20,7 @@ struct glet_sched_model {
 struct glet_sched_run { /* a batch that has left the queue */
     size_t share, size;
     uint64_t start_us, expected_us;
+    bool ahead; /* it was given out while another ran: its copies are no part of its time */
 };
 
 struct glet_sched_let {
@@ -31,6 +34,7 @@ struct glet_sched_let {
     uint64_t rounds;
     size_t room;
     uint64_t round_us; /* one planned batch of each model */
+    uint64_t pace_us;  /* the same with the copies hidden */
 };
 
 /* Planned batch. */
@@ -44,6 +48,9 @@ size_t glet_sched_size_for(const struct glet_sched_model *model, int rows);
 
 /* Estimated time of running `rows` <= the planned batch in one batch. */
 uint64_t glet_sched_rows_us(const struct glet_sched_model *model, int rows);
+
+/* The same of one batch among others, whose compute hides its copies. */
+uint64_t glet_sched_pace_us(const struct glet_sched_model *model, int rows);
 
 /* The shortest time the item could take, all luck given: planned or learned, whichever is less. */
 uint64_t glet_sched_least_us(const struct glet_sched_model *model, int rows);

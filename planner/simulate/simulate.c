@@ -142,7 +142,7 @@ static int end_batch(struct glet_sim *sim, struct glet_sim_let *let, struct glet
     let->busy = false;
     let->due_us = UINT64_MAX;
     let->busy_us += overlap_us(sim, let->start_us, sim->now_us);
-    glet_sched_let_end(let->sched, sim->now_us);
+    glet_sched_let_end(let->sched, sim->now_us, 0);
     for (size_t i = 0; i < let->batch.count; i++)
         if (end_request(sim, let->batch.items[i].request, GLET_SIM_ANSWERED, err) < 0)
             return -1;

@@ -26,7 +26,8 @@ struct glet_partition {
     pthread_t worker;
     bool entered;
     uint64_t begun, finished; /* batches */
-    uint64_t free_us;         /* when what was begun has run */
+    uint64_t free_us;         /* when what was begun has run; with its copies: */
+    uint64_t copied_us;
     _Atomic uint64_t busy_us;
 };
 
@@ -38,7 +39,7 @@ struct glet_partition_set {
 struct glet_model {
     char *name;
     struct glet_model_io input, output;
-    uint64_t fixed_us, row_us, build_us, skips, depth, largest;
+    uint64_t fixed_us, row_us, copy_us, build_us, skips, depth, largest;
     char sha256[65];
 };
 
@@ -50,7 +51,7 @@ struct glet_executor {
         unsigned char *input, *output;
         const unsigned char *lent; /* read instead of `input` */
         uint64_t number;           /* of the partition's batches */
-        uint64_t start_us, end_us;
+        uint64_t start_us, computed_us, end_us;
         int used;
     } jobs[2];
     int next, oldest, finished; /* jobs */
@@ -291,6 +292,11 @@ static void hang(void)
         usleep(1000);
 }
 
+static uint64_t later(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
 int glet_executor_begin(struct glet_executor *executor, int used, struct glet_error *err)
 {
     struct glet_partition *partition = executor->partition;
@@ -305,12 +311,13 @@ int glet_executor_begin(struct glet_executor *executor, int used, struct glet_er
         return glet_error_set(err, GLET_ERR_DEVICE, "a batch fails because the test says so");
     if (ahead && take_one(&glet_fake_faults.hang_begins_ahead))
         hang();
-    uint64_t now_us = glet_clock_us();
     uint64_t rows = (uint64_t)(model->skips ? used : executor->batch);
     job->number = partition->begun++;
     job->used = used;
-    job->start_us = now_us > partition->free_us ? now_us : partition->free_us;
-    job->end_us = partition->free_us = job->start_us + model->fixed_us + model->row_us * rows;
+    job->start_us = later(glet_clock_us() + model->copy_us, partition->free_us);
+    job->computed_us = partition->free_us = job->start_us + model->fixed_us + model->row_us * rows;
+    job->end_us = later(job->computed_us, partition->copied_us) + model->copy_us;
+    partition->copied_us = job->end_us;
     atomic_fetch_add(&glet_fake_counts.ahead, ahead);
     executor->next = glet_executor_depth(executor) == 2 ? !executor->next : 0;
     return 0;
@@ -340,7 +347,7 @@ int glet_executor_finish(struct glet_executor *executor, struct glet_error *err)
             return glet_error_set(err, GLET_ERR_INPUT, "a value is out of range");
     for (size_t i = 0; i < (size_t)job->used * model->input.bytes; i++)
         job->output[i] = (unsigned char)(input[i] + 1);
-    atomic_fetch_add(&partition->busy_us, glet_clock_us() - job->start_us);
+    atomic_fetch_add(&partition->busy_us, job->computed_us - job->start_us);
     atomic_fetch_add(&glet_fake_counts.runs, 1);
     atomic_fetch_add(&glet_fake_counts.rows, (uint64_t)job->used);
     return 0;
@@ -365,6 +372,8 @@ static int read_model(FILE *file, const char *path, struct glet_model *model,
             model->fixed_us = value;
         else if (strcmp(key, "row_us") == 0)
             model->row_us = value;
+        else if (strcmp(key, "copy_us") == 0)
+            model->copy_us = value;
         else if (strcmp(key, "build_us") == 0)
             model->build_us = value;
         else if (strcmp(key, "skips") == 0)

@@ -10,9 +10,11 @@
  *     fixed_us 500    a run sleeps for fixed_us + row_us x batch (default 0, 0)
  *     row_us 100
  *     skips 1         row_us counts for the rows used, not for the whole batch (default 0)
+ *     copy_us 100     of that length, a copy before each run and one after it (default 0)
  *     build_us 1000   building an executor sleeps this long (default 0)
  *     largest 4       no executor is built for more rows than that (default 0: any)
- *     depth 2         a second batch may begin before the first is finished (default 1)
+ *     depth 2         a second batch may begin before the first is finished (default 1); it is then
+ *                     copied while that one runs
  *
  * An output byte is the input byte plus one. A row that begins with a byte 255 is refused
  * (GLET_ERR_INPUT), but by a model of depth 2; a run whose first byte is 254 does not return until

@@ -3,12 +3,14 @@
 
 #include "common/clock.h"
 
+#include <string.h>
+
 /* A warm-up run that took longer than this counts as the measurement as well: its page faults are
    lost in it, and starting must not take minutes on a small share. */
 enum { LONG_RUN_US = 20000, RUNS = 4 };
 
 struct times { /* the shortest of a few runs: what disturbs a run only makes it longer */
-    uint64_t took_us, busy_us; /* in all, and computing */
+    uint64_t took_us, copy_us; /* in all; gathering, and not computing */
 };
 
 static uint64_t busy_us(const struct glet_partition *partition)
@@ -18,11 +20,24 @@ static uint64_t busy_us(const struct glet_partition *partition)
     return (uint64_t)(use.busy_ms * 1000);
 }
 
-static int measure(const struct glet_partition *partition, struct glet_executor *executor, int rows,
-                   struct times *times, struct glet_error *err)
+/* What bringing that many rows into staging memory takes. */
+static uint64_t gather_us(struct glet_executor *executor, const struct glet_model *model, int rows)
 {
-    *times = (struct times){UINT64_MAX, UINT64_MAX};
+    uint64_t start_us = glet_clock_us();
+    for (size_t i = 0; i < glet_model_input_count(model); i++)
+        memset(glet_executor_input(executor, i), 0,
+               (size_t)rows * glet_model_input(model, i)->bytes);
+    return glet_clock_us() - start_us;
+}
+
+static int measure(const struct glet_partition *partition, struct glet_executor *executor,
+                   const struct glet_model *model, int rows, struct times *times,
+                   struct glet_error *err)
+{
+    bool overlaps = glet_executor_depth(executor) > 1;
+    *times = (struct times){UINT64_MAX, overlaps ? UINT64_MAX : 0};
     for (int run = 0; run < RUNS; run++) {
+        uint64_t gathered_us = overlaps ? gather_us(executor, model, rows) : 0;
         uint64_t start_us = glet_clock_us(), busy_before_us = busy_us(partition);
         if (glet_executor_run(executor, rows, err) < 0)
             return glet_error_context(err, "trial run of %d in a batch of %d", rows,
@@ -30,7 +45,8 @@ static int measure(const struct glet_partition *partition, struct glet_executor 
         uint64_t run_us = glet_clock_us() - start_us + 1;
         uint64_t computed_us = busy_us(partition) - busy_before_us;
         times->took_us = run_us < times->took_us ? run_us : times->took_us;
-        times->busy_us = computed_us < times->busy_us ? computed_us : times->busy_us;
+        uint64_t copy_us = gathered_us + (run_us > computed_us ? run_us - computed_us : 0);
+        times->copy_us = copy_us < times->copy_us ? copy_us : times->copy_us;
         if (run_us > LONG_RUN_US)
             break;
     }
@@ -53,26 +69,26 @@ static bool batch_is_free(const struct glet_model *model)
 }
 
 static void set_size(struct glet_bench *bench, struct glet_executor *executor, int batch,
-                     double ratio, uint64_t exec_us, uint64_t least_us)
+                     double ratio, uint64_t exec_us, uint64_t copy_us)
 {
     size_t i = bench->count++;
     uint64_t planned_us = (uint64_t)(ratio * (double)exec_us);
     bench->executors[i] = executor;
     bench->sizes[i].batch = batch;
     bench->sizes[i].exec_us = planned_us > 0 ? planned_us : 1;
-    bench->sizes[i].least_us = least_us;
+    bench->sizes[i].copy_us = copy_us;
 }
 
 /* Sizes that are row counts of one executor, as many as there is room for; between one row and all
    the time is taken to be linear. */
 static void set_row_counts(struct glet_bench *bench, struct glet_executor *full, int batch,
-                           double one_ratio, uint64_t exec_us, uint64_t least_us)
+                           double one_ratio, uint64_t exec_us, uint64_t copy_us)
 {
     int count = batch < GLET_SCHED_MAX_SIZES ? batch : GLET_SCHED_MAX_SIZES;
     for (int i = 1; i <= count; i++) {
         int rows = (batch * i + count - 1) / count;
         double ratio = one_ratio + (1 - one_ratio) * (rows - 1) / (batch - 1);
-        set_size(bench, full, rows, ratio, exec_us, (uint64_t)(ratio * (double)least_us));
+        set_size(bench, full, rows, ratio, exec_us, (uint64_t)(ratio * (double)copy_us));
     }
 }
 
@@ -88,7 +104,7 @@ static int set_powers_of_two(struct glet_bench *bench, struct glet_partition *pa
         if (glet_executor_build(partition, model, b, &executor, err) < 0)
             return -1;
         double ratio = 1;
-        int failed = measure(partition, executor, b, &times, err);
+        int failed = measure(partition, executor, model, b, &times, err);
         if (failed == 0 && times.took_us < full_times->took_us)
             ratio = (double)times.took_us / (double)full_times->took_us;
         /* A smaller batch must not look slower than a larger one: noise. */
@@ -96,11 +112,11 @@ static int set_powers_of_two(struct glet_bench *bench, struct glet_partition *pa
             if ((double)bench->sizes[i].exec_us > ratio * (double)exec_us)
                 bench->sizes[i].exec_us = (uint64_t)(ratio * (double)exec_us) + 1;
         bench->activation_mib += glet_executor_activation_mib(executor);
-        set_size(bench, executor, b, ratio, exec_us, times.busy_us);
+        set_size(bench, executor, b, ratio, exec_us, times.copy_us);
         if (failed)
             return -1;
     }
-    set_size(bench, full, batch, 1, exec_us, full_times->busy_us);
+    set_size(bench, full, batch, 1, exec_us, full_times->copy_us);
     return 0;
 }
 
@@ -114,19 +130,19 @@ int glet_bench_build(struct glet_bench *bench, struct glet_partition *partition,
     if (glet_executor_build(partition, model, batch, &full, err) < 0)
         return -1;
     bench->activation_mib = glet_executor_activation_mib(full);
-    if (measure(partition, full, batch, &whole, err) < 0)
+    if (measure(partition, full, model, batch, &whole, err) < 0)
         goto fail;
     if (planned_batch_only || batch == 1) {
-        set_size(bench, full, batch, 1, exec_us, whole.busy_us);
+        set_size(bench, full, batch, 1, exec_us, whole.copy_us);
         return 0;
     }
-    if (measure(partition, full, 1, &one, err) < 0)
+    if (measure(partition, full, model, 1, &one, err) < 0)
         goto fail;
     double one_ratio = (double)one.took_us / (double)whole.took_us;
     if (skips_unused_rows(one_ratio, batch)) {
-        set_row_counts(bench, full, batch, one_ratio, exec_us, whole.busy_us);
+        set_row_counts(bench, full, batch, one_ratio, exec_us, whole.copy_us);
     } else if (!batch_is_free(model)) {
-        set_size(bench, full, batch, 1, exec_us, whole.busy_us);
+        set_size(bench, full, batch, 1, exec_us, whole.copy_us);
     } else if (set_powers_of_two(bench, partition, model, full, &whole, exec_us, err) < 0) {
         goto fail;
     }

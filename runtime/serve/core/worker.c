@@ -82,11 +82,9 @@ enum glet_sched_verdict glet_worker_offer(struct glet_worker *worker, size_t sha
     pthread_mutex_lock(&worker->lock);
     if (worker->state == GLET_WORKER_SERVING) {
         verdict = glet_sched_let_offer(worker->sched, now_us, share, item, kind, completion_us_out);
-        wake =
-            verdict == GLET_SCHED_ACCEPTED &&
-            (worker->idle || (worker->hoping && glet_sched_let_may_ahead(worker->sched, now_us)));
+        wake = verdict == GLET_SCHED_ACCEPTED && worker->idle;
         if (wake)
-            worker->idle = worker->hoping = false; /* one ring is enough */
+            worker->idle = false; /* one ring is enough */
     }
     pthread_mutex_unlock(&worker->lock);
     if (wake)

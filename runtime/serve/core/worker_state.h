@@ -52,14 +52,14 @@ struct glet_worker {
     enum glet_worker_state state;
     struct glet_error build_error;
     struct glet_sched_let *sched;
-    bool idle;   /* it sleeps, and wants to know of any request */
-    bool hoping; /* it sleeps, and wants to know when the next batch is certain */
+    bool idle; /* it sleeps, and wants to know of any request */
 
     struct glet_bell wake;                    /* for the thread: something to do */
     struct glet_flight flights[GLET_FLIGHTS]; /* the thread's; the supervisor's once TAKEN */
     size_t first, flying;                     /* the oldest; how many */
     size_t depth;                             /* how many may be */
     uint64_t end_ns;                          /* of the last one that ended */
+    uint64_t busy_us;                         /* that the partition has computed until then */
     _Atomic uint64_t phase, inside_limit_us;
     uint64_t watched_phase, watched_us; /* the supervisor's: since when it sees the thread there */
     _Atomic bool serving, lost, over;

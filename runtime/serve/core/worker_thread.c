@@ -3,10 +3,9 @@
  * The thread of a gpu-let: build, then decide - run - answer, until told to stop or the device
  * fails. What running and answering are is in worker_flight.c.
  *
- * Where the device takes a second batch before it has ended the first, the thread gives it one as
- * soon as the batcher is certain of it (glet_sched_let_ahead()). For most of the time that the first
- * one computes at least it sleeps until that is so; then it waits for the end, and decides there, as
- * it does on a device that takes one at a time.
+ * Where the device takes a second batch before it has ended the first, the thread gives it one just
+ * in time to be copied (glet_sched_let_next_us()), and sleeps until then. When nothing waits then, it
+ * waits for the end, and decides there, as it does on a device that takes one at a time.
  */
 #include "common/clock.h"
 #include "common/log.h"
@@ -16,10 +15,10 @@
 
 #include <string.h>
 
-/* A shorter sleep, with waking up from it, is no use. */
-enum { LEAST_HOPE_US = 200 };
+/* Waking up takes about so long: it is no use to sleep for less. */
+enum { WAKE_US = 100 };
 
-/* Sleeps until a ring or that time; *wants: what an offer is to ring for. */
+/* Sleeps until a ring or that time; *wants: offers are to ring. */
 static void sleep_until(struct glet_worker *worker, uint64_t wake_us, bool *wants)
 {
     uint32_t seen = glet_bell_seen(&worker->wake);
@@ -30,16 +29,14 @@ static void sleep_until(struct glet_worker *worker, uint64_t wake_us, bool *want
     *wants = false;
 }
 
-/* While one batch runs, and another may be certain before it ends: sleeps for that. False when it is
-   time to wait for the end. */
-static bool hope(struct glet_worker *worker, uint64_t now_us)
+/* While one batch runs: sleeps until it is time for the next. False when it is. */
+static bool too_early(struct glet_worker *worker, uint64_t now_us)
 {
-    if (worker->flying >= worker->depth || worker->state != GLET_WORKER_SERVING)
+    uint64_t next_us = glet_sched_let_next_us(worker->sched);
+    bool nobody_rings;
+    if (worker->flying >= worker->depth || next_us == UINT64_MAX || next_us <= now_us + WAKE_US)
         return false;
-    uint64_t until_us = glet_sched_let_ahead_until_us(worker->sched, now_us);
-    if (until_us < now_us + LEAST_HOPE_US)
-        return false;
-    sleep_until(worker, until_us, &worker->hoping);
+    sleep_until(worker, next_us - WAKE_US, &nobody_rings);
     return true;
 }
 
@@ -49,11 +46,21 @@ static enum glet_sched_step decide(struct glet_worker *worker, uint64_t now_us)
 {
     size_t next = (worker->first + worker->flying) % GLET_FLIGHTS;
     struct glet_sched_batch *batch = &worker->flights[next].batch;
-    if (worker->flying == 0)
-        return glet_sched_let_next(worker->sched, now_us, batch);
-    return worker->flying < worker->depth && glet_sched_let_ahead(worker->sched, now_us, batch)
-               ? GLET_SCHED_RUN
-               : GLET_SCHED_IDLE;
+    bool may = worker->flying == 0 || (worker->flying < worker->depth &&
+                                       glet_sched_let_next_us(worker->sched) != UINT64_MAX);
+    return may ? glet_sched_let_next(worker->sched, now_us, batch) : GLET_SCHED_IDLE;
+}
+
+/* Of the batch that has just ended, what the device computed. */
+static uint64_t computed_us(struct glet_worker *worker)
+{
+    struct glet_partition_use use;
+    uint64_t before_us = worker->busy_us;
+    if (worker->depth == 1)
+        return 0;
+    glet_partition_achieved(worker->plan.partition, &use);
+    worker->busy_us = (uint64_t)(use.busy_ms * 1000);
+    return worker->busy_us > before_us ? worker->busy_us - before_us : 0;
 }
 
 /* Without the lock. Begins the batch that was decided on, or ends the oldest. */
@@ -90,6 +97,8 @@ static const char *serve(struct glet_worker *worker, struct glet_error *err, boo
     pthread_mutex_lock(&worker->lock);
     for (;;) {
         uint64_t now_us = glet_clock_us();
+        if (worker->flying > 0 && too_early(worker, now_us))
+            continue;
         enum glet_sched_step step = decide(worker, now_us);
         if (step == GLET_SCHED_IDLE && worker->flying == 0) {
             if (worker->state != GLET_WORKER_SERVING)
@@ -97,8 +106,6 @@ static const char *serve(struct glet_worker *worker, struct glet_error *err, boo
             sleep_until(worker, glet_sched_let_wake_us(worker->sched, now_us), &worker->idle);
             continue;
         }
-        if (step == GLET_SCHED_IDLE && hope(worker, now_us))
-            continue;
         pthread_mutex_unlock(&worker->lock);
         enum glet_run_result result = act(worker, step, err);
         *gone = result == GLET_RUN_TAKEN ||
@@ -109,7 +116,7 @@ static const char *serve(struct glet_worker *worker, struct glet_error *err, boo
             return err->message;
         pthread_mutex_lock(&worker->lock);
         if (step == GLET_SCHED_IDLE) {
-            glet_sched_let_end(worker->sched, glet_clock_us());
+            glet_sched_let_end(worker->sched, glet_clock_us(), computed_us(worker));
             worker->first = (worker->first + 1) % GLET_FLIGHTS;
             worker->flying--;
         }

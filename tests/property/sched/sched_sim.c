@@ -12,12 +12,17 @@ struct sim_request {
     uint64_t deadline_us;
 };
 
+struct running_batch {
+    struct glet_sched_batch batch;
+    uint64_t end_us, compute_us;
+};
+
 struct running_let {
     struct glet_sched_let *sched;
-    struct glet_sched_batch batch, next;
-    bool busy, has_next;
-    uint64_t end_us, busy_us, wake_us;
-    uint64_t hope_us; /* until when arrivals are looked at for the next batch */
+    struct running_batch flights[2]; /* the first one runs */
+    size_t flying;
+    uint64_t look_us; /* when to ask for a batch, UINT64_MAX = when something arrives or ends */
+    uint64_t computed_us, copied_us, busy_us; /* when the device is free; that it computed */
 };
 
 struct running_model {
@@ -61,18 +66,22 @@ static uint64_t predict(void *user, size_t way, const struct glet_sched_item *it
     return glet_sched_let_predict(sched, now_us, (size_t)model->places[way].share, item, kind);
 }
 
-static struct glet_sched_size size_of(const struct sim_share *share, int batch)
+static struct glet_sched_size size_of(const struct sim *sim, const struct sim_share *share,
+                                      int batch)
 {
-    uint64_t us = (uint64_t)exec_us(share, batch);
-    return (struct glet_sched_size){batch, us, us};
+    double us = exec_us(share, batch);
+    return (struct glet_sched_size){.batch = batch,
+                                    .exec_us = (uint64_t)us,
+                                    .copy_us =
+                                        sim->overlaps ? (uint64_t)(us * sim->copy_ratio) : 0};
 }
 
 static struct glet_sched_share sched_share(const struct sim *sim, const struct sim_share *share)
 {
     struct glet_sched_share out = {.queue_capacity = 1024, .rate_rps = share->rate_rps};
     for (int b = 1; b < share->batch && !sim->full_batch_only; b *= 2)
-        out.sizes[out.size_count++] = size_of(share, b);
-    out.sizes[out.size_count++] = size_of(share, share->batch);
+        out.sizes[out.size_count++] = size_of(sim, share, b);
+    out.sizes[out.size_count++] = size_of(sim, share, share->batch);
     return out;
 }
 
@@ -102,12 +111,12 @@ static void open_world(struct world *world, struct sim *sim)
             sim->models[share->model].planned_rps += share->rate_rps;
             shares[s] = sched_share(sim, share);
         }
-        world->lets[l].wake_us = UINT64_MAX;
+        world->lets[l].look_us = UINT64_MAX;
         world->lets[l].sched = glet_sched_let_new(shares, (size_t)sim->lets[l].share_count, &err);
         assert_non_null(world->lets[l].sched);
         size_t room = glet_sched_let_room(world->lets[l].sched);
-        world->lets[l].batch.items = calloc(room, sizeof(struct glet_sched_item));
-        world->lets[l].next.items = calloc(room, sizeof(struct glet_sched_item));
+        for (int i = 0; i < 2; i++)
+            world->lets[l].flights[i].batch.items = calloc(room, sizeof(struct glet_sched_item));
     }
     for (int m = 0; m < sim->model_count; m++) {
         struct running_model *model = &world->models[m];
@@ -146,80 +155,77 @@ static bool runs_as_planned(const struct sim *sim)
     return sim->speed_high_ratio <= 0;
 }
 
-static void run_batch(struct world *world, int l, uint64_t now_us)
+/* Three stages one after the other, each of one batch at a time. */
+static void run_batch(struct world *world, int l, struct running_batch *running, uint64_t now_us)
 {
+    struct sim *sim = world->sim;
     struct running_let *let = &world->lets[l];
-    const struct sim_share *share = &world->sim->lets[l].shares[let->batch.share];
-    int batch = share->batch;
-    if (!world->sim->full_batch_only) /* sizes are powers of two, then the planned batch */
-        batch = 1 << let->batch.size < batch ? 1 << let->batch.size : batch;
-    assert_true(let->batch.count > 0 && let->batch.rows <= batch);
-    double low = world->sim->speed_low_ratio, high = world->sim->speed_high_ratio;
+    const struct glet_sched_batch *batch = &running->batch;
+    const struct sim_share *share = &sim->lets[l].shares[batch->share];
+    int size = share->batch;
+    if (!sim->full_batch_only) /* sizes are powers of two, then the planned batch */
+        size = 1 << batch->size < size ? 1 << batch->size : size;
+    assert_true(batch->count > 0 && batch->rows <= size);
+    double low = sim->speed_low_ratio, high = sim->speed_high_ratio;
     double ratio = high > 0 ? low + (high - low) * glet_random_uniform(&world->speed) : 1;
-    uint64_t took_us = (uint64_t)(exec_us(share, batch) * ratio);
-    let->busy = true;
-    let->end_us = now_us + took_us;
-    let->busy_us += took_us;
-    world->sim->batches++;
-    world->sim->rows += (uint64_t)let->batch.rows;
+    uint64_t copy_us = (uint64_t)(exec_us(share, size) * sim->copy_ratio), in_us = copy_us / 4 * 3;
+    uint64_t compute_us = (uint64_t)(exec_us(share, size) * (1 - sim->copy_ratio) * ratio);
+    running->compute_us = compute_us;
+    uint64_t start_us = now_us + in_us > let->computed_us ? now_us + in_us : let->computed_us;
+    let->computed_us = start_us + compute_us;
+    uint64_t out_us = let->computed_us > let->copied_us ? let->computed_us : let->copied_us;
+    running->end_us = let->copied_us = out_us + copy_us - in_us;
+    let->busy_us += compute_us;
+    sim->batches_ahead += let->flying;
+    sim->batches++;
+    sim->rows += (uint64_t)batch->rows;
+    let->flying++;
 }
 
-static void ask_ahead(struct world *world, int l, uint64_t now_us)
-{
-    struct running_let *let = &world->lets[l];
-    if (!world->sim->ahead || !let->busy || let->has_next)
-        return;
-    bool may = glet_sched_let_may_ahead(let->sched, now_us);
-    let->has_next = glet_sched_let_ahead(let->sched, now_us, &let->next);
-    assert_int_equal(let->has_next, may);
-    let->hope_us = may ? 0 : glet_sched_let_ahead_until_us(let->sched, now_us);
-    if (!let->has_next)
-        return;
-    assert_int_equal(let->next.rows, world->sim->lets[l].shares[let->next.share].batch);
-    world->sim->batches_ahead++;
-}
-
-/* The batch that was given out ahead follows without a pause. */
-static bool go_on(struct world *world, int l, uint64_t now_us)
-{
-    struct running_let *let = &world->lets[l];
-    if (!let->has_next)
-        return false;
-    struct glet_sched_batch ended = let->batch;
-    let->batch = let->next;
-    let->next = ended;
-    let->has_next = false;
-    run_batch(world, l, now_us);
-    ask_ahead(world, l, now_us);
-    return true;
-}
-
-/* Lets an idle gpu-let go on; what it starts must not be hopeless. */
+/* Asks for a batch; what it starts must not be hopeless. */
 static void step_let(struct world *world, int l, uint64_t now_us)
 {
     struct running_let *let = &world->lets[l];
+    struct running_batch *next = &let->flights[let->flying];
     enum glet_sched_step step;
-    while ((step = glet_sched_let_next(let->sched, now_us, &let->batch)) == GLET_SCHED_LATE)
-        for (size_t i = 0; i < let->batch.count; i++)
-            end_request(world, &let->batch.items[i], now_us, false);
-    let->wake_us = UINT64_MAX;
+    while ((step = glet_sched_let_next(let->sched, now_us, &next->batch)) == GLET_SCHED_LATE)
+        for (size_t i = 0; i < next->batch.count; i++)
+            end_request(world, &next->batch.items[i], now_us, false);
+    let->look_us = UINT64_MAX;
     if (step == GLET_SCHED_IDLE) {
-        let->wake_us = glet_sched_let_wake_us(let->sched, now_us);
+        if (let->flying == 0)
+            let->look_us = glet_sched_let_wake_us(let->sched, now_us);
         for (int s = 0; s < world->sim->lets[l].share_count; s++)
             assert_int_equal(glet_sched_let_waiting(let->sched, (size_t)s, GLET_SCHED_PLANNED), 0);
         return;
     }
-    const struct sim_share *share = &world->sim->lets[l].shares[let->batch.share];
-    for (size_t i = 0; runs_as_planned(world->sim) && i < let->batch.count; i++) {
+    const struct sim_share *share = &world->sim->lets[l].shares[next->batch.share];
+    for (size_t i = 0; runs_as_planned(world->sim) && i < next->batch.count; i++) {
         /* Whatever is started could still be in time, were it alone. */
         int alone = share->batch;
-        for (int b = share->batch; b >= let->batch.items[i].rows; b /= 2)
+        for (int b = share->batch; b >= next->batch.items[i].rows; b /= 2)
             alone = world->sim->full_batch_only ? share->batch : b;
         assert_true(now_us + (uint64_t)(exec_us(share, alone) * 0.99) <=
-                    let->batch.items[i].deadline_us);
+                    next->batch.items[i].deadline_us);
     }
-    run_batch(world, l, now_us);
-    ask_ahead(world, l, now_us);
+    run_batch(world, l, next, now_us);
+    if (let->flying < 2)
+        let->look_us = glet_sched_let_next_us(let->sched);
+}
+
+static void end_batch(struct world *world, int l, uint64_t now_us)
+{
+    struct running_let *let = &world->lets[l];
+    struct running_batch ended = let->flights[0];
+    glet_sched_let_end(let->sched, now_us, ended.compute_us);
+    for (size_t i = 0; i < ended.batch.count; i++)
+        end_request(world, &ended.batch.items[i], now_us, true);
+    let->flights[0] = let->flights[1];
+    let->flights[1] = ended;
+    if (--let->flying == 0)
+        step_let(world, l, now_us);
+    else
+        let->look_us = glet_sched_let_next_us(let->sched);
 }
 
 static void arrive(struct world *world, int m, uint64_t now_us)
@@ -263,7 +269,7 @@ void sim_run(struct sim *sim)
     struct world world = {0};
     open_world(&world, sim);
     uint64_t stop_us = (uint64_t)(sim->seconds * 1e6);
-    for (;;) {
+    for (uint64_t last_us = 0;;) {
         uint64_t now_us = UINT64_MAX;
         int model = -1, let = -1;
         for (int m = 0; m < sim->model_count; m++)
@@ -272,45 +278,45 @@ void sim_run(struct sim *sim)
                 now_us = world.models[m].next_us;
                 model = m;
             }
+        bool ends = false;
         for (int l = 0; l < sim->let_count; l++) {
-            uint64_t event_us = world.lets[l].busy ? world.lets[l].end_us : world.lets[l].wake_us;
+            const struct running_let *candidate = &world.lets[l];
+            uint64_t end_us = candidate->flying ? candidate->flights[0].end_us : UINT64_MAX;
+            uint64_t look_us = candidate->look_us > last_us ? candidate->look_us : last_us;
+            uint64_t event_us = end_us <= look_us ? end_us : look_us;
             if (event_us <= now_us && event_us < UINT64_MAX) {
                 now_us = event_us;
                 let = l;
+                ends = event_us == end_us;
             }
         }
         if (model < 0 && let < 0)
             break;
-        if (let >= 0 && !world.lets[let].busy) {
-            step_let(&world, let, now_us);
-            continue;
-        }
+        last_us = now_us;
         if (let >= 0) {
-            world.lets[let].busy = false;
-            glet_sched_let_end(world.lets[let].sched, now_us);
-            for (size_t i = 0; i < world.lets[let].batch.count; i++)
-                end_request(&world, &world.lets[let].batch.items[i], now_us, true);
-            if (!go_on(&world, let, now_us))
+            if (ends)
+                end_batch(&world, let, now_us);
+            else
                 step_let(&world, let, now_us);
             continue;
         }
+        for (int l = 0; l < sim->let_count; l++)
+            sim->too_late += world.lets[l].flying == 2;
         arrive(&world, model, now_us);
         double rate_per_us = sim->models[model].offered_rps * 1e-6;
         double gap_us = glet_random_exponential(&world.models[model].arrivals, rate_per_us);
         world.models[model].next_us = now_us + (uint64_t)gap_us;
         for (int l = 0; l < sim->let_count; l++)
-            if (!world.lets[l].busy)
+            if (world.lets[l].flying == 0)
                 step_let(&world, l, now_us);
-            else if (now_us <= world.lets[l].hope_us)
-                ask_ahead(&world, l, now_us);
     }
     for (size_t i = 0; i < world.request_count; i++)
         assert_true(world.requests[i].ended);
     for (int l = 0; l < sim->let_count; l++) {
         sim->busy_ratio[l] = (double)world.lets[l].busy_us / (double)stop_us;
         glet_sched_let_free(world.lets[l].sched);
-        free(world.lets[l].batch.items);
-        free(world.lets[l].next.items);
+        for (int i = 0; i < 2; i++)
+            free(world.lets[l].flights[i].batch.items);
     }
     free(world.requests);
 }

@@ -5,8 +5,8 @@
 /*
  * A discrete-event simulation of gpu-lets around the scheduling core, for its property tests:
  * doors, queues and batchers are the product's, only time and devices are made up. Aborts the test
- * when a batch starts too late for its own deadline, one that is given out ahead is not full, a
- * request ends twice, or a gpu-let idles over work.
+ * when a batch starts too late for its own deadline, a request ends twice, or a gpu-let idles over
+ * work.
  */
 
 #include "common/sched/sched_door.h"
@@ -45,12 +45,16 @@ struct sim {
     int let_count;
     bool full_batch_only; /* executors for the planned batch only */
     bool by_completion;
-    bool ahead; /* the next batch is asked for while one runs, as a worker does */
+    double
+        copy_ratio; /* of a batch's time, copies to and from the device; three quarters are to it */
+    bool overlaps;  /* the device copies one batch while it computes another */
     double speed_low_ratio, speed_high_ratio; /* real time of a batch / planned time; 0, 0 = 1 */
     double seconds;
     uint64_t seed;
     /* filled */
     uint64_t batches, rows, batches_ahead;
+    uint64_t
+        too_late; /* arrivals after a batch was given out ahead, before the one in front ended */
     double busy_ratio[SIM_MAX_LETS];
 };
 

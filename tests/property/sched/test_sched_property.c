@@ -95,11 +95,12 @@ static void overload_of_one_model_is_its_own_problem(void **state)
         for (int run = 0; run < 12; run++) {
             struct sim plain, loaded;
             make_plan(&plain, &random, 2 + run % 3, fixed_ratios[f], 0.85);
+            plain.copy_ratio = 0.15;
+            plain.overlaps = f == 1 && run % 2; /* as only GPUs do */
             for (int m = 1; m < plain.model_count; m++)
                 plain.models[m].offered_rps *= 0.8;
             loaded = plain;
             loaded.models[0].offered_rps *= 2;
-            loaded.ahead = true; /* and it does not come before them for that */
             sim_run(&plain);
             sim_run(&loaded);
             const struct sim_model *over = &loaded.models[0];
@@ -140,38 +141,86 @@ static void unused_rate_of_others_is_lent(void **state)
     }
 }
 
-/* What is given out before the batch in front of it has ended costs nobody anything: at any load as
-   many requests are in time as without. */
-static void batches_given_out_ahead_cost_nobody(void **state)
+struct totals { /* over some plans */
+    double attained, worst_less, late, in_time_rps, rows_per_batch, ahead_ratio, too_late;
+};
+
+/* The same plans on a device that does one thing at a time, and on one that copies while it computes.
+   slo_ratio: as many times what the plan needs. */
+static void run_both(double copy_ratio, double load_ratio, double slo_ratio, struct totals sides[2])
+{
+    enum { PLANS = 12 };
+    double attained[2][4 * PLANS];
+    for (int side = 0; side < 2; side++) {
+        struct glet_random random = glet_random_seeded(6);
+        struct totals *totals = &sides[side];
+        double late = 0, rows = 0, batches = 0, ahead = 0, too_late = 0, arrived = 0;
+        int count = 0;
+        *totals = (struct totals){0};
+        for (int run = 0; run < PLANS; run++) {
+            struct sim sim;
+            make_plan(&sim, &random, 1 + run % 4, fixed_ratios[1], 0.9);
+            sim.seconds = 10;
+            sim.copy_ratio = copy_ratio;
+            sim.overlaps = side == 1;
+            sim.full_batch_only = run % 3 == 0;
+            for (int m = 0; m < sim.model_count; m++) {
+                sim.models[m].offered_rps *= load_ratio;
+                sim.models[m].slo_ms *= slo_ratio;
+            }
+            sim_run(&sim);
+            for (int m = 0; m < sim.model_count; m++, count++) {
+                attained[side][count] = sim_attainment(&sim.models[m]);
+                totals->attained += attained[side][count];
+                double less = attained[0][count] - attained[side][count];
+                totals->worst_less = fmax(totals->worst_less, less);
+                totals->in_time_rps += sim_goodput_rps(&sim, m) / PLANS;
+                late += (double)sim.models[m].done_late;
+                arrived += (double)sim.models[m].arrived;
+            }
+            rows += (double)sim.rows;
+            batches += (double)sim.batches;
+            ahead += (double)sim.batches_ahead;
+            too_late += (double)sim.too_late;
+        }
+        totals->attained /= count;
+        totals->late = late / arrived;
+        totals->rows_per_batch = rows / batches;
+        totals->ahead_ratio = ahead / batches;
+        totals->too_late = ahead > 0 ? too_late / ahead : 0;
+    }
+}
+
+/* Copies take this part of the compute. At any load as many requests are in time as without, or more.
+   A batch leaves with what waits one copy earlier, so it is a smaller one where less than a full one
+   does; where SLOs let more wait, it is not, and the time of the copies is won. */
+static void copies_beside_compute_are_time_won(void **state)
 {
     (void)state;
-    struct glet_random random = glet_random_seeded(6);
-    double change = 0, worst = 0;
-    uint64_t ahead = 0, batches = 0;
-    int count = 0;
-    for (int run = 0; run < 40; run++) {
-        struct sim plain, early;
-        make_plan(&plain, &random, 1 + run % 4, fixed_ratios[run % 2], 0.9);
-        plain.full_batch_only = run % 3 == 0;
-        plain.seconds = 40;
-        for (int m = 0; m < plain.model_count; m++)
-            plain.models[m].offered_rps *= 0.5 + 1.5 * glet_random_uniform(&random);
-        early = plain;
-        early.ahead = true;
-        sim_run(&plain);
-        sim_run(&early);
-        ahead += early.batches_ahead;
-        batches += early.batches;
-        for (int m = 0; m < plain.model_count; m++, count++) {
-            double less = sim_attainment(&plain.models[m]) - sim_attainment(&early.models[m]);
-            change += less;
-            worst = fmax(worst, less);
-        }
-    }
-    printf("%.3f of the batches given out ahead: attainment changes by %.5f, at worst by %.5f\n",
-           (double)ahead / (double)batches, -change / count, -worst);
-    assert_true(ahead * 50 > batches);
-    assert_true(change / count < 0.0005 && worst < 0.01);
+    static const double copies[] = {0.05, 0.2, 0.5}, loads[] = {0.5, 0.75, 1, 2, 4};
+    for (size_t slo = 0; slo < 2; slo++)
+        for (size_t c = 0; c < COUNT_OF(copies); c++)
+            for (size_t l = slo * 3; l < COUNT_OF(loads); l++) {
+                struct totals sides[2];
+                double copy_ratio = copies[c] / (1 + copies[c]);
+                run_both(copy_ratio, loads[l], slo ? 4 : 1, sides);
+                const struct totals *plain = &sides[0], *overlap = &sides[1];
+                printf("%s SLO, copies %2.0f %%, load %.2f: in time %.4f -> %.4f, %.0f -> %.0f/s, "
+                       "late %.5f -> %.5f, rows per batch %.2f -> %.2f, ahead %.2f, too late for "
+                       "it %.2f\n",
+                       slo ? "loose" : "tight", copies[c] * 100, loads[l], plain->attained,
+                       overlap->attained, plain->in_time_rps, overlap->in_time_rps, plain->late,
+                       overlap->late, plain->rows_per_batch, overlap->rows_per_batch,
+                       overlap->ahead_ratio, overlap->too_late);
+                assert_true(overlap->attained > plain->attained - 0.0005);
+                if (loads[l] <= 1) /* beyond it, who gets what is left over may differ */
+                    assert_true(overlap->worst_less < 0.003);
+                assert_true(overlap->in_time_rps > plain->in_time_rps * 0.9995);
+                if (slo && loads[l] >= 4) {
+                    assert_true(overlap->rows_per_batch > plain->rows_per_batch * 0.96);
+                    assert_true(overlap->in_time_rps > plain->in_time_rps * (1 + copies[c] / 3));
+                }
+            }
 }
 
 /* Own deadlines, priorities, several rows, noisy times, several gpu-lets, any overload. */
@@ -188,7 +237,8 @@ static void everything_ends_once_whatever_comes(void **state)
             sim.lets[l] = sim.lets[0];
         sim.full_batch_only = run % 2;
         sim.by_completion = run % 3 == 0;
-        sim.ahead = run % 4 < 2;
+        sim.overlaps = run % 4 < 2;
+        sim.copy_ratio = 0.5 * glet_random_uniform(&random);
         sim.speed_low_ratio = 0.5;
         sim.speed_high_ratio = run % 5 == 0 ? 3 : 1.2;
         sim.seconds = 10;
@@ -240,7 +290,7 @@ int main(void)
         cmocka_unit_test(at_half_the_plan_all_but_one_in_a_thousand_are_in_time),
         cmocka_unit_test(overload_of_one_model_is_its_own_problem),
         cmocka_unit_test(unused_rate_of_others_is_lent),
-        cmocka_unit_test(batches_given_out_ahead_cost_nobody),
+        cmocka_unit_test(copies_beside_compute_are_time_won),
         cmocka_unit_test(everything_ends_once_whatever_comes),
         cmocka_unit_test(requests_are_spread_by_planned_rate),
     };

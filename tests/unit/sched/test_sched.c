@@ -82,7 +82,7 @@ static void bucket_lends_its_depth_and_then_its_rate(void **state)
 static struct glet_sched_let *two_models(void)
 {
     static const struct glet_sched_share shares[] = {
-        {.sizes = {{1, 1300, 1200}, {2, 2200, 2000}, {4, 4000, 3600}},
+        {.sizes = {{1, 1300, 0}, {2, 2200, 0}, {4, 4000, 0}},
          .size_count = 3,
          .queue_capacity = 64,
          .rate_rps = 200},
@@ -114,16 +114,16 @@ static void models_take_turns_and_leave_at_once(void **state)
     assert_int_equal(glet_sched_let_next(let, 0, &batch), GLET_SCHED_RUN);
     assert_int_equal(batch.share, 0); /* a full batch of the first, */
     assert_int_equal(batch.rows, 4);
-    glet_sched_let_end(let, 4000);
+    glet_sched_let_end(let, 4000, 0);
     assert_int_equal(glet_sched_let_next(let, 4000, &batch), GLET_SCHED_RUN);
     assert_int_equal(batch.share, 1); /* the other's partial one, */
     assert_int_equal(batch.rows, 1);
-    glet_sched_let_end(let, 14000);
+    glet_sched_let_end(let, 14000, 0);
     assert_int_equal(glet_sched_let_next(let, 14000, &batch), GLET_SCHED_RUN);
     assert_int_equal(batch.share, 0); /* and the rest, in the executor that it fills */
     assert_int_equal(batch.rows, 2);
     assert_int_equal(batch.size, 1);
-    glet_sched_let_end(let, 16200);
+    glet_sched_let_end(let, 16200, 0);
     assert_int_equal(glet_sched_let_next(let, 16200, &batch), GLET_SCHED_IDLE);
     glet_sched_let_free(let);
 }
@@ -136,9 +136,9 @@ static void an_urgent_turn_goes_first_only_when_it_costs_nobody(void **state)
     offer(let, 0, 1, 2, 11400, GLET_SCHED_PLANNED, GLET_SCHED_ACCEPTED);
     assert_int_equal(glet_sched_let_next(let, 200, &batch), GLET_SCHED_RUN);
     assert_int_equal(batch.share, 1); /* 200 + 1300 + 10000 would be late */
-    glet_sched_let_end(let, 10200);
+    glet_sched_let_end(let, 10200, 0);
     assert_int_equal(glet_sched_let_next(let, 10200, &batch), GLET_SCHED_RUN);
-    glet_sched_let_end(let, 11500);
+    glet_sched_let_end(let, 11500, 0);
     offer(let, 20000, 1, 3, 33000, GLET_SCHED_PLANNED, GLET_SCHED_ACCEPTED);
     offer(let, 20000, 0, 4, 31500, GLET_SCHED_PLANNED, GLET_SCHED_ACCEPTED);
     assert_int_equal(glet_sched_let_next(let, 20300, &batch), GLET_SCHED_RUN);
@@ -152,101 +152,60 @@ static void offer_many(struct glet_sched_let *let, size_t share, size_t count, s
         offer(let, 0, share, first_id + i, 100000, GLET_SCHED_PLANNED, GLET_SCHED_ACCEPTED);
 }
 
-/* The first model's batch runs, from 0 to 4000. */
+/* The first model's batch runs from 0 to 4000, 400 of that copies; the other's of 8 takes 10000, 1000
+   of that copies. */
 static struct glet_sched_let *four_run(void)
 {
-    struct glet_sched_let *let = two_models();
+    static const struct glet_sched_share shares[] = {
+        {.sizes = {{1, 1300, 100}, {4, 4000, 400}}, .size_count = 2, .queue_capacity = 64},
+        {.sizes = {{8, 10000, 1000}}, .size_count = 1, .queue_capacity = 64}};
+    struct glet_sched_let *let = glet_sched_let_new(shares, 2, &err);
+    assert_non_null(let);
+    assert_int_equal(glet_sched_let_next_us(let), UINT64_MAX); /* nothing runs */
     offer_many(let, 0, 4, 0);
     assert_int_equal(glet_sched_let_next(let, 0, &batch), GLET_SCHED_RUN);
     return let;
 }
 
-static void a_full_batch_of_the_next_turn_is_given_out_ahead(void **state)
+static void the_next_batch_is_given_out_one_copy_earlier(void **state)
 {
     (void)state;
     struct glet_sched_let *let = four_run();
-    assert_false(glet_sched_let_ahead(let, 0, &batch));
-    offer_many(let, 1, 7, 10);
-    assert_false(glet_sched_let_ahead(let, 100, &batch)); /* more may come */
-    offer_many(let, 1, 2, 17);
-    struct glet_sched_item behind = item(30, 100000, 1);
-    uint64_t before_us = glet_sched_let_predict(let, 200, 0, &behind, GLET_SCHED_PLANNED);
-    assert_true(glet_sched_let_ahead(let, 200, &batch));
+    assert_int_equal(glet_sched_let_next_us(let), 3000);
+    offer_many(let, 1, 3, 10);
+    struct glet_sched_item own = item(30, 100000, 1);
+    assert_int_equal(glet_sched_let_predict(let, 200, 1, &own, GLET_SCHED_PLANNED), 13000);
+    assert_int_equal(glet_sched_let_next(let, 3000, &batch), GLET_SCHED_RUN);
     assert_int_equal(batch.share, 1);
-    assert_int_equal(batch.rows, 8);
-    assert_int_equal(batch.count, 8);
-    for (size_t i = 0; i < 8; i++)
-        assert_int_equal(id_of(&batch.items[i]), 10 + i);
-    assert_int_equal(glet_sched_let_predict(let, 200, 0, &behind, GLET_SCHED_PLANNED), before_us);
-    glet_sched_let_end(let, 4000);
-    assert_false(glet_sched_let_ahead(let, 4000, &batch)); /* one waits, for its turn */
-    glet_sched_let_end(let, 13000); /* of 10000, which it took from 4000 on */
+    assert_int_equal(batch.rows, 3);                           /* whatever waits */
+    assert_int_equal(glet_sched_let_next_us(let), UINT64_MAX); /* two are out */
+    glet_sched_let_end(let, 4000, 3600);
+    assert_int_equal(glet_sched_let_next_us(let), 4000 + 9000 - 400);
+    glet_sched_let_end(let, 12000,
+                       8000); /* it took a thousand less than it should: so much is learned */
     assert_int_equal(glet_sched_let_exec_us(let, 1, 0), 10000 - 1000 / 32);
-    assert_int_equal(glet_sched_let_next(let, 13000, &batch), GLET_SCHED_RUN);
-    assert_int_equal(id_of(&batch.items[0]), 18);
+    assert_int_equal(glet_sched_let_next(let, 13000, &batch), GLET_SCHED_IDLE);
+    offer_many(let, 1, 1, 18);
+    assert_int_equal(glet_sched_let_next(let, 20000, &batch), GLET_SCHED_RUN);
+    assert_int_equal(glet_sched_let_next_us(let), 20000 + 1000 + 9000 - 1000 / 4 - 400);
     glet_sched_let_free(let);
 }
 
-/* Worth waiting for: the next batch, while there is time to get it ready, if enough may come. */
-static void a_batch_ahead_is_hoped_for_while_it_may_fill(void **state)
+/* Where nothing waits by then, the next batch is decided on after the end, with all its time before it. */
+static void what_comes_after_that_waits_for_the_end(void **state)
 {
     (void)state;
     struct glet_sched_let *let = four_run();
-    assert_int_equal(glet_sched_let_ahead_until_us(let, 0), 0); /* nobody asks for the other */
-    offer_many(let, 1, 7, 10);
-    assert_false(glet_sched_let_may_ahead(let, 100));
-    assert_int_equal(glet_sched_let_ahead_until_us(let, 100), 0); /* and hardly anybody now */
-    for (size_t i = 0; i < 20; i++)
-        offer(let, 100, 1, 50 + i, 100, GLET_SCHED_PLANNED, GLET_SCHED_TOO_LATE);
-    assert_int_equal(glet_sched_let_ahead_until_us(let, 100), 2700); /* of 3600 */
-    assert_int_equal(glet_sched_let_ahead_until_us(let, 2700), 0);
-    offer_many(let, 1, 1, 17);
-    assert_true(glet_sched_let_may_ahead(let, 100));
-    assert_true(glet_sched_let_ahead(let, 100, &batch));
-    assert_false(glet_sched_let_may_ahead(let, 100));
-    assert_int_equal(glet_sched_let_ahead_until_us(let, 100), 0); /* two are out */
+    assert_int_equal(glet_sched_let_next(let, 3000, &batch), GLET_SCHED_IDLE);
+    struct glet_sched_item late = item(10, 100000, 1);
+    assert_int_equal(glet_sched_let_predict(let, 3500, 1, &late, GLET_SCHED_PLANNED), 14000);
+    offer(let, 3500, 1, 11, 13500, GLET_SCHED_PLANNED, GLET_SCHED_TOO_LATE);
+    glet_sched_let_end(let, 4000, 3600);
     glet_sched_let_free(let);
-}
-
-/* What may look different when the batch that runs has ended is not decided before. */
-static void nothing_uncertain_is_given_out_ahead(void **state)
-{
-    (void)state;
-    struct glet_sched_let *let = four_run();
-    offer_many(let, 0, 4, 10); /* the other model may still use its turn */
-    assert_false(glet_sched_let_ahead(let, 0, &batch));
-    glet_sched_let_free(let);
-
-    let = four_run();
-    offer_many(let, 1, 7, 10);
-    offer(let, 0, 1, 17, 100000, GLET_SCHED_EXCESS, GLET_SCHED_ACCEPTED); /* planned go before */
-    assert_false(glet_sched_let_ahead(let, 0, &batch));
-    glet_sched_let_free(let);
-
-    let = four_run();
-    offer_many(let, 1, 7, 10);
-    offer(let, 0, 1, 17, 14100, GLET_SCHED_PLANNED, GLET_SCHED_ACCEPTED);
-    assert_false(glet_sched_let_ahead(let, 4200, &batch)); /* overdue: it would be late */
-    assert_true(glet_sched_let_ahead(let, 0, &batch));
-    glet_sched_let_free(let);
-
-    let = four_run();
-    offer_many(let, 1, 8, 10);
-    offer(let, 0, 0, 20, 8000, GLET_SCHED_PLANNED, GLET_SCHED_ACCEPTED); /* moved forward */
-    assert_false(glet_sched_let_ahead(let, 0, &batch));
-    glet_sched_let_end(let, 4000);
-    assert_int_equal(glet_sched_let_next(let, 4000, &batch), GLET_SCHED_RUN);
-    assert_int_equal(id_of(&batch.items[0]), 20);
-    glet_sched_let_free(let);
-
-    let = two_models();
+    let = two_models(); /* of a device that takes one batch at a time */
     offer_many(let, 0, 6, 0);
-    struct glet_sched_item three = item(9, 100000, 3);
     assert_int_equal(glet_sched_let_next(let, 0, &batch), GLET_SCHED_RUN);
-    for (int i = 0; i < 3; i++) /* nine rows, of which eight make no batch */
-        assert_int_equal(glet_sched_let_offer(let, 0, 1, &three, GLET_SCHED_PLANNED, NULL),
-                         GLET_SCHED_ACCEPTED);
-    assert_false(glet_sched_let_ahead(let, 0, &batch));
+    assert_int_equal(glet_sched_let_next_us(let), UINT64_MAX);
     glet_sched_let_free(let);
 }
 
@@ -279,7 +238,7 @@ static void a_batch_shrinks_to_save_its_first_request(void **state)
     assert_int_equal(glet_sched_let_next(let, 0, &batch), GLET_SCHED_RUN);
     assert_int_equal(batch.rows, 1);
     assert_int_equal(id_of(&batch.items[0]), 1);
-    glet_sched_let_end(let, 1300);
+    glet_sched_let_end(let, 1300, 0);
     assert_int_equal(glet_sched_let_next(let, 1300, &batch), GLET_SCHED_RUN);
     assert_int_equal(batch.rows, 2); /* 2 and 1 take less than 3 in the executor for 4 */
     glet_sched_let_free(let);
@@ -295,10 +254,10 @@ static void excess_waits_for_planned_and_is_bounded(void **state)
     offer(let, 0, 1, 6, 100000, GLET_SCHED_PLANNED, GLET_SCHED_ACCEPTED);
     assert_int_equal(glet_sched_let_next(let, 0, &batch), GLET_SCHED_RUN);
     assert_int_equal(batch.share, 1);
-    glet_sched_let_end(let, 10000);
+    glet_sched_let_end(let, 10000, 0);
     assert_int_equal(glet_sched_let_next(let, 10000, &batch), GLET_SCHED_RUN);
     assert_int_equal(batch.share, 0);
-    glet_sched_let_end(let, 14000);
+    glet_sched_let_end(let, 14000, 0);
     size_t share;
     struct glet_sched_item left;
     offer(let, 20000, 0, 7, 100000, GLET_SCHED_EXCESS, GLET_SCHED_ACCEPTED);
@@ -316,13 +275,13 @@ static void one_slow_run_does_not_close_the_door(void **state)
     for (uint64_t now_us = 0; now_us < 10000000; now_us += 1000000) {
         offer(let, now_us, 1, 1, now_us + 20000, GLET_SCHED_PLANNED, GLET_SCHED_ACCEPTED);
         assert_int_equal(glet_sched_let_next(let, now_us, &batch), GLET_SCHED_RUN);
-        glet_sched_let_end(let, now_us + 900000); /* of planned 10 ms */
+        glet_sched_let_end(let, now_us + 900000, 0); /* of planned 10 ms */
     }
     assert_true(glet_sched_let_exec_us(let, 1, 0) <= 40000);
     for (uint64_t now_us = 10000000; now_us < 210000000; now_us += 1000000) {
         offer(let, now_us, 1, 1, now_us + 20000, GLET_SCHED_PLANNED, GLET_SCHED_ACCEPTED);
         assert_int_equal(glet_sched_let_next(let, now_us, &batch), GLET_SCHED_RUN);
-        glet_sched_let_end(let, now_us + 5000);
+        glet_sched_let_end(let, now_us + 5000, 0);
     }
     assert_true(glet_sched_let_exec_us(let, 1, 0) <= 5100); /* and it learns that it is fast */
     glet_sched_let_free(let);
@@ -344,7 +303,7 @@ static void large_requests_fit_or_wait_for_the_next_turn(void **state)
         assert_int_equal(glet_sched_let_next(let, now_us, &batch), GLET_SCHED_RUN);
         assert_true(batch.rows <= 4);
         ran += batch.rows;
-        glet_sched_let_end(let, now_us + 4000);
+        glet_sched_let_end(let, now_us + 4000, 0);
     }
     glet_sched_let_free(let);
 }
@@ -356,9 +315,8 @@ int main(void)
         cmocka_unit_test(bucket_lends_its_depth_and_then_its_rate),
         cmocka_unit_test(models_take_turns_and_leave_at_once),
         cmocka_unit_test(an_urgent_turn_goes_first_only_when_it_costs_nobody),
-        cmocka_unit_test(a_full_batch_of_the_next_turn_is_given_out_ahead),
-        cmocka_unit_test(a_batch_ahead_is_hoped_for_while_it_may_fill),
-        cmocka_unit_test(nothing_uncertain_is_given_out_ahead),
+        cmocka_unit_test(the_next_batch_is_given_out_one_copy_earlier),
+        cmocka_unit_test(what_comes_after_that_waits_for_the_end),
         cmocka_unit_test(what_cannot_be_in_time_is_refused_or_dropped),
         cmocka_unit_test(a_batch_shrinks_to_save_its_first_request),
         cmocka_unit_test(excess_waits_for_planned_and_is_bounded),
