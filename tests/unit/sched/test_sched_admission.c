@@ -326,6 +326,50 @@ static void a_door_by_completion_takes_the_soonest_way(void **state)
     expect_visits(&v, (size_t[]){2}, 1, GLET_SCHED_PLANNED);
 }
 
+/* Over time every way gets rows in proportion to its rate, however large the requests are. */
+static void ways_share_rows_by_their_rates(void **state)
+{
+    (void)state;
+    struct glet_sched_way ways[] = {
+        {5, 4, false, 0}, {3, 4, false, 0}, {2, 1, false, 0}, {0, 4, false, 0}, {7, 4, true, 0}};
+    int rows[COUNT_OF(ways)] = {0};
+    for (int i = 0; i < 100; i++)
+        rows[glet_sched_route(ways, COUNT_OF(ways), 1)]++;
+    assert_memory_equal(rows, ((int[]){50, 30, 20, 0, 0}), sizeof rows);
+    for (int i = 0; i < 80; i++) /* which the third does not take */
+        rows[glet_sched_route(ways, COUNT_OF(ways), 4)] += 4;
+    assert_memory_equal(rows, ((int[]){250, 150, 20, 0, 0}), sizeof rows);
+    for (size_t i = 0; i < 3; i++)
+        ways[i].closed = true;
+    assert_int_equal(glet_sched_route(ways, COUNT_OF(ways), 4), 3); /* better than none */
+    ways[0] = ways[1] = ways[3] = (struct glet_sched_way){.batch = 4};
+    int turns[COUNT_OF(ways)] = {0};
+    for (int i = 0; i < 30; i++) /* without rates: evenly */
+        turns[glet_sched_route(ways, COUNT_OF(ways), 2)]++;
+    assert_memory_equal(turns, ((int[]){10, 10, 0, 10, 0}), sizeof turns);
+    ways[0].closed = ways[1].closed = ways[3].closed = true;
+    assert_int_equal(glet_sched_route(ways, COUNT_OF(ways), 1), -1);
+}
+
+/* Its own SLO; of a model that only apps use, the largest bound of its gpu-lets. */
+static void how_long_a_request_may_take(void **state)
+{
+    (void)state;
+    struct glet_plan_model models[] = {{.slo_ms = 12.5}, {.slo_ms = 0}};
+    struct glet_plan_let_model parts[] = {{.model = 0, .latency_bound_ms = 90},
+                                          {.model = 1, .latency_bound_ms = 30},
+                                          {.model = 1, .latency_bound_ms = 40.5},
+                                          {.model = 1, .latency_bound_ms = 35}};
+    struct glet_plan_let lets[] = {{.models = parts, .model_count = 2},
+                                   {.models = parts + 2, .model_count = 1},
+                                   {.models = parts + 3, .model_count = 1}};
+    struct glet_plan_gpu gpus[] = {{.lets = lets, .let_count = 2},
+                                   {.lets = lets + 2, .let_count = 1}};
+    struct glet_plan plan = {.models = models, .model_count = 2, .gpus = gpus, .gpu_count = 2};
+    assert_int_equal(glet_sched_slo_us(&plan, 0), 12500);
+    assert_int_equal(glet_sched_slo_us(&plan, 1), 40500);
+}
+
 static void what_a_plan_says_of_rates_and_queues(void **state)
 {
     (void)state;
@@ -353,6 +397,8 @@ int main(void)
         cmocka_unit_test(a_batch_shrinks_only_where_the_rest_can_wait),
         cmocka_unit_test(a_door_asks_the_other_ways_for_what_they_have_left),
         cmocka_unit_test(a_door_by_completion_takes_the_soonest_way),
+        cmocka_unit_test(ways_share_rows_by_their_rates),
+        cmocka_unit_test(how_long_a_request_may_take),
         cmocka_unit_test(what_a_plan_says_of_rates_and_queues),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
