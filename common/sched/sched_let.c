@@ -222,15 +222,22 @@ static void take_turn(struct glet_sched_let *let, size_t k)
     let->turn_us = glet_sched_rows_us(model, glet_sched_full(model));
 }
 
-/* Ends the turn when it is used up, so that the next model comes first at the next step. */
-static void spend_turn(struct glet_sched_let *let, int rows, uint64_t cost_us)
+/* Planned rows that come next in this turn: no more than it has rows and time left for. */
+static int rows_of_turn(const struct glet_sched_let *let)
 {
-    struct glet_sched_model *model = &let->models[let->turn];
+    const struct glet_sched_model *model = &let->models[let->turn];
     const struct glet_sched_queue *queue = &model->queues[GLET_SCHED_PLANNED];
-    let->turn_rows -= rows;
-    let->turn_us -= cost_us < let->turn_us ? cost_us : let->turn_us;
-    int next = glet_sched_rows_that_fit(queue, let->turn_rows);
-    if (next > 0 && glet_sched_rows_us(model, next) <= let->turn_us)
+    int rows = glet_sched_rows_that_fit(queue, let->turn_rows);
+    size_t size = glet_sched_size_for(model, rows);
+    while (rows > 0 && model->learned_us[size] > let->turn_us)
+        rows = size == 0 ? 0 : glet_sched_rows_that_fit(queue, model->plan.sizes[--size].batch);
+    return rows;
+}
+
+/* Ends the turn when it is used up, so that the next model comes first. */
+static void end_spent_turn(struct glet_sched_let *let)
+{
+    if (rows_of_turn(let) > 0)
         return;
     let->turn_rows = 0;
     let->turn++;
@@ -250,7 +257,9 @@ static void begin(struct glet_sched_let *let, const struct glet_sched_batch *bat
         cost_us = glet_sched_pace_us(model, model->plan.sizes[batch->size].batch);
     let->runs[let->run_count++] =
         (struct glet_sched_run){batch->share, batch->size, start_us, start_us + cost_us, ahead};
-    spend_turn(let, batch->rows, model->learned_us[batch->size]);
+    let->turn_rows -= batch->rows;
+    let->turn_us -= least(model->learned_us[batch->size], let->turn_us);
+    end_spent_turn(let);
 }
 
 enum glet_sched_step glet_sched_let_next(struct glet_sched_let *let, uint64_t now_us,
@@ -259,6 +268,8 @@ enum glet_sched_step glet_sched_let_next(struct glet_sched_let *let, uint64_t no
     assert(let->run_count < 2);
     if (drop_late(let, now_us, batch))
         return GLET_SCHED_LATE;
+    if (let->turn_rows > 0)
+        end_spent_turn(let); /* what has come since may not fit into the rest of it */
     enum glet_sched_class kind = GLET_SCHED_PLANNED;
     size_t k = whose_turn(let, now_us);
     if (k == let->count) {
@@ -271,8 +282,7 @@ enum glet_sched_step glet_sched_let_next(struct glet_sched_let *let, uint64_t no
     struct glet_sched_model *model = &let->models[k];
     struct glet_sched_queue *queue = &model->queues[kind];
     int excess = glet_sched_excess_rows(let, k, now_us);
-    int rows =
-        kind == GLET_SCHED_PLANNED ? glet_sched_rows_that_fit(queue, let->turn_rows) : excess;
+    int rows = kind == GLET_SCHED_PLANNED ? rows_of_turn(let) : excess;
     if (rows == 0 || rows > let->turn_rows) { /* too much for the rest of this turn: another one */
         let->turn_rows = glet_sched_full(model);
         let->turn_us = glet_sched_rows_us(model, let->turn_rows);

@@ -20,10 +20,10 @@ enum { SMALL, LARGE };
 static struct glet_sched_let *new_let(void)
 {
     static const struct glet_sched_share shares[] = {
-        {.sizes = {{1, 1300, 1200}, {2, 2200, 2000}, {4, 4000, 3600}},
+        {.sizes = {{1, 1300, 0}, {2, 2200, 0}, {4, 4000, 0}},
          .size_count = 3,
          .queue_capacity = 64},
-        {.sizes = {{8, 10000, 9000}}, .size_count = 1, .queue_capacity = 64}};
+        {.sizes = {{8, 10000, 0}}, .size_count = 1, .queue_capacity = 64}};
     struct glet_sched_let *let = glet_sched_let_new(shares, 2, &err);
     assert_non_null(let);
     return let;
@@ -105,7 +105,7 @@ static uint64_t predict_behind_large(uint64_t large_deadline_us, uint64_t deadli
     run(let, 0, SMALL, 4);
     offer_planned(let, SMALL, 1, deadline_us + 4000);
     offer_planned(let, LARGE, 8, large_deadline_us + 4000);
-    glet_sched_let_end(let, 4000);
+    glet_sched_let_end(let, 4000, 0);
     uint64_t end_us = predict(let, 4000, SMALL, 1, deadline_us + 4000, GLET_SCHED_PLANNED) - 4000;
     glet_sched_let_free(let);
     return end_us;
@@ -160,7 +160,7 @@ static void excess_leaves_the_others_their_share_of_a_round(void **state)
     for (int i = 0; i < 3; i++)
         offer(let, SMALL, GLET_SCHED_EXCESS, &one);
     run(let, 0, SMALL, 2); /* the planned one, and one more */
-    glet_sched_let_end(let, 2200);
+    glet_sched_let_end(let, 2200, 0);
     glet_sched_let_free(let);
 }
 
@@ -172,13 +172,15 @@ static void a_turn_ends_with_its_planned_batch(void **state)
     offer_planned(let, SMALL, 3, 100000);
     offer_planned(let, LARGE, 1, 100000);
     run(let, 0, SMALL, 2); /* 2 and 1 take less than 3 in the executor for 4 */
-    glet_sched_let_end(let, 2200);
+    glet_sched_let_end(let, 2200, 0);
     offer_planned(let, SMALL, 4, 100000);
+    run(let, 2200, SMALL, 1); /* of its 4 ms 1.8 are left: not enough for 2 rows, */
+    glet_sched_let_end(let, 3500, 0);
     assert_int_equal(glet_sched_let_rounds(let), 0);
-    run(let, 2200, LARGE, 1); /* of the 4 ms, 1.8 are left: not enough for 2 rows */
+    run(let, 3500, LARGE, 1); /* and then not for one */
     assert_int_equal(glet_sched_let_rounds(let), 1);
-    glet_sched_let_end(let, 12200);
-    run(let, 12200, SMALL, 4);
+    glet_sched_let_end(let, 13500, 0);
+    run(let, 13500, SMALL, 4);
     assert_int_equal(glet_sched_let_rounds(let), 1);
     glet_sched_let_free(let);
 }
