@@ -2,6 +2,7 @@
 #include "common/number.h"
 
 #include <errno.h>
+#include <float.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -98,6 +99,50 @@ const char *glet_format_double(char text[GLET_DOUBLE_CHARS], double value)
         if (!isfinite(value) || strtod(text, NULL) == value)
             break;
     }
+    return text;
+}
+
+__extension__ typedef unsigned __int128 wide;
+
+/* value * 10^power, rounded to even; exact for 1e-4 <= value < 1e15 and 1 <= power <= 21. */
+static uint64_t scaled(double value, int power)
+{
+    int exponent;
+    wide product = (wide)ldexp(frexp(value, &exponent), DBL_MANT_DIG); /* 53 bits ... */
+    for (int i = 0; i < power; i++)
+        product *= 5;                            /* ... and at most 49 */
+    int shift = DBL_MANT_DIG - exponent - power; /* > 0 */
+    wide half = (wide)1 << (shift - 1), rest = product & (2 * half - 1);
+    uint64_t whole = (uint64_t)(product >> shift);
+    return whole + (rest > half || (rest == half && whole % 2 == 1));
+}
+
+const char *glet_format_digits(char text[GLET_DOUBLE_CHARS], double value)
+{
+    const uint64_t least = 10000000000000000; /* of 17 digits */
+    if (!(value >= 1e-4 && value < 1e15)) {
+        snprintf(text, GLET_DOUBLE_CHARS, "%.17g", value);
+        return text;
+    }
+    int before = (int)floor(log10(value)); /* digits before the point, less one; at worst near */
+    uint64_t digits = scaled(value, 16 - before);
+    if (digits < least)
+        digits = scaled(value, 16 - --before);
+    else if (digits >= 10 * least)
+        digits = scaled(value, 16 - ++before);
+    int decimals = 16 - before;
+    for (; decimals > 0 && digits % 10 == 0; decimals--)
+        digits /= 10;
+    char *end = text + GLET_DOUBLE_CHARS, *at = end;
+    *--at = '\0';
+    for (; decimals > 0; digits /= 10, decimals--)
+        *--at = (char)('0' + digits % 10);
+    if (at < end - 1)
+        *--at = '.';
+    do
+        *--at = (char)('0' + digits % 10);
+    while (digits /= 10);
+    memmove(text, at, (size_t)(end - at));
     return text;
 }
 

@@ -10,6 +10,7 @@
  */
 #include "profiles/profile_schema.h"
 
+#include "common/number.h"
 #include "common/sha256.h"
 
 #include <math.h>
@@ -173,12 +174,12 @@ int glet_profile_digest(struct glet_profile *profile, struct glet_error *err)
         for (size_t i = glet_schema_row_count(profile, table); i > 0; i--) {
             for (int c = 0; c < table->column_count; c++) {
                 const struct glet_schema_column *column = &table->columns[c];
-                char number[40] = "", *scratch = NULL;
+                char number[GLET_DOUBLE_CHARS] = "", *scratch = NULL;
                 const char *text = number;
                 if (!glet_schema_is_number(column))
                     text = glet_schema_text(profile, column, row, &scratch, err);
                 else if (!isnan(glet_schema_number(column, row)))
-                    snprintf(number, sizeof number, "%.17g", glet_schema_number(column, row));
+                    glet_format_digits(number, glet_schema_number(column, row));
                 if (!text)
                     return -1;
                 glet_sha256_update(&sha, text, strlen(text));

@@ -87,6 +87,28 @@ static void doubles_round_trip(void **state)
     }
 }
 
+/* Around powers of ten, halfway cases (integers over powers of two) and everywhere else. */
+static void digits_as_printf_writes(void **state)
+{
+    (void)state;
+    struct glet_random random = glet_random_seeded(7);
+    char text[GLET_DOUBLE_CHARS], known[40];
+    static const double edges[] = {0,    1,     -1,     NAN,    INFINITY, 1e-4, 1e15, 1e-5,
+                                   0.05, 1e100, 5e-324, 1 / 3., 4.75,     -0.0, 0.5};
+    for (int i = 0; i < 600000; i++) {
+        double value = edges[i % (int)COUNT_OF(edges)];
+        if (i % 4 == 1)
+            value = pow(10, floor(20 * glet_random_uniform(&random)) - 5) *
+                    (1 + (floor(9 * glet_random_uniform(&random)) - 4) * 0x1p-52);
+        else if (i % 4 == 2)
+            value = ldexp((double)(glet_random_bits(&random) >> 11), -3 - i % 60);
+        else if (i % 4 == 3)
+            value = floor(1e6 * glet_random_uniform(&random)) / 1e4;
+        snprintf(known, sizeof known, "%.17g", value);
+        assert_string_equal(glet_format_digits(text, value), known);
+    }
+}
+
 static void nearest_words(void **state)
 {
     (void)state;
@@ -104,8 +126,11 @@ static void nearest_words(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(doubles),       cmocka_unit_test(integers),
-        cmocka_unit_test(durations),     cmocka_unit_test(doubles_round_trip),
+        cmocka_unit_test(doubles),
+        cmocka_unit_test(integers),
+        cmocka_unit_test(durations),
+        cmocka_unit_test(doubles_round_trip),
+        cmocka_unit_test(digits_as_printf_writes),
         cmocka_unit_test(nearest_words),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
