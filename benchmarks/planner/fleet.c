@@ -123,6 +123,73 @@ static int stock_of(const struct glet_fleet_options *options, const struct shape
     return (int)ceil(fmax(stock, 1.15 * urgent));
 }
 
+/* Stages that stage i of `count` waits for. */
+static void link_stage(const struct glet_fleet_apps *apps, size_t i, size_t count,
+                       struct glet_workload_stage *stage)
+{
+    size_t fan = (size_t)apps->fan, inner = count - 1; /* of the tree that a last stage joins */
+    stage->after = grab(count, sizeof *stage->after);
+    if (apps->join && i == count - 1) {
+        for (size_t s = 0; s < inner; s++)
+            if (s * fan + 1 >= inner)
+                stage->after[stage->after_count++] = s;
+    } else if (i > 0) {
+        stage->after[stage->after_count++] = (i - 1) / fan;
+    }
+}
+
+/* Sum of ms[stage] along the longest path. */
+static double longest_ms(const struct glet_workload_app *app, const double *ms)
+{
+    double *end_ms = grab(app->stage_count, sizeof *end_ms), longest = 0;
+    for (size_t s = 0; s < app->stage_count; s++) {
+        for (size_t i = 0; i < app->stages[s].after_count; i++)
+            end_ms[s] = fmax(end_ms[s], end_ms[app->stages[s].after[i]]);
+        end_ms[s] += ms[s];
+        longest = fmax(longest, end_ms[s]);
+    }
+    free(end_ms);
+    return longest;
+}
+
+/* The app of the models from `first` on; they lose their own rates and SLOs. */
+static void make_app(const struct glet_fleet_apps *apps, const struct shape *shapes, size_t first,
+                     struct glet_workload *w, struct glet_workload_app *app)
+{
+    size_t left = w->model_count - first;
+    size_t count = (size_t)apps->stages < left ? (size_t)apps->stages : left;
+    char name[32];
+    snprintf(name, sizeof name, "app-%s", w->models[first].name);
+    *app = (struct glet_workload_app){
+        .name = text(name), .rate_rps = shapes[first].rate, .percentile = 99, .stage_count = count};
+    app->stages = grab(count, sizeof *app->stages);
+    double *slo_ms = grab(count, sizeof *slo_ms), *fastest_ms = grab(count, sizeof *fastest_ms);
+    for (size_t i = 0; i < count; i++) {
+        struct glet_workload_model *model = &w->models[first + i];
+        app->stages[i].model = first + i;
+        app->stages[i].calls = shapes[first + i].rate / shapes[first].rate;
+        link_stage(apps, i, count, &app->stages[i]);
+        slo_ms[i] = model->slo_ms;
+        fastest_ms[i] = 2 * latency_ms(&shapes[first + i], 1, UNITS);
+        model->rate_rps = model->slo_ms = 0;
+    }
+    app->slo_ms =
+        fmax(apps->slo_ratio * longest_ms(app, slo_ms), 1.1 * longest_ms(app, fastest_ms));
+    free(slo_ms);
+    free(fastest_ms);
+}
+
+static void make_apps(const struct glet_fleet_options *options, const struct shape *shapes,
+                      struct glet_workload *w)
+{
+    size_t stages = (size_t)options->apps.stages;
+    if (!stages)
+        return;
+    w->apps = grab(w->model_count / stages + 1, sizeof *w->apps);
+    for (size_t m = 0; m < w->model_count; m += stages)
+        make_app(&options->apps, shapes, m, w, &w->apps[w->app_count++]);
+}
+
 static struct glet_workload *make_workload(const struct glet_fleet_options *options,
                                            const struct shape *shapes)
 {
@@ -138,6 +205,7 @@ static struct glet_workload *make_workload(const struct glet_fleet_options *opti
                                                     .slo_ms = shapes[m].slo_ms,
                                                     .percentile = 99};
     }
+    make_apps(options, shapes, w);
     w->gpu_count = (size_t)options->types;
     w->gpus = grab(w->gpu_count, sizeof *w->gpus);
     for (size_t g = 0; g < w->gpu_count; g++) {
@@ -227,6 +295,13 @@ void glet_fleet_free(struct glet_fleet *fleet)
     for (size_t m = 0; m < w->model_count; m++)
         free(w->models[m].name);
     free(w->models);
+    for (size_t a = 0; a < w->app_count; a++) {
+        for (size_t s = 0; s < w->apps[a].stage_count; s++)
+            free(w->apps[a].stages[s].after);
+        free(w->apps[a].stages);
+        free(w->apps[a].name);
+    }
+    free(w->apps);
     for (size_t g = 0; g < w->gpu_count; g++)
         free(w->gpus[g].type);
     free(w->gpus);

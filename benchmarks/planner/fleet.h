@@ -14,6 +14,10 @@
  *   with three types, GPUs 1.6 times as fast at 1.9 times the cost and 1.5 times as slow at 0.8 of
  *   it join the ordinary one; the stock of fast and ordinary ones is limited to 0.2 and 0.35 target
  *   (or a little more than the models need whose SLO a slow one cannot meet);
+ *   apps: the models in order, so many to an app, form trees: every stage is followed by up to `fan`
+ *   others, and with `join` the last one waits for all ends. The app's SLO is slo_ratio times the sum
+ *   of its models' SLOs along the longest path, at least 1.1 times the fastest they can be; its
+ *   first model's rate is its own, the others are called as often as their rates ask for;
  *   coarse: only 3, 6, 8, 10, 13 and 16 of the 16 units, about the six shares of the paper;
  *   utilisations rise with the batch and are proportional to the size; interference with the five
  *   coefficients published for the RTX 2080 Ti.
@@ -23,6 +27,13 @@
 #include "profiles/profile.h"
 
 #include <stdint.h>
+
+struct glet_fleet_apps {
+    int stages; /* 2 or more; 0 = no apps */
+    int fan;    /* 1 = chains */
+    bool join;
+    double slo_ratio;
+};
 
 struct glet_fleet_options {
     int models;    /* 1 .. 5000 */
@@ -34,6 +45,7 @@ struct glet_fleet_options {
     double zipf;       /* exponent; 0.9 in the tables */
     bool interference;
     bool coarse; /* six sizes of gpu-lets instead of 16 */
+    struct glet_fleet_apps apps;
 };
 
 struct glet_fleet {

@@ -4,9 +4,10 @@
  * limits that the project holds itself to.
  *
  *   fleets [--seeds N] [--first SEED] [--effort fast|default|max]
- *          [MODELS/TARGET[/MEMORY_GIB[/shared]|/types|/coarse]...]
+ *          [MODELS/TARGET[/MEMORY_GIB[/shared]|/types|/coarse|/SHAPE]... | apps]
  *
- * Rows with three types of GPUs minimise the cost, which is then what the columns show.
+ * Rows with three types of GPUs minimise the cost, which is then what the columns show. SHAPE is
+ * that of the apps whose stages the models are.
  */
 #include "benchmarks/planner/fleet.h"
 
@@ -30,27 +31,49 @@ struct row { /* one line of the table */
     double cpu_s;       /* allowed */
     bool coarse;        /* shares, and no interference */
     bool shared;        /* weights */
+    const char *shape;  /* of apps; NULL = none */
+};
+
+/* With slo_ratio 1 the stages hardly bind each other; at 0.2 to 0.4 they do. */
+static const struct shape {
+    const char *name;
+    struct glet_fleet_apps apps;
+} shapes[] = {
+    {"loose", {3, 1, false, 1}},  {"chain", {3, 1, false, 0.4}}, {"deep", {6, 1, false, 0.25}},
+    {"tree", {7, 2, false, 0.3}}, {"wide", {5, 4, false, 0.3}},  {"join", {6, 4, true, 0.2}},
 };
 
 /* clang-format off */
 static const struct row table[] = {
-    /* models, GPUs, memory, types, gap, CPU, coarse, shared */
-    {10, 10, 0, 1, -1, 0.5, false, false},
-    {30, 30, 0, 1, -1, 0.5, false, false},
-    {30, 300, 0, 1, 1.0, 4, false, false},
-    {100, 1000, 0, 1, 1.0, 4, false, false},
-    {100, 100, 0, 1, 5, 2, false, false},
-    {300, 300, 0, 1, 5, 4, false, false},
-    {300, 1500, 0, 1, 1.5, 8, false, false},
-    {100, 100, 80, 1, 5, 2, false, false},
-    {100, 100, 48, 1, 8, 2, false, false},
-    {100, 20, 48, 1, 16, 4, false, false},
-    {100, 100, 48, 1, 6, 2, false, true},
-    {100, 20, 48, 1, 22, 4, false, true},
-    {100, 100, 0, 3, 7, 6, false, false},
-    {1000, 500, 0, 1, 6, 20, false, false},
-    {1000, 5000, 0, 1, 1.0, 30, false, false},
-    {100, 40, 0, 1, 12, 4, true, false},
+    /* models, GPUs, memory, types, gap, CPU, coarse, shared, apps */
+    {10, 10, 0, 1, -1, 0.5, false, false, NULL},
+    {30, 30, 0, 1, -1, 0.5, false, false, NULL},
+    {30, 300, 0, 1, 1.0, 4, false, false, NULL},
+    {100, 1000, 0, 1, 1.0, 4, false, false, NULL},
+    {100, 100, 0, 1, 5, 2, false, false, NULL},
+    {300, 300, 0, 1, 5, 4, false, false, NULL},
+    {300, 1500, 0, 1, 1.5, 8, false, false, NULL},
+    {100, 100, 80, 1, 5, 2, false, false, NULL},
+    {100, 100, 48, 1, 8, 2, false, false, NULL},
+    {100, 20, 48, 1, 16, 4, false, false, NULL},
+    {100, 100, 48, 1, 6, 2, false, true, NULL},
+    {100, 20, 48, 1, 22, 4, false, true, NULL},
+    {100, 100, 0, 3, 7, 6, false, false, NULL},
+    {1000, 500, 0, 1, 6, 20, false, false, NULL},
+    {1000, 5000, 0, 1, 1.0, 30, false, false, NULL},
+    {100, 40, 0, 1, 12, 4, true, false, NULL},
+    {6, 2, 0, 1, -1, 1, false, false, "chain"},
+    {12, 4, 0, 1, -1, 3, false, false, "join"},
+    {12, 24, 0, 1, 5, 2, false, false, "deep"},
+    {21, 6, 0, 1, -1, 3, false, false, "tree"},
+    {30, 6, 0, 1, -1, 6, false, false, "wide"},
+    {30, 30, 0, 1, 5, 4, false, false, "join"},
+    {30, 150, 0, 1, 3, 4, false, false, "tree"},
+    {100, 20, 0, 1, 16, 6, false, false, "chain"},
+    {100, 40, 0, 1, 12, 6, false, false, "deep"},
+    {100, 100, 0, 1, 5, 8, false, false, "loose"},
+    {100, 100, 0, 1, 5, 8, false, false, "tree"},
+    {100, 500, 0, 1, 3, 15, false, false, "wide"},
 };
 /* clang-format on */
 
@@ -61,11 +84,20 @@ static double peak_mib(void)
     return (double)usage.ru_maxrss / 1024;
 }
 
-/* GPUs of the best baseline; all are printed. */
+static struct glet_fleet_apps apps_of(const struct row *row)
+{
+    struct glet_fleet_apps none = {0};
+    for (size_t i = 0; row->shape && i < sizeof shapes / sizeof shapes[0]; i++)
+        if (!strcmp(row->shape, shapes[i].name))
+            return shapes[i].apps;
+    return none;
+}
+
+/* GPUs of the best baseline, none of which knows apps; all are printed. */
 static double best_baseline(const struct glet_problem *problem)
 {
     double best = INFINITY;
-    for (int which = 0; which < GLET_BASELINE_IDEAL; which++) {
+    for (int which = 0; !problem->app_count && which < GLET_BASELINE_IDEAL; which++) {
         struct glet_boxes boxes = {0};
         uint64_t start_us = glet_clock_process_cpu_us();
         bool good = which != GLET_BASELINE_GPULET &&
@@ -90,7 +122,8 @@ static int plan_one(const struct row *row, uint64_t seed, enum glet_effort effor
                                                .types = row->types,
                                                .zipf = 0.9,
                                                .interference = !row->coarse,
-                                               .coarse = row->coarse};
+                                               .coarse = row->coarse,
+                                               .apps = apps_of(row)};
     struct glet_fleet fleet;
     struct glet_problem *problem = NULL;
     struct glet_error err = {0};
@@ -115,9 +148,9 @@ static int plan_one(const struct row *row, uint64_t seed, enum glet_effort effor
     double gap_percent = 100.0 * (gpus - bound) / bound;
     bool good = result.found && cpu_s <= row->cpu_s &&
                 (row->gap_percent < 0 ? gpus <= bound + 1 : gap_percent <= row->gap_percent);
-    printf("%5d %6g %5g %4llu %6.4g %6.4g %6.2f %8.2f %6.0f  %s", row->models, row->target,
-           row->memory_gib, (unsigned long long)seed, gpus, bound, gap_percent, cpu_s, peak_mib(),
-           good ? "ok" : "MISSED");
+    printf("%5d %6g %5g %-5s %4llu %6.4g %6.4g %6.2f %8.2f %6.0f  %s", row->models, row->target,
+           row->memory_gib, row->shape ? row->shape : "", (unsigned long long)seed, gpus, bound,
+           gap_percent, cpu_s, peak_mib(), good ? "ok" : "MISSED");
     if (best_baseline(problem) < gpus) {
         printf(" WORSE THAN A BASELINE");
         good = false;
@@ -160,11 +193,13 @@ static bool wanted(int argc, char **argv, int first, const struct row *row)
                  row->shared ? "/shared" : "");
     else if (row->types > 1)
         snprintf(name, sizeof name, "%d/%g/types", row->models, row->target);
+    else if (row->shape)
+        snprintf(name, sizeof name, "%d/%g/%s", row->models, row->target, row->shape);
     else
         snprintf(name, sizeof name, "%d/%g%s", row->models, row->target,
                  row->coarse ? "/coarse" : "");
     for (int i = first; i < argc; i++)
-        if (!strcmp(argv[i], name))
+        if (!strcmp(argv[i], name) || (row->shape && !strcmp(argv[i], "apps")))
             return true;
     return false;
 }
@@ -184,7 +219,7 @@ int main(int argc, char **argv)
                      : !strcmp(argv[first + 1], "max") ? GLET_EFFORT_MAX
                                                        : GLET_EFFORT_DEFAULT;
     }
-    printf("models target memory seed  gpus  bound  gap%%   cpu s    MiB\n");
+    printf("models target memory apps  seed  gpus  bound  gap%%   cpu s    MiB\n");
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++)
         for (uint64_t n = 0; n < seeds && wanted(argc, argv, first, &table[i]); n++) {
             int status = plan_apart(&table[i], first_seed + n, effort);

@@ -68,7 +68,7 @@ static const struct glet_option option_rows[] = {
     {.name = "apps",
      .kind = GLET_OPTION_FLAG,
      .offset = offsetof(struct values, apps),
-     .help = "Each three models are the stages of an app, which has the sum of their SLOs."},
+     .help = "Each three models are a chain of stages, with the sum of their SLOs."},
     {.name = "effort",
      .kind = GLET_OPTION_TEXT,
      .value = "EFFORT",
@@ -77,32 +77,26 @@ static const struct glet_option option_rows[] = {
      .help = "What plan check is called with."},
 };
 
-static void write_app(FILE *out, const struct glet_workload *w, size_t first)
+static void write_app(FILE *out, const struct glet_workload *w, const struct glet_workload_app *app)
 {
-    double slo_ms = 0;
-    size_t end = first + STAGES < w->model_count ? first + STAGES : w->model_count;
-    for (size_t m = first; m < end; m++)
-        slo_ms += w->models[m].slo_ms;
-    fprintf(out, "  - name: app-%s\n", w->models[first].name);
-    glet_yaml_put_double(out, "    rate_rps: ", w->models[first].rate_rps, "\n");
-    glet_yaml_put_double(out, "    slo_ms: ", slo_ms, "\n    stages:\n");
-    for (size_t m = first; m < end; m++) {
-        double calls = w->models[m].rate_rps / w->models[first].rate_rps;
-        fprintf(out, "      - {model: %s", w->models[m].name);
-        if (m > first)
-            fprintf(out, ", after: [%s]", w->models[m - 1].name);
-        glet_yaml_put_double(out, ", calls: ", calls, "}\n");
+    fprintf(out, "  - name: %s\n", app->name);
+    glet_yaml_put_double(out, "    rate_rps: ", app->rate_rps, "\n");
+    glet_yaml_put_double(out, "    slo_ms: ", app->slo_ms, "\n    stages:\n");
+    for (size_t s = 0; s < app->stage_count; s++) {
+        const struct glet_workload_stage *stage = &app->stages[s];
+        fprintf(out, "      - {model: %s, after: [", w->models[stage->model].name);
+        for (size_t i = 0; i < stage->after_count; i++)
+            fprintf(out, "%s%s", i ? ", " : "", w->models[app->stages[stage->after[i]].model].name);
+        glet_yaml_put_double(out, "], calls: ", stage->calls, "}\n");
     }
 }
 
-static void write_models(FILE *out, const struct glet_workload *w, bool apps)
+static void write_models(FILE *out, const struct glet_workload *w)
 {
-    fprintf(out, "schema: gpulet-workload/1\n%s:\n", apps ? "apps" : "models");
-    for (size_t m = 0; m < w->model_count; m += apps ? STAGES : 1) {
-        if (apps) {
-            write_app(out, w, m);
-            continue;
-        }
+    fprintf(out, "schema: gpulet-workload/1\n%s:\n", w->app_count ? "apps" : "models");
+    for (size_t a = 0; a < w->app_count; a++)
+        write_app(out, w, &w->apps[a]);
+    for (size_t m = 0; m < w->model_count && !w->app_count; m++) {
         fprintf(out, "  - name: %s\n", w->models[m].name);
         glet_yaml_put_double(out, "    rate_rps: ", w->models[m].rate_rps, "\n");
         glet_yaml_put_double(out, "    slo_ms: ", w->models[m].slo_ms, "\n");
@@ -110,13 +104,13 @@ static void write_models(FILE *out, const struct glet_workload *w, bool apps)
 }
 
 /* stock: of the one type; < 0 = as many as needed. */
-static int write_workload(const char *path, const struct glet_workload *w, bool apps, int stock,
+static int write_workload(const char *path, const struct glet_workload *w, int stock,
                           struct glet_error *err)
 {
     FILE *out = fopen(path, "we");
     if (!out)
         return glet_error_set(err, GLET_ERR_IO, "%s: cannot be opened", path);
-    write_models(out, w, apps);
+    write_models(out, w);
     fprintf(out, "gpus:\n  - type: %s\n", w->gpus[0].type);
     if (stock >= 0)
         fprintf(out, "    count: %d\n", stock);
@@ -190,13 +184,15 @@ static int measure(const struct values *v, const char *plan, const char *folder,
                                                .types = 1,
                                                .zipf = 0.9,
                                                .interference = true};
+    if (v->apps)
+        fleet_options.apps = (struct glet_fleet_apps){STAGES, 1, false, 1};
     char workload[4096], profile[4096];
     struct glet_fleet fleet;
     int bound = 0, gpus = 0;
     snprintf(workload, sizeof workload, "%s/workload.yaml", folder);
     snprintf(profile, sizeof profile, "%s/profile", folder);
     glet_fleet_make(&fleet_options, &fleet);
-    int status = write_workload(workload, fleet.workload, v->apps, -1, err);
+    int status = write_workload(workload, fleet.workload, -1, err);
     if (status == 0)
         status = glet_profile_csv_export(fleet.profile, profile, err);
     if (status == 0)
@@ -210,7 +206,7 @@ static int measure(const struct values *v, const char *plan, const char *folder,
         double cpu_s = 0;
         if (i > 0 && stocks[i] == stocks[i - 1])
             continue;
-        status = write_workload(workload, fleet.workload, v->apps, stocks[i], err);
+        status = write_workload(workload, fleet.workload, stocks[i], err);
         if (status == 0)
             status = run_check(plan, workload, profile, v->effort, &exit_status, &cpu_s, err);
         if (status < 0)
