@@ -149,7 +149,7 @@ int glet_compare(const struct glet_session *session, bool with_scale, bool timed
     struct glet_problem *view = glet_problem_view(session->problem);
     int result = view ? 0 : glet_error_set(err, GLET_ERR_NOMEM, "out of memory");
     if (view && view->app_count)
-        glet_apps_split(session->problem, view, 0);
+        glet_apps_split(session->problem, view);
     for (int which = 0; which < GLET_BASELINE_COUNT && result == 0; which++)
         result = run_baseline(session, view, (enum glet_baseline)which, with_scale,
                               &out->rows[out->count++], err);

@@ -26,8 +26,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SMALL_MODELS 4 /* with demand: a search takes about a millisecond */
-#define MENU_MODELS  8 /* a search takes up to a second */
+#define SMALL_MODELS 4   /* with demand: a search takes about a millisecond */
+#define MENU_MODELS  8   /* a search takes up to a second */
+#define GRID         512 /* of whole pieces */
 
 struct region {
     double bound;                /* no plan in here is cheaper */
@@ -225,12 +226,23 @@ static void raise_least(struct app_search *s, double bound)
         s->open[i].bound = fmax(s->open[i].bound, s->least);
 }
 
+/* What a plan may cost to be cheaper than the best. */
+static double cheaper(const struct app_search *s)
+{
+    return glet_whole_costs(s->problem) ? s->out->cost - 1 : s->out->cost * (1 - 1e-9);
+}
+
 /* Searches at the view's limits; region is NULL for limits that keep every path themselves. */
 static void search_view(struct app_search *s, struct region *region)
 {
     struct glet_task task = *s->task;
     struct glet_outcome at;
     task.problem = s->view;
+    if (s->out->found) {
+        task.most = fmin(glet_task_most(s->task), cheaper(s));
+        task.enough = fmax(task.enough, s->least);
+        task.count = false;
+    }
     glet_outcome_at_limits(&task, &at);
     bool good = at.found && rate_plan(s->problem, &at.boxes, s->worst_ms);
     if (good)
@@ -257,21 +269,6 @@ static void search_region(struct app_search *s, struct region *region)
     search_view(s, region);
 }
 
-/* The region's bound alone, where a plan at its limits would hardly keep the paths. */
-static void bound_region(struct app_search *s, struct region *region)
-{
-    struct glet_bound_options options = {.rounds = 60, .halt = s->task->halt};
-    struct glet_space space;
-    double *cost = glet_type_costs(s->problem);
-    for (int m = 0; m < s->problem->model_count; m++)
-        s->view->models[m].limit_ms = region->limit_ms[m];
-    glet_space_init(&space, s->view, 1); /* prices do not depend on levels */
-    raise_least(s, glet_bound_find(&space, cost, &options, NULL));
-    region->bound = fmax(region->bound, s->least);
-    glet_space_fini(&space);
-    free(cost);
-}
-
 /* The models' limits around a plan that keeps the paths. */
 static void set_limits(const struct glet_problem *problem, const double *worst_ms,
                        struct glet_problem *view)
@@ -282,19 +279,20 @@ static void set_limits(const struct glet_problem *problem, const double *worst_m
     glet_apps_grow(problem, view);
 }
 
-/* A global bound, and the splits that are cheapest at prices, from there on. */
+/* A global bound, and the splits that are cheapest at prices: first at those of no split at all. */
 static void search_prices(struct app_search *s)
 {
-    static const double rooms[] = {1.05, 1.2};
+    static const double rooms[] = {1.05, 1.02};
     double *cost = glet_type_costs(s->problem);
-    if (!glet_apps_split(s->problem, s->view, 0)) {
-        free(cost);
-        return;
-    }
-    size_t count = s->task->effort == GLET_EFFORT_FAST ? 1 : sizeof rooms / sizeof rooms[0];
+    for (int m = 0; m < s->problem->model_count; m++)
+        s->view->models[m].limit_ms = s->problem->models[m].limit_ms;
+    bool fast = s->task->effort == GLET_EFFORT_FAST;
+    size_t count = fast ? 1 : sizeof rooms / sizeof rooms[0];
     for (size_t i = 0; i < count && !is_done(s); i++) {
         double bound;
-        bool found = glet_app_bound(s->problem, s->view, cost, rooms[i], s->task->halt, &bound);
+        struct glet_app_bound_options options = {
+            .room_ratio = rooms[i], .grid = fast ? 0 : GRID, .halt = s->task->halt};
+        bool found = glet_app_bound(s->problem, s->view, cost, &options, &bound);
         raise_least(s, bound);
         if (!found)
             break;
@@ -303,12 +301,11 @@ static void search_prices(struct app_search *s)
     free(cost);
 }
 
-/* Estimates of the cheapest split, and more room where the best plan did not need its own. */
-static void search_estimates(struct app_search *s, int variants)
+/* An estimate of the cheapest split, and more room where the best plan did not need its own. */
+static void search_estimates(struct app_search *s)
 {
-    for (int v = 0; v < variants && !is_done(s); v++)
-        if (glet_apps_split(s->problem, s->view, v))
-            search_view(s, NULL);
+    if (!is_done(s) && glet_apps_split(s->problem, s->view))
+        search_view(s, NULL);
     double before = s->task->effort == GLET_EFFORT_FAST ? 0 : INFINITY;
     while (s->out->found && s->out->cost < before && !is_done(s) &&
            rate_plan(s->problem, &s->out->boxes, s->worst_ms)) {
@@ -326,23 +323,18 @@ static void branch(struct app_search *s)
     push(s, &root);
     bool fast = s->task->effort == GLET_EFFORT_FAST;
     int models = glet_demanded(s->problem), by_effort = s->task->effort == GLET_EFFORT_MAX ? 4 : 1;
-    int most = models <= SMALL_MODELS  ? (isfinite(s->task->enough) ? 2000 : 200)
-               : fast                  ? 1
-               : models <= MENU_MODELS ? 16
-                                       : 4;
-    bool quick = fast && models > SMALL_MODELS;
+    bool quick = models > (fast ? SMALL_MODELS : MENU_MODELS);
+    int most = models <= SMALL_MODELS ? (isfinite(s->task->enough) ? 2000 : 200) : quick ? 1 : 16;
     for (int i = 0; i < most * by_effort && s->open_count > 0 && !has_enough(s); i++) {
         if (i > 0 && glet_halted(s->task->halt))
             break;
         struct region region = pop(s);
-        if (quick)
-            bound_region(s, &region);
-        else if (!is_beaten(s, region.bound))
+        if (!quick && !is_beaten(s, region.bound))
             search_region(s, &region);
         region_free(&region);
         if (i == 0 && (s->open_count > 0 || quick) && !is_done(s)) { /* a plan to beat, a bound */
             search_prices(s);
-            search_estimates(s, fast || models <= SMALL_MODELS ? 1 : GLET_SPLIT_VARIANTS);
+            search_estimates(s);
         }
     }
     s->out->bound = quick ? s->least : s->undecided;

@@ -9,7 +9,6 @@
 #include "planner/solve/app_bound.h"
 #include "planner/solve/menu.h"
 #include "planner/solve/scratch.h"
-#include "planner/solve/split.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -64,7 +63,8 @@ static double bound_at(struct limit *l, double scale)
     if (!l->split)
         return glet_bound_find(&l->space, l->cost, &options, NULL);
     scale_demands(l->task->problem, l->split, scale);
-    glet_app_bound(l->view, l->split, l->cost, 1, l->task->halt, &bound);
+    struct glet_app_bound_options apps = {.room_ratio = 1, .halt = l->task->halt};
+    glet_app_bound(l->view, l->split, l->cost, &apps, &bound);
     return bound;
 }
 
@@ -108,10 +108,6 @@ double glet_largest_limit(const struct glet_task *task, double guess)
     l.cost = glet_type_costs(&problem);
     l.view = glet_problem_view(&problem);
     l.split = problem.app_count ? glet_problem_view(&problem) : NULL;
-    if (l.split && !glet_apps_split(&problem, l.split, 0)) {
-        glet_problem_free(l.split);
-        l.split = NULL;
-    }
     if (l.view) {
         glet_space_init(&l.space, &problem, 1); /* prices do not depend on levels */
         l.space.problem = l.view;

@@ -14,6 +14,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Room on top of what the best batch takes: neighbours and time sharing need some. */
+#define ROOM_RATIO 1.15
+
 struct step { /* from this limit on, a request costs this share of a GPU-second */
     double limit_ms, load;
 };
@@ -230,11 +233,8 @@ void glet_apps_grow(const struct glet_problem *base, struct glet_problem *view)
     free(s.path_ms);
 }
 
-bool glet_apps_split(const struct glet_problem *base, struct glet_problem *view, int variant)
+bool glet_apps_split(const struct glet_problem *base, struct glet_problem *view)
 {
-    /* Room added on top of every stage's smallest latency, as a multiple: neighbours and time
-       sharing need some. Variants look at other places. */
-    static const double stretch_of[GLET_SPLIT_VARIANTS] = {1.15, 1, 1.05};
     struct split s = {.base = base};
     size_t models = (size_t)base->model_count, stages = 1;
     s.curves = glet_must_alloc(sizeof *s.curves, models);
@@ -257,23 +257,21 @@ bool glet_apps_split(const struct glet_problem *base, struct glet_problem *view,
         fill_paths(&s);
         descend(&s);
         /* A little more than the best batch needs, taken from the others where there is room. */
-        double *wanted = glet_must_alloc(sizeof *wanted, models);
         for (size_t m = 0; m < models; m++) {
-            wanted[m] = s.limit_ms[m];
             const struct curve *curve = &s.curves[m];
+            double wanted_ms = s.limit_ms[m];
             for (int i = 0; i < curve->count && base->models[m].in_app; i++)
-                if (curve->steps[i].limit_ms <= wanted[m])
+                if (curve->steps[i].limit_ms <= wanted_ms)
                     s.limit_ms[m] = curve->steps[i].limit_ms;
         }
         for (size_t m = 0; m < models; m++) {
             double tight = s.limit_ms[m];
-            s.limit_ms[m] = fmin(tight * stretch_of[variant], base->models[m].limit_ms);
+            s.limit_ms[m] = fmin(tight * ROOM_RATIO, base->models[m].limit_ms);
             if (base->models[m].in_app && !is_allowed(&s))
                 s.limit_ms[m] = tight;
         }
         fill_paths(&s);
         use_rest(&s);
-        free(wanted);
         for (size_t m = 0; m < models; m++)
             view->models[m].limit_ms = s.limit_ms[m];
     }

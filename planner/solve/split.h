@@ -13,12 +13,10 @@
 #include "planner/model/problem.h"
 
 /*
- * Sets limit_ms of the view's models to a split of low cost. variant 0 is the cheapest by the
- * estimate; higher ones (up to GLET_SPLIT_VARIANTS - 1) give some stages more room than that.
- * Returns false when no split meets every SLO.
+ * Sets limit_ms of the view's models to a split of low cost by the estimate. Returns false when no
+ * split meets every SLO.
  */
-#define GLET_SPLIT_VARIANTS 3
-bool glet_apps_split(const struct glet_problem *base, struct glet_problem *view, int variant);
+bool glet_apps_split(const struct glet_problem *base, struct glet_problem *view);
 
 /* Raises the view's limits, which must keep every path, until no path has room left. */
 void glet_apps_grow(const struct glet_problem *base, struct glet_problem *view);
