@@ -55,6 +55,27 @@ static void point_text(const struct glet_problem *problem, const struct glet_cho
              at->latency_ms, at->batch, type->sizes_units[at->size], type->units, type->name);
 }
 
+/* Names the type that is missing, and what there is instead. */
+static void stock_text(const struct glet_problem *problem, const struct glet_unserveable *why,
+                       char *text, size_t size)
+{
+    const struct glet_problem_model *m = &problem->models[why->model];
+    char missing[192], best[192];
+    point_text(problem, &why->ideal, missing, sizeof missing);
+    if (why->best.type < 0) {
+        snprintf(
+            text, size,
+            "%s cannot be served: no GPU in stock can run it; %s, with count 0, would reach %s",
+            m->name, problem->types[why->ideal.type].name, missing);
+        return;
+    }
+    point_text(problem, &why->best, best, sizeof best);
+    snprintf(text, size,
+             "%s cannot be served: its limit is %.6g ms, and the GPUs in stock reach %s at best; "
+             "%s, with count 0, would reach %s",
+             m->name, m->limit_ms, best, problem->types[why->ideal.type].name, missing);
+}
+
 void glet_unserveable_text(const struct glet_problem *problem, const struct glet_unserveable *why,
                            char *text, size_t size)
 {
@@ -83,11 +104,7 @@ void glet_unserveable_text(const struct glet_problem *problem, const struct glet
                  m->name, m->memory_mib, point);
         break;
     case GLET_UNSERVEABLE_STOCK:
-        point_text(problem, &why->ideal, point, sizeof point);
-        snprintf(text, size,
-                 "%s cannot be served: it would reach %s, but the stock of that type "
-                 "is 0",
-                 m->name, point);
+        stock_text(problem, why, text, size);
         break;
     }
 }
@@ -101,6 +118,8 @@ struct glet_mark glet_unserveable_mark(const struct glet_problem *problem,
         return problem->apps[why->app].mark;
     if (!problem->workload)
         return none;
+    if (why->reason == GLET_UNSERVEABLE_STOCK)
+        return problem->workload->gpus[problem->types[why->ideal.type].stock[0].workload_gpu].mark;
     struct glet_mark slo = problem->workload->models[why->model].slo_mark;
     return why->reason == GLET_UNSERVEABLE_LATENCY && slo.line > 0 ? slo : m->mark;
 }

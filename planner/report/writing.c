@@ -20,6 +20,14 @@ const char *glet_report_plural(long count)
     return count == 1 ? "" : "s";
 }
 
+const char *glet_report_price(char text[GLET_PRICE_CHARS], double price)
+{
+    if (price < 5e-7)
+        return "0";
+    snprintf(text, GLET_PRICE_CHARS, "%.6f", price);
+    return text;
+}
+
 void glet_report_xml(const char *text, FILE *out)
 {
     for (const unsigned char *at = (const unsigned char *)text; *at; at++) {

@@ -18,6 +18,11 @@ int glet_report_table(const struct glet_table *table, bool markdown, FILE *out,
 /* "" or "s", behind a noun that is counted. */
 const char *glet_report_plural(long count);
 
+#define GLET_PRICE_CHARS 32
+
+/* With six decimals; "0" where those would all be 0: it is worth nothing that counts. */
+const char *glet_report_price(char text[GLET_PRICE_CHARS], double price);
+
 /*
  * Text for XML and HTML, in an element or an attribute. XML 1.0 forbids most control characters
  * even when escaped: they become U+FFFD.

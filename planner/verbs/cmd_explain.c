@@ -27,6 +27,33 @@ static const struct glet_option options[] = {
      .help = "What to print on standard output."},
 };
 
+static void print_model(const struct glet_problem_model *model,
+                        const struct glet_model_explanation *why, struct glet_table *table)
+{
+    char price[GLET_PRICE_CHARS];
+    glet_table_cell(table, "%s", model->name);
+    glet_table_cell(table, "%.3f", why->worst_ms);
+    glet_table_cell(table, "%.6g", model->limit_ms);
+    glet_table_cell(table, "%.3f", why->worst_factor);
+    glet_table_cell(table, "%.0f %%", 100 * why->memory_ratio);
+    glet_table_cell(table, "%.3f", why->price.share);
+    glet_table_cell(table, "%s", glet_report_price(price, why->price.per_rps));
+    glet_table_cell(table, "%s", glet_report_price(price, why->price.per_ms));
+    glet_table_cell(table, "%s", glet_binding_text(why->binding));
+}
+
+/* Nothing of it is in the plan. */
+static void print_idle(const struct glet_problem_model *model,
+                       const struct glet_model_explanation *why, struct glet_table *table)
+{
+    glet_table_cell(table, "%s", model->name);
+    glet_table_cell(table, "-");
+    glet_table_cell(table, "%.6g", model->limit_ms);
+    for (int column = 0; column < 5; column++)
+        glet_table_cell(table, "-");
+    glet_table_cell(table, "%s", glet_binding_text(why->binding));
+}
+
 static void print_models(const struct glet_session *session, const struct glet_explanation *e,
                          struct glet_table *table)
 {
@@ -39,16 +66,8 @@ static void print_models(const struct glet_session *session, const struct glet_e
              unit, unit, unit);
     glet_table_init(table, headers);
     for (int m = 0; m < problem->model_count; m++) {
-        const struct glet_model_explanation *model = &e->models[m];
-        glet_table_cell(table, "%s", problem->models[m].name);
-        glet_table_cell(table, "%.3f", model->worst_ms);
-        glet_table_cell(table, "%.6g", problem->models[m].limit_ms);
-        glet_table_cell(table, "%.3f", model->worst_factor);
-        glet_table_cell(table, "%.0f %%", 100 * model->memory_ratio);
-        glet_table_cell(table, "%.3f", model->price.share);
-        glet_table_cell(table, "%.6f", model->price.per_rps);
-        glet_table_cell(table, "%.6f", model->price.per_ms);
-        glet_table_cell(table, "%s", glet_binding_text(model->binding));
+        const struct glet_problem_model *model = &problem->models[m];
+        (model->demand_rps > 0 ? print_model : print_idle)(model, &e->models[m], table);
     }
 }
 

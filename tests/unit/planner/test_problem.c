@@ -241,8 +241,40 @@ static void unserveable_names_the_best_latency(void **state)
     p->types[0].count = 0;
     assert_true(glet_unserveable(p, m, &why));
     assert_int_equal(why.reason, GLET_UNSERVEABLE_STOCK);
+    glet_unserveable_text(p, &why, text, sizeof text);
+    assert_string_equal(text,
+                        "m cannot be served: no GPU in stock can run it; g, with count 0, would "
+                        "reach 50 ms (2 x 25 ms at batch 1 in 10 of 10 units of g)");
     p->models[m].demand_rps = 0;
     assert_false(glet_unserveable(p, m, &why));
+    glet_problem_free(p);
+    fixture_free(&f);
+}
+
+static void the_fast_type_is_out_of_stock(void **state)
+{
+    (void)state;
+    struct fixture f = fixture_new();
+    int fast = fixture_device(&f, "fast", GLET_MECHANISM_MPS, 10, 4, 1000);
+    int slow = fixture_device(&f, "slow", GLET_MECHANISM_MPS, 10, 4, 1000);
+    int m = fixture_model(&f, "m", 10, 50);
+    fixture_row(&f, fast, m, 1, 10, 25);
+    fixture_row(&f, slow, m, 1, 10, 30);
+    fixture_stock(&f, "fast", 0, 1, NULL);
+    fixture_stock(&f, "slow", 4, 1, NULL);
+    struct glet_problem *p = fixture_problem(&f, GLET_MIN_GPUS);
+    struct glet_unserveable why;
+    char text[400];
+    assert_true(glet_unserveable(p, m, &why));
+    assert_int_equal(why.reason, GLET_UNSERVEABLE_STOCK);
+    glet_unserveable_text(p, &why, text, sizeof text);
+    assert_string_equal(text,
+                        "m cannot be served: its limit is 50 ms, and the GPUs in stock reach 60 "
+                        "ms (2 x 30 ms at batch 1 in 10 of 10 units of slow) at best; fast, "
+                        "with count 0, would reach 50 ms (2 x 25 ms at batch 1 in 10 of 10 "
+                        "units of fast)");
+    f.workload->gpus[0].mark = (struct glet_mark){7, 3};
+    assert_int_equal(glet_unserveable_mark(p, &why).line, 7);
     glet_problem_free(p);
     fixture_free(&f);
 }
@@ -280,6 +312,7 @@ int main(void)
         cmocka_unit_test(an_unknown_utilisation_counts_as_the_worst),
         cmocka_unit_test(an_app_leaves_its_stages_what_the_others_need),
         cmocka_unit_test(unserveable_names_the_best_latency),
+        cmocka_unit_test(the_fast_type_is_out_of_stock),
         cmocka_unit_test(the_fastest_batch_need_not_be_the_last),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
