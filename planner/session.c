@@ -15,6 +15,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Up to so many models a search at default effort takes less than a second. */
+#define SMALL_MODELS     50
+#define SMALL_APP_MODELS 12
+
 const char *const glet_objective_names[] = {"min-gpus", "min-cost", "max-rate", NULL};
 const char *const glet_effort_names[] = {"fast", "default", "max", NULL};
 
@@ -232,6 +236,12 @@ int glet_session_solve(const struct glet_session *session, const struct glet_wis
         return 0;
     }
     return solve(session, wishes, answer, err);
+}
+
+bool glet_session_is_small(const struct glet_session *session)
+{
+    const struct glet_problem *problem = session->problem;
+    return problem->model_count <= (problem->app_count ? SMALL_APP_MODELS : SMALL_MODELS);
 }
 
 int glet_session_fits(const struct glet_session *session, bool *fits, struct glet_error *err)

@@ -129,6 +129,9 @@ int glet_session_verify(const struct glet_session *session, const struct glet_pl
 GLET_MUST_CHECK
 int glet_session_scale(const struct glet_session *session, double *scale, struct glet_error *err);
 
+/* Whether a search at default effort takes no longer than a person waits for an answer. */
+bool glet_session_is_small(const struct glet_session *session);
+
 /* Whether some plan is found within the stock; a fraction of the work of a full answer. */
 GLET_MUST_CHECK
 int glet_session_fits(const struct glet_session *session, bool *fits, struct glet_error *err);

@@ -104,19 +104,27 @@ static int fill_row(const struct glet_session *session, const struct glet_answer
     return row->reason ? 0 : out_of_memory(err);
 }
 
-static int try_scenario(struct glet_session *session, const struct saved *saved,
-                        struct glet_whatif *out, const struct glet_scenario *scene, char *name,
-                        int *used_by_entry, struct glet_error *err)
+/* A new last row; owns the name. */
+static struct glet_whatif_row *add_row(struct glet_whatif *out, const struct glet_scenario *scene,
+                                       char *name)
 {
     struct glet_whatif_row *bigger = realloc(out->rows, (out->count + 1) * sizeof *bigger);
+    out->rows = bigger ? bigger : out->rows;
     if (!name || !bigger) {
-        out->rows = bigger ? bigger : out->rows;
         free(name);
-        return out_of_memory(err);
+        return NULL;
     }
-    out->rows = bigger;
-    struct glet_whatif_row *row = &bigger[out->count++];
-    *row = (struct glet_whatif_row){.name = name, .scenario = *scene};
+    bigger[out->count] = (struct glet_whatif_row){.name = name, .scenario = *scene};
+    return &bigger[out->count++];
+}
+
+static int try_scenario(struct glet_session *session, const struct saved *saved,
+                        struct glet_whatif *out, const struct glet_scenario *scene, char *name,
+                        const int *used_by_entry, struct glet_error *err)
+{
+    struct glet_whatif_row *row = add_row(out, scene, name);
+    if (!row)
+        return out_of_memory(err);
     apply(session->workload, saved, scene,
           scene->less_gpu < 0 ? 0 : used_by_entry[scene->less_gpu]);
     struct glet_answer answer = {0};
@@ -125,8 +133,25 @@ static int try_scenario(struct glet_session *session, const struct saved *saved,
         result = glet_session_solve(session, NULL, &answer, err);
     if (result == 0)
         result = fill_row(session, &answer, row, err);
-    for (size_t g = 0; out->count == 1 && g < session->workload->gpu_count; g++)
-        used_by_entry[g] = used_of(answer.plan, &session->workload->gpus[g]);
+    glet_answer_fini(&answer);
+    return result;
+}
+
+/* The first row; planned unless its answer is known. */
+static int start(struct glet_session *session, const struct glet_answer *known,
+                 struct glet_whatif *out, int *used_by_entry, struct glet_error *err)
+{
+    struct glet_scenario as_is = {1, 1, -1};
+    struct glet_whatif_row *row = add_row(out, &as_is, strdup("as it is"));
+    struct glet_answer answer = {0};
+    if (!row)
+        return out_of_memory(err);
+    int result = known ? 0 : glet_session_solve(session, NULL, &answer, err);
+    known = known ? known : &answer;
+    if (result == 0)
+        result = fill_row(session, known, row, err);
+    for (size_t g = 0; result == 0 && g < session->workload->gpu_count; g++)
+        used_by_entry[g] = used_of(known->plan, &session->workload->gpus[g]);
     glet_answer_fini(&answer);
     return result;
 }
@@ -149,11 +174,10 @@ static char *less_name(const struct glet_workload_gpu *entry)
 
 static int try_all(struct glet_session *session, const struct saved *saved,
                    const double *rate_percents, size_t rate_count, const double *slo_percents,
-                   size_t slo_count, bool less_gpu, int *used, struct glet_whatif *out,
+                   size_t slo_count, bool less_gpu, const int *used, struct glet_whatif *out,
                    struct glet_error *err)
 {
-    struct glet_scenario as_is = {1, 1, -1};
-    int result = try_scenario(session, saved, out, &as_is, strdup("as it is"), used, err);
+    int result = 0;
     for (size_t i = 0; result == 0 && i < rate_count; i++) {
         struct glet_scenario scene = {1 + rate_percents[i] / 100, 1, -1};
         result = try_scenario(session, saved, out, &scene, percent_name("rates", rate_percents[i]),
@@ -174,9 +198,9 @@ static int try_all(struct glet_session *session, const struct saved *saved,
     return result;
 }
 
-int glet_whatif(struct glet_session *session, const double *rate_percents, size_t rate_count,
-                const double *slo_percents, size_t slo_count, bool less_gpu,
-                struct glet_whatif *out, struct glet_error *err)
+int glet_whatif(struct glet_session *session, const struct glet_answer *as_is,
+                const double *rate_percents, size_t rate_count, const double *slo_percents,
+                size_t slo_count, bool less_gpu, struct glet_whatif *out, struct glet_error *err)
 {
     struct saved saved = {0};
     *out = (struct glet_whatif){0};
@@ -185,10 +209,12 @@ int glet_whatif(struct glet_session *session, const double *rate_percents, size_
     if (!used || !save(session->workload, &saved)) {
         result = out_of_memory(err);
     } else {
-        struct glet_scenario as_is = {1, 1, -1};
-        result = try_all(session, &saved, rate_percents, rate_count, slo_percents, slo_count,
-                         less_gpu, used, out, err);
-        apply(session->workload, &saved, &as_is, 0);
+        struct glet_scenario unchanged = {1, 1, -1};
+        result = start(session, as_is, out, used, err);
+        if (result == 0)
+            result = try_all(session, &saved, rate_percents, rate_count, slo_percents, slo_count,
+                             less_gpu, used, out, err);
+        apply(session->workload, &saved, &unchanged, 0);
         if (result == 0)
             result = glet_session_rebuild(session, err);
     }

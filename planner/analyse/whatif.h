@@ -30,14 +30,15 @@ struct glet_whatif {
 };
 
 /*
- * rate_percents, slo_percents: changes to try, e.g. +10 or -20. Changes session->workload and its
- * problem on the way and restores them. Fails as glet_session_solve(). Release with
- * glet_whatif_fini() in either case.
+ * rate_percents, slo_percents: changes to try, e.g. +10 or -20. as_is: the answer to the workload as
+ * it is, if it is known; NULL = it is planned, too. Changes session->workload and its problem on the
+ * way and restores them. Fails as glet_session_solve(). Release with glet_whatif_fini() in either
+ * case.
  */
 GLET_MUST_CHECK
-int glet_whatif(struct glet_session *session, const double *rate_percents, size_t rate_count,
-                const double *slo_percents, size_t slo_count, bool less_gpu,
-                struct glet_whatif *out, struct glet_error *err);
+int glet_whatif(struct glet_session *session, const struct glet_answer *as_is,
+                const double *rate_percents, size_t rate_count, const double *slo_percents,
+                size_t slo_count, bool less_gpu, struct glet_whatif *out, struct glet_error *err);
 
 void glet_whatif_fini(struct glet_whatif *whatif);
 

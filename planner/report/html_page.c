@@ -144,6 +144,7 @@ static void write_models(const struct writer *w)
     for (size_t m = 0; m < w->plan->model_count; m++) {
         const struct glet_plan_model *model = &w->plan->models[m];
         const struct glet_model_explanation *why = &e->models[w->model_of[m]];
+        char price[GLET_PRICE_CHARS];
         double worst = worst_ms(w->plan, m), percent = glet_headroom_percent(worst, model->slo_ms);
         fputs("<tr>", w->out);
         glet_html_cell(w->out, 0, "%s", model->name);
@@ -159,7 +160,7 @@ static void write_models(const struct writer *w)
             glet_html_cell(w->out, 1, "%.1f", percent);
         }
         glet_html_cell(w->out, 1, "%.3f", why->price.share);
-        glet_html_cell(w->out, 1, "%.6f", why->price.per_rps);
+        glet_html_cell(w->out, 1, "%s", glet_report_price(price, why->price.per_rps));
         glet_html_cell(w->out, 0, "%s", glet_binding_text(why->binding));
         fputs("</tr>\n", w->out);
     }
@@ -193,6 +194,10 @@ static void write_whatif(const struct writer *w)
     static const char *const heads[] = {"scenario", ">GPUs", ">at least", ">per hour", "note"};
     const struct glet_whatif *whatif = w->page->whatif;
     start_section(w->out, "what-if", "What if");
+    if (w->page->whatif_fast)
+        fputs("<p>Each change was planned by a fast search: a longer one may save a GPU in a "
+              "hundred. What is needed at least is proven.</p>\n",
+              w->out);
     start_table(w->out, heads, sizeof heads / sizeof heads[0]);
     for (size_t i = 0; i < whatif->count; i++) {
         const struct glet_whatif_row *row = &whatif->rows[i];

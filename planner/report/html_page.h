@@ -12,6 +12,7 @@ struct glet_page { /* everything borrowed */
     const struct glet_answer *answer;
     const struct glet_explanation *explanation;
     const struct glet_whatif *whatif;
+    bool whatif_fast;     /* all but its first row come from fast searches */
     int time_sliced_gpus; /* what sharing whole GPUs in time would need; 0 = unknown */
 };
 

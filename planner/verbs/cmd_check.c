@@ -19,10 +19,6 @@ struct values {
 
 #define EXIT_DIFFERENT 10 /* with --detailed-exitcode */
 
-/* Up to so many models a search at default effort takes less than a second. */
-#define SMALL_MODELS     50
-#define SMALL_APP_MODELS 12
-
 #define EFFORT_AUTO (GLET_EFFORT_MAX + 1)
 
 static const char *const efforts[] = {"fast", "default", "max", "auto", NULL};
@@ -166,11 +162,6 @@ static int solve(const struct values *v, struct glet_session *session, enum glet
     return result;
 }
 
-static bool is_small(const struct glet_problem *problem)
-{
-    return problem->model_count <= (problem->app_count ? SMALL_APP_MODELS : SMALL_MODELS);
-}
-
 /* Whether it fits is mostly decided by a fast search. */
 static int judge(const struct values *v, struct glet_session *session,
                  const struct glet_plan *baseline, struct glet_error *err)
@@ -180,7 +171,7 @@ static int judge(const struct values *v, struct glet_session *session,
     bool automatic = v->inputs.effort == EFFORT_AUTO;
     enum glet_effort effort = automatic ? GLET_EFFORT_FAST : (enum glet_effort)v->inputs.effort;
     int result = solve(v, session, effort, baseline, &answer, &gate, err);
-    if (result == 0 && automatic && gate.open && is_small(session->problem)) {
+    if (result == 0 && automatic && gate.open && glet_session_is_small(session)) {
         glet_gate_fini(&gate);
         glet_answer_fini(&answer);
         result = solve(v, session, GLET_EFFORT_DEFAULT, baseline, &answer, &gate, err);

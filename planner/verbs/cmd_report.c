@@ -54,6 +54,22 @@ static int find_plan(const struct glet_session *session, const char *path,
     return result;
 }
 
+/* Six searches: on large workloads fast ones, unless the longest were asked for. */
+static int ask_whatif(const struct values *v, struct glet_session *session,
+                      const struct glet_answer *as_is, struct glet_whatif *whatif, bool *fast,
+                      struct glet_error *err)
+{
+    struct glet_inputs inputs = v->inputs;
+    *fast = inputs.effort == GLET_EFFORT_DEFAULT && !glet_session_is_small(session);
+    if (*fast)
+        inputs.effort = GLET_EFFORT_FAST;
+    session->inputs = &inputs;
+    int result = glet_whatif(session, as_is, rates, sizeof rates / sizeof rates[0], slos,
+                             sizeof slos / sizeof slos[0], true, whatif, err);
+    session->inputs = &v->inputs;
+    return result;
+}
+
 static int write_page(const struct values *v, const struct glet_page *page, struct glet_error *err)
 {
     if (!v->output)
@@ -72,17 +88,18 @@ static int run(const void *values, const struct glet_list *arguments, struct gle
     struct glet_answer answer = {0};
     struct glet_explanation explanation = {0};
     struct glet_whatif whatif = {0};
+    const char *path = arguments->count ? arguments->items[0] : NULL;
+    bool fast = false;
     int result = glet_session_open(&v->inputs, &session, err);
     if (result == 0)
-        result = find_plan(&session, arguments->count ? arguments->items[0] : NULL, &answer, err);
+        result = find_plan(&session, path, &answer, err);
     if (result == 0)
         result = glet_explain(&session, &answer, &explanation, err);
     if (result == 0 && answer.plan) /* what does not fit has its relaxations */
-        result = glet_whatif(&session, rates, sizeof rates / sizeof rates[0], slos,
-                             sizeof slos / sizeof slos[0], true, &whatif, err);
+        result = ask_whatif(v, &session, path ? NULL : &answer, &whatif, &fast, err);
     if (result == 0) {
-        struct glet_page page = {&session, &answer, &explanation, &whatif,
-                                 count_time_sliced(session.problem)};
+        struct glet_page page = {&session, &answer, &explanation,
+                                 &whatif,  fast,    count_time_sliced(session.problem)};
         result = write_page(v, &page, err);
     }
     if (result == 0 && !answer.plan)
@@ -110,7 +127,9 @@ const struct glet_command glet_cmd_report = {
     .description =
         "Without a plan it plans the workload. The page holds the verdict, the GPUs with their "
         "gpu-lets, each model's headroom and price, what more load would need, the latency curves "
-        "that decide, and the evidence. It is one file, needs nothing from elsewhere, and the same "
+        "that decide, and the evidence. With more than 50 models, or 12 in apps, what more load "
+        "would need is searched for fast, unless --effort max is given. It is one file, needs "
+        "nothing from elsewhere, and the same "
         "input gives the same bytes.",
     .examples = examples,
     .exit_no = "the workload does not fit; the page says why and what would help",

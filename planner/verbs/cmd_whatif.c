@@ -137,8 +137,8 @@ static int run(const void *values, const struct glet_list *arguments, struct gle
     struct glet_whatif whatif = {0};
     int result = glet_session_open(&v->inputs, &session, err);
     if (result == 0)
-        result =
-            glet_whatif(&session, rates, rate_count, slos, slo_count, !v->no_loss, &whatif, err);
+        result = glet_whatif(&session, NULL, rates, rate_count, slos, slo_count, !v->no_loss,
+                             &whatif, err);
     if (result == 0)
         result = v->format == FORMAT_JSON ? print_json(&whatif, err)
                                           : print_table(&whatif, v->format == FORMAT_MARKDOWN, err);
