@@ -21,7 +21,7 @@
 
 #define DRAWS   200  /* of random splits; most break a path */
 #define NEAR    0.02 /* a bound that is nearer than that to the best split's is tight */
-#define SETTLED 1e-5 /* what the last rounds of prices may leave */
+#define SETTLED 1e-4 /* what the last rounds of prices may leave (bound.c) */
 #define SHARP   0.8  /* of the instances have a tight bound; measured: 0.90 */
 
 struct trial {
