@@ -4,10 +4,14 @@
  * neighbours at their mildest), a configuration can only be worth the sum of its gpu-lets', so
  * slots are filled in descending order and cut as soon as the best completion is not enough. Only
  * the leaves are evaluated exactly.
+ *
+ * Covers are raised by the contract's slack, far more than their few roundings, and then rounded up
+ * to the grid, as are those of the optimistic worths: all worths are then exact (grid.h).
  */
 #include "planner/solve/columns.h"
 
 #include "planner/solve/frontier.h"
+#include "planner/solve/grid.h"
 #include "planner/solve/scratch.h"
 
 #include <math.h>
@@ -18,7 +22,7 @@ struct pricing {
     const struct glet_covering *covering;
     const struct glet_problem *problem;
     const double *price;
-    double per_rps[GLET_MENU_MODELS]; /* price per request per second */
+    double per_rps[GLET_MENU_MODELS]; /* cover per request per second, and a little more */
     double slack;
     bool levels; /* the entries' worth[] is known */
     bool best_only;
@@ -105,8 +109,8 @@ static double worth_at(const struct pricing *p, const struct glet_atom *atom, do
     double worth = 0;
     for (int k = 0; k < atom->count; k++) {
         int m = p->covering->position[atom->model[k]];
-        double rate_rps = fmin(1000.0 * atom->batch[k] / duty_ms, p->covering->demand_rps[m]);
-        worth += p->per_rps[m] * rate_rps;
+        double cover = fmin(1, 1000.0 * atom->batch[k] / duty_ms * p->per_rps[m]);
+        worth += p->price[m] * glet_grid_cover_up(cover);
     }
     return worth;
 }
@@ -153,7 +157,8 @@ static bool evaluate(const struct pricing *p, struct glet_column *column)
     if (t->pair_count) {
         struct glet_column filled;
         glet_column_of_box(p->covering, &box, &filled);
-        memcpy(column->cover, filled.cover, sizeof column->cover);
+        for (int m = 0; m < p->covering->models; m++)
+            column->cover[m] = glet_grid_cover_up(filled.cover[m]);
         return true;
     }
     for (int i = 0; i < c->count; i++) {
@@ -165,7 +170,8 @@ static bool evaluate(const struct pricing *p, struct glet_column *column)
             return false;
     }
     for (int m = 0; m < p->covering->models; m++)
-        column->cover[m] = fmin(1, column->cover[m] * (1 + GLET_TOLERANCE_RATIO));
+        column->cover[m] =
+            glet_grid_cover_up(fmin(1, column->cover[m] * (1 + GLET_TOLERANCE_RATIO)));
     return true;
 }
 
@@ -194,7 +200,8 @@ static void leaf(struct pricing *p)
     double worth = 0;
     for (int m = 0; m < p->covering->models; m++)
         worth += p->price[m] * column.cover[m];
-    p->ratio = fmax(p->ratio, worth / column.cost);
+    if (worth > column.cost)
+        p->ratio = fmax(p->ratio, worth / column.cost * (1 + 1e-12));
     if (worth < p->need)
         return;
     if (!p->best_only) {
@@ -321,9 +328,9 @@ bool glet_columns_price(const struct glet_covering *covering, const double *pric
                         .left = most,
                         .halt = halt,
                         .out = out,
-                        .ratio = 1 + 2e-9 + blur};
+                        .ratio = 1 + blur};
     for (int m = 0; m < covering->models; m++)
-        p.per_rps[m] = price[m] / covering->demand_rps[m] * (1 + GLET_TOLERANCE_RATIO);
+        p.per_rps[m] = (1 + 2 * GLET_TOLERANCE_RATIO) / covering->demand_rps[m];
     if (!p.best_only)
         glet_front_init(&p.front, out, covering->models, grain);
     double **list_best = glet_must_alloc(sizeof *list_best, (size_t)problem->type_count);

@@ -11,7 +11,7 @@
 
 struct glet_column {
     double cover[GLET_MENU_MODELS]; /* 0 .. 1, by open model */
-    double cost;
+    double cost;                    /* whole (grid.h) where something is proven */
     int type, count;
     const struct glet_entry *entries[GLET_MENU_LETS];
 };
@@ -40,8 +40,10 @@ void glet_covering_fini(struct glet_covering *covering);
  * its positive covers are raised by grain. With blur > 0: appended to out, of each combination of
  * sizes one configuration that is worth more than its cost and, up to the factor 1 + blur, the
  * most. At most `most` leaves are
- * looked at. *ratio_out is an upper bound of the worth / cost of any configuration (with slack >=
- * 0). Returns false when a limit was hit: then nothing is complete.
+ * looked at. Covers are rounded up, and prices must have been rounded down (grid.h), so that worths
+ * are compared as integers. *ratio_out is an upper bound of the worth / cost of any configuration
+ * (with slack >= 0), and with blur 0 at most 1 only if none is worth more than its cost: a list is
+ * also the check of its prices. Returns false when a limit was hit: then nothing is complete.
  */
 bool glet_columns_price(const struct glet_covering *covering, const double *price, double slack,
                         double grain, double blur, long most, const struct glet_halt *halt,

@@ -12,6 +12,10 @@
  *
  * Prices that ruled out one branch usually rule out the next: they are tried before anything is
  * priced anew, on a copy of the columns that the processor reads in a row.
+ *
+ * Whatever ends a branch is a comparison of integers (grid.h): of prices that no column beats, of
+ * how much columns cover, or of costs. The linear program only proposes prices. Plans are found by
+ * the same integers, so that the caller has to check them.
  */
 #include "planner/solve/cover.h"
 
@@ -23,7 +27,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SAFE       GLET_REST_SAFE
+#define SAFE       1e-7 /* of a demand: plans that lack so little are offered */
 #define DEPTH_MAX  64
 #define LAST_NODES 300 /* once the grain has spoilt the proof */
 #define SHRINKS    0.8 /* of the columns: worth pricing again */
@@ -52,7 +56,7 @@ struct ranked {
 
 static bool usable(const struct cover *c, int column, double budget)
 {
-    return c->relaxed.items[column].cost <= budget * (1 + SAFE) &&
+    return c->relaxed.items[column].cost <= budget &&
            c->stock_left[c->relaxed.items[column].type] != 0;
 }
 
@@ -88,7 +92,7 @@ static int by_worth(const void *a, const void *b)
 /* GPUs that the budget allows. */
 static int gpus_left(const struct cover *c, double budget)
 {
-    return (int)fmin(INT16_MAX, budget * (1 + SAFE) / c->cheapest);
+    return (int)fmin(INT16_MAX, budget / c->cheapest);
 }
 
 /* Drops the columns that no plan within the budget can use, by their worth. */
@@ -99,8 +103,8 @@ static void drop_cheap(const struct cover *c, struct glet_rest *node, const doub
     for (int i = 0; i < node->count; i++) {
         int column = node->list[i];
         double worth = glet_rest_worth(&c->relaxed, column, price, node->rest);
-        double others = (node->budget - c->relaxed.items[column].cost) * (1 + SAFE);
-        if (usable(c, column, node->budget) && worth + others >= bound * (1 - SAFE))
+        double others = node->budget - c->relaxed.items[column].cost;
+        if (usable(c, column, node->budget) && worth + others >= bound)
             node->list[count++] = column;
     }
     node->count = count;
@@ -121,8 +125,8 @@ static void drop_short(const struct cover *c, struct glet_rest *node)
         for (int i = 0; i < before; i++) {
             bool enough = true;
             for (int m = 0; m < c->models && enough; m++)
-                enough = c->relaxed.items[node->list[i]].cover[m] + others * most[m] >=
-                         node->rest[m] - SAFE;
+                enough =
+                    c->relaxed.items[node->list[i]].cover[m] + others * most[m] >= node->rest[m];
             if (enough)
                 node->list[count++] = node->list[i];
         }
@@ -139,17 +143,17 @@ static int branch(const struct cover *c, struct glet_rest *node, const double *p
     double gpus = gpus_left(c, node->budget);
     int able[GLET_MENU_MODELS] = {0}, hardest = -1, front = 0;
     for (int m = 0; m < c->models; m++) {
-        if (node->rest[m] <= SAFE)
+        if (node->rest[m] <= 0)
             continue;
         for (int i = 0; i < node->count; i++)
-            able[m] += c->relaxed.items[node->list[i]].cover[m] * gpus >= node->rest[m] - SAFE;
+            able[m] += c->relaxed.items[node->list[i]].cover[m] * gpus >= node->rest[m];
         if (hardest < 0 || able[m] < able[hardest])
             hardest = m;
     }
     struct ranked *order = glet_must_alloc(sizeof *order, (size_t)able[hardest] + 1);
     for (int i = 0; i < node->count; i++) {
         int column = node->list[i];
-        if (c->relaxed.items[column].cover[hardest] * gpus < node->rest[hardest] - SAFE)
+        if (c->relaxed.items[column].cover[hardest] * gpus < node->rest[hardest])
             continue;
         double worth = glet_rest_worth(&c->relaxed, column, price, node->rest);
         order[front] = (struct ranked){worth / c->relaxed.items[column].cost, column};
@@ -166,7 +170,7 @@ static int branch(const struct cover *c, struct glet_rest *node, const double *p
 static bool is_open(const struct cover *c, const struct glet_rest *node)
 {
     for (int m = 0; m < c->models; m++)
-        if (node->rest[m] > SAFE)
+        if (node->rest[m] > 0)
             return true;
     return false;
 }
@@ -176,7 +180,7 @@ static bool finish(struct cover *c, const struct glet_packed *packed, int from,
                    const struct glet_rest *node)
 {
     int end = from + node->count;
-    for (int at = from; (at = glet_packed_fit(packed, at, end, node->rest, SAFE)) < end; at++) {
+    for (int at = from; (at = glet_packed_fit(packed, at, end, node->rest)) < end; at++) {
         int column = node->list[at - from];
         if (!usable(c, column, node->budget))
             continue;
@@ -196,8 +200,8 @@ static bool proven_before(struct cover *c, const struct glet_packed *packed, int
     struct proofs *old = &c->proofs[c->depth];
     for (int i = 0; i < old->count; i++) {
         double price[GLET_MENU_MODELS];
-        if (!glet_packed_exceeds(packed, from, from + node->count, node->rest,
-                                 node->budget * (1 + SAFE), old->price[i]))
+        if (!glet_packed_exceeds(packed, from, from + node->count, node->rest, node->budget,
+                                 old->price[i]))
             continue;
         memcpy(price, old->price[i], sizeof price);
         memmove(old->price[1], old->price[0], sizeof price * (size_t)i);
@@ -251,8 +255,9 @@ static bool narrow(struct cover *c, struct glet_rest *node, double *price)
 {
     for (int before = -1; before < 0 || node->count < before * SHRINKS;) {
         before = node->count;
-        double bound = glet_rest_price(&c->relaxed, node, price);
-        if (bound > node->budget * (1 + SAFE))
+        glet_rest_price(&c->relaxed, node, price);
+        double bound = glet_rest_prove(&c->relaxed, node, price);
+        if (bound > node->budget)
             return false;
         drop_cheap(c, node, price, bound);
         drop_short(c, node);

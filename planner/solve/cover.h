@@ -17,7 +17,7 @@ enum glet_cover_status {
 };
 
 struct glet_cover_options {
-    double budget; /* highest cost */
+    double budget; /* highest cost; whole, like the columns' (grid.h) */
     double grain;  /* every positive cover may be that much higher, absolute, than listed */
     long nodes;    /* subproblems at most */
     const struct glet_halt *halt;

@@ -7,12 +7,16 @@
  * 2. A plan of cost at most T uses only configurations whose worth at those prices is at least
  *    their cost minus the gap between T and the bound: list them all, without the dominated ones.
  * 3. Search the list exhaustively (cover.h): first a coarse one that stands for all, because what
- *    no coarse configurations cover no configurations do, then finer ones. Every comparison errs
- *    towards searching on, so "not found" is a proof.
+ *    no coarse configurations cover no configurations do, then finer ones.
+ *
+ * "Not found" is a proof in integers (grid.h), whatever the linear programs returned: their prices
+ * are rounded, then checked against every configuration while listing them, and against every
+ * column at every node of the search. GLPK's branch and bound only looks for plans.
  */
 #include "planner/solve/exact.h"
 
 #include "planner/solve/cover.h"
+#include "planner/solve/grid.h"
 #include "planner/solve/lp_glpk.h"
 #include "planner/solve/scratch.h"
 
@@ -30,15 +34,18 @@
 #define FAST_WORK    2000000L
 #define PROBE_NODES  200 /* of a look at the most valuable configurations only */
 #define ILP_NODES    500
-#define SAFE         1e-7 /* relative; errs towards searching on */
+#define BETTER       5e-7 /* relative: what counts as cheaper where costs are rounded */
 
 struct exact {
     struct glet_search *search;
     struct glet_covering covering;
     struct glet_columns columns;    /* of column generation */
-    double price[GLET_MENU_MODELS]; /* proves the bound */
+    double cost[GLET_MENU_LETS];    /* [type], whole numbers */
+    double scale;                   /* of them for 1 of the search's cost */
+    bool same_costs;                /* none was rounded */
+    double price[GLET_MENU_MODELS]; /* proves the bound; rounded */
     double bound;
-    double target; /* looking for a plan of at most this cost */
+    double target; /* looking for a plan of at most this cost, whole */
 };
 
 static struct glet_lp *covering_lp(const struct glet_covering *covering,
@@ -104,18 +111,19 @@ static bool generate(struct exact *e)
             return false;
         }
         for (int m = 0; m < e->covering.models; m++)
-            price[m] = fmax(0, glet_lp_dual(lp, m));
+            price[m] = glet_lp_dual(lp, m);
         glet_lp_free(lp);
+        glet_grid_prices_down(price, e->covering.models);
         int before = e->columns.count;
         double blur = coarse ? 1e-3 : 1e-6;
         if (!glet_columns_price(&e->covering, price, 0, 0, blur, PRICE_LEAVES, e->search->halt,
                                 &e->columns, &ratio))
             return e->bound > 0;
-        for (int m = 0; m < e->covering.models; m++) {
-            price[m] /= ratio;
+        for (int m = 0; m < e->covering.models; m++)
+            price[m] = price[m] / ratio * (1 - 1e-12); /* more than both are rounded */
+        glet_grid_prices_down(price, e->covering.models);
+        for (int m = 0; m < e->covering.models; m++)
             sum += price[m];
-        }
-        sum *= 1 - 1e-9;
         if (sum > e->bound) {
             e->bound = sum;
             memcpy(e->price, price, sizeof price);
@@ -164,26 +172,29 @@ static void try_integer(struct exact *e, const struct glet_columns *columns, int
             }
     }
     double *x = glet_must_alloc(sizeof *x, (size_t)columns->count);
-    struct glet_ilp_options options = {
-        .cuts = true, .node_limit = nodes, .stop_at = e->search->bound, .halt = e->search->halt};
+    struct glet_ilp_options options = {.cuts = true,
+                                       .node_limit = nodes,
+                                       .stop_at = e->search->bound * e->scale,
+                                       .halt = e->search->halt};
     if (glet_lp_solve_integer(lp, &options, x) != GLET_ILP_NONE)
         offer_counts(e, columns, x);
     free(x);
     glet_lp_free(lp);
 }
 
-/* The highest cost that would be an improvement; 0 = none. */
+/* The highest cost, in whole numbers, that would be an improvement; 0 = none. */
 static double next_target(const struct exact *e)
 {
     const struct glet_search *search = e->search;
     const struct glet_problem *problem = search->problem;
     if (isfinite(search->best_cost))
-        return search->whole_costs ? search->best_cost - 1 : search->best_cost * (1 - 1e-6);
+        return e->same_costs ? round(search->best_cost * e->scale) - 1
+                             : ceil(search->best_cost * (1 - BETTER) * e->scale);
     double all = 0;
     for (int g = 0; g < problem->type_count; g++) {
         if (problem->types[g].count < 0)
             return 0;
-        all += problem->types[g].count * search->cost[g];
+        all += problem->types[g].count * e->cost[g];
     }
     return all;
 }
@@ -217,7 +228,8 @@ static enum glet_cover_status try_slack(struct exact *e, double slack, double gr
     bool fast = e->search->effort == GLET_EFFORT_FAST;
     bool complete =
         glet_columns_price(&e->covering, e->price, slack, grain, 0,
-                           fast ? FAST_LEAVES : LIST_LEAVES, e->search->halt, &list, &ratio);
+                           fast ? FAST_LEAVES : LIST_LEAVES, e->search->halt, &list, &ratio) &&
+        ratio <= 1;
     long work = fast ? FAST_WORK : SEARCH_WORK;
     if (list.count > 0 && list.count <= LIST_COLUMNS)
         status = search_list(e, &list, grain, nodes > 0 ? nodes : work / list.count);
@@ -234,7 +246,8 @@ static enum glet_cover_status look(struct exact *e, double gap)
 {
     static const double grains[] = {0.01, 0.0025, 0};
     enum glet_cover_status status = GLET_COVER_COARSE;
-    for (double slack = 0.01; slack < gap && slack < 0.05; slack *= 1.6)
+    double most = fmin(gap, 0.05 * e->scale);
+    for (double slack = 0.01 * e->scale; slack < most; slack *= 1.6)
         if (try_slack(e, slack, 0, PROBE_NODES) == GLET_COVER_FOUND)
             return GLET_COVER_FOUND;
     for (int i = 0; i < 3 && status == GLET_COVER_COARSE; i++)
@@ -248,8 +261,8 @@ static void close_gap(struct exact *e)
         e->target = next_target(e);
         if (e->target <= 0)
             return;
-        double none = isfinite(e->search->best_cost) ? e->search->best_cost : INFINITY;
-        double gap = (e->target - e->bound) * (1 + SAFE) + SAFE;
+        double none = e->search->best_cost * (e->same_costs ? 1 : 1 - BETTER);
+        double gap = e->target - e->bound; /* exact */
         if (gap < 0) {
             glet_search_raise(e->search, none);
             return;
@@ -271,9 +284,13 @@ void glet_exact_run(struct glet_search *search)
         return;
     struct exact *e = glet_must_alloc(sizeof *e, 1);
     e->search = search;
-    glet_covering_init(&e->covering, menu, search->cost);
-    if (e->covering.models > 0 && seed(e) && generate(e)) {
-        glet_search_raise(search, e->bound);
+    e->same_costs = glet_grid_costs(search->cost, search->problem->type_count, e->cost, &e->scale);
+    bool priced = true;
+    for (int g = 0; g < search->problem->type_count; g++)
+        priced &= e->cost[g] >= 1;
+    glet_covering_init(&e->covering, menu, e->cost);
+    if (priced && e->covering.models > 0 && seed(e) && generate(e)) {
+        glet_search_raise(search, e->bound / e->scale * (1 - 1e-15));
         if (!glet_search_closed(search))
             try_integer(e, &e->columns, ILP_NODES);
         close_gap(e);

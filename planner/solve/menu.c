@@ -13,6 +13,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+/*
+ * Relative. The contract's comparisons add up to three times its slack: a round may be that much
+ * shorter than its batches take, a batch that much too small for a rate, and the rates short of the
+ * demand; the rest is for rounding.
+ */
+#define EASIER (4 * GLET_TOLERANCE_RATIO)
+
 /* Combinations of sizes; more means that the device is no small menu. */
 #define COMBINATIONS_MAX 400
 
@@ -244,6 +251,25 @@ static int open_models(const struct glet_problem *problem, int *position)
     return count;
 }
 
+static bool make_easier(struct glet_menu *menu, const struct glet_problem *problem)
+{
+    size_t types = (size_t)problem->type_count;
+    menu->own = glet_problem_view(problem);
+    if (!menu->own)
+        return false;
+    menu->own_types = glet_must_alloc(sizeof *menu->own_types, types);
+    memcpy(menu->own_types, problem->types, types * sizeof *menu->own_types);
+    menu->own->types = menu->own_types;
+    menu->problem = menu->own;
+    for (size_t g = 0; g < types; g++)
+        menu->own_types[g].memory_mib *= 1 + EASIER;
+    for (int m = 0; m < problem->model_count; m++) {
+        menu->own->models[m].limit_ms *= 1 + EASIER;
+        menu->own->models[m].demand_rps *= 1 - EASIER;
+    }
+    return true;
+}
+
 struct glet_menu *glet_menu_new(const struct glet_problem *problem, int most,
                                 const struct glet_halt *halt)
 {
@@ -253,7 +279,12 @@ struct glet_menu *glet_menu_new(const struct glet_problem *problem, int most,
         return NULL;
     }
     struct glet_menu *menu = glet_must_alloc(sizeof *menu, 1);
-    menu->problem = problem;
+    if (!make_easier(menu, problem)) {
+        free(position);
+        free(menu);
+        return NULL;
+    }
+    problem = menu->problem;
     menu->shared = glet_must_alloc(sizeof *menu->shared, (size_t)problem->type_count);
     menu->alone = glet_must_alloc(sizeof *menu->alone, (size_t)problem->type_count);
     struct builder b = {
@@ -300,5 +331,7 @@ void glet_menu_free(struct glet_menu *menu)
     free(menu->shared);
     free(menu->alone);
     free(menu->combinations);
+    glet_problem_free(menu->own);
+    free(menu->own_types);
     free(menu);
 }

@@ -6,6 +6,10 @@
  * The complete menu of a small problem: every gpu-let (models and batches) of every type and size
  * that could be of use, and every combination of sizes that a GPU can hold. Complete means that
  * some optimal plan uses only gpu-lets of the menu; large problems have no menu.
+ *
+ * So that it stays complete in spite of rounding, the menu is that of a problem of its own with
+ * limits, memory and demands just easier than the contract's slack allows. What is found in it must
+ * be checked against the problem that was asked about; what is not in it does not exist.
  */
 
 #include "planner/solve/halt.h"
@@ -35,7 +39,9 @@ struct glet_combination { /* sizes of one GPU, ascending indices; one = alone */
 };
 
 struct glet_menu {
-    const struct glet_problem *problem;
+    const struct glet_problem *problem; /* the easier one */
+    struct glet_problem *own;           /* the same, to be freed; NULL in hand-built menus */
+    struct glet_problem_type *own_types;
     struct glet_entries **shared; /* [type][size]: next to others */
     struct glet_entries **alone;  /* [type][size] */
     struct glet_combination *combinations;

@@ -3,6 +3,7 @@
    The last block is filled up with columns that cover nothing. */
 #include "planner/solve/packed.h"
 
+#include "planner/solve/grid.h"
 #include "planner/solve/scratch.h"
 
 #include <math.h>
@@ -39,7 +40,7 @@ bool glet_packed_exceeds(const struct glet_packed *packed, int from, int end, co
     double share = 0;
     for (int m = 0; m < packed->models; m++)
         share += price[m] * rest[m];
-    share /= budget;
+    share = glet_grid_per_cost_down(share, budget);
     for (int b = from / BLOCK; b * BLOCK < end; b++) {
         double worth[BLOCK] = {0}, most = -INFINITY;
         for (int m = 0; m < packed->models; m++)
@@ -57,8 +58,7 @@ bool glet_packed_exceeds(const struct glet_packed *packed, int from, int end, co
     return true;
 }
 
-int glet_packed_fit(const struct glet_packed *packed, int from, int end, const double *rest,
-                    double tolerance)
+int glet_packed_fit(const struct glet_packed *packed, int from, int end, const double *rest)
 {
     for (int b = from / BLOCK; b * BLOCK < end; b++) {
         double missing[BLOCK] = {0}, least = INFINITY;
@@ -69,9 +69,9 @@ int glet_packed_fit(const struct glet_packed *packed, int from, int end, const d
             }
         for (int k = 0; k < BLOCK; k++)
             least = least < missing[k] ? least : missing[k];
-        for (int k = 0; least <= tolerance && k < BLOCK; k++) {
+        for (int k = 0; least <= 0 && k < BLOCK; k++) {
             int at = b * BLOCK + k;
-            if (missing[k] <= tolerance && at >= from && at < end)
+            if (missing[k] <= 0 && at >= from && at < end)
                 return at;
         }
     }

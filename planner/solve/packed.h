@@ -34,14 +34,14 @@ void glet_packed_fini(struct glet_packed *packed);
 /*
  * Whether no columns of [from, end), each capped at `rest` and used as often as wished, can cover
  * `rest` for at most `budget` > 0, because at these prices (>= 0) each is worth a smaller part of
- * its cost than the rest is of the budget. False says nothing; it may also come of the columns
- * just outside the range, in the same block.
+ * its cost than the rest is of the budget. Exact when covers, rest, costs and prices are on their
+ * grids (grid.h). False says nothing; it may also come of the columns just outside the range, in
+ * the same block.
  */
 bool glet_packed_exceeds(const struct glet_packed *packed, int from, int end, const double *rest,
                          double budget, const double *price);
 
-/* The first of [from, end) that alone covers `rest`, each model up to `tolerance`; end if none. */
-int glet_packed_fit(const struct glet_packed *packed, int from, int end, const double *rest,
-                    double tolerance);
+/* The first of [from, end) that alone covers `rest`; end if none. */
+int glet_packed_fit(const struct glet_packed *packed, int from, int end, const double *rest);
 
 #endif

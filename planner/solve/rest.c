@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "planner/solve/rest.h"
 
+#include "planner/solve/grid.h"
 #include "planner/solve/lp_glpk.h"
 #include "planner/solve/scratch.h"
 
@@ -8,10 +9,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SAFE   GLET_REST_SAFE
 #define POOL   GLET_REST_POOL
 #define TIGHT  1.001 /* prices are good enough: no column is worth more of its cost */
 #define ROUNDS 25    /* of pricing per node */
+#define ENOUGH 1e-6  /* relative, above the budget: stays above it when rounded down */
+#define UNDER  1e-12 /* relative, taken off the prices: more than they were rounded */
 
 static void relax(struct glet_relaxed *r, const struct glet_columns *columns, double grain)
 {
@@ -22,7 +24,7 @@ static void relax(struct glet_relaxed *r, const struct glet_columns *columns, do
         r->items[i].type = column->type;
         for (int m = 0; m < r->models; m++)
             if (column->cover[m] > 0)
-                r->items[i].cover[m] = fmin(1, column->cover[m] + grain);
+                r->items[i].cover[m] = glet_grid_cover_up(fmin(1, column->cover[m] + grain));
     }
 }
 
@@ -63,7 +65,7 @@ static void add_capped(const struct glet_relaxed *r, struct glet_lp *lp, int col
     int rows[GLET_MENU_MODELS], n = 0;
     double values[GLET_MENU_MODELS];
     for (int m = 0; m < r->models; m++)
-        if (rest[m] > SAFE && r->items[column].cover[m] > 0) {
+        if (rest[m] > 0 && r->items[column].cover[m] > 0) {
             rows[n] = m;
             values[n++] = fmin(1, r->items[column].cover[m] / rest[m]);
         }
@@ -75,7 +77,7 @@ static struct glet_lp *residual_lp(const struct glet_relaxed *r, const struct gl
     struct glet_lp *lp = glet_lp_new();
     glet_lp_add_rows(lp, r->models);
     for (int m = 0; m < r->models; m++)
-        if (node->rest[m] > SAFE)
+        if (node->rest[m] > 0)
             glet_lp_row_at_least(lp, m, 1);
     for (int i = 0; i < r->pool_count; i++)
         add_capped(r, lp, r->pool[i], node->rest);
@@ -115,24 +117,37 @@ static int scale_prices(const struct glet_relaxed *r, const struct glet_rest *no
         }
     }
     for (int m = 0; m < r->models; m++)
-        price[m] /= *ratio;
+        price[m] = best < 0 ? 0 : price[m] / *ratio * (1 - UNDER);
     return best;
 }
 
-double glet_rest_price(struct glet_relaxed *r, const struct glet_rest *node, double *price)
+double glet_rest_prove(const struct glet_relaxed *r, const struct glet_rest *node, double *price)
 {
-    double bound = 0, limit = node->budget * (1 + SAFE), ratio;
-    if (scale_prices(r, node, price, &ratio) < 0)
-        return INFINITY;
+    double bound = 0;
+    glet_grid_prices_down(price, r->models);
+    for (int i = 0; i < node->count; i++)
+        if (glet_rest_worth(r, node->list[i], price, node->rest) > r->items[node->list[i]].cost) {
+            memset(price, 0, sizeof *price * (size_t)r->models);
+            return 0;
+        }
+    for (int m = 0; m < r->models; m++)
+        bound += price[m] * node->rest[m];
+    return bound;
+}
+
+void glet_rest_price(struct glet_relaxed *r, const struct glet_rest *node, double *price)
+{
+    double bound = 0, limit = node->budget * (1 + ENOUGH), ratio;
+    scale_prices(r, node, price, &ratio);
     for (int m = 0; m < r->models; m++)
         bound += price[m] * node->rest[m];
     if (bound > limit)
-        return bound;
+        return;
     struct glet_lp *lp = residual_lp(r, node);
     for (int round = 0; round < ROUNDS && glet_lp_solve(lp) == 0; round++) {
         double trial[GLET_MENU_MODELS] = {0}, sum = 0;
         for (int m = 0; m < r->models; m++)
-            if (node->rest[m] > SAFE)
+            if (node->rest[m] > 0)
                 trial[m] = fmax(0, glet_lp_dual(lp, m)) / node->rest[m];
         int best = scale_prices(r, node, trial, &ratio);
         for (int m = 0; m < r->models; m++)
@@ -147,5 +162,4 @@ double glet_rest_price(struct glet_relaxed *r, const struct glet_rest *node, dou
         add_capped(r, lp, best, node->rest);
     }
     glet_lp_free(lp);
-    return bound;
 }

@@ -4,16 +4,16 @@
 
 /*
  * The residual problem of a covering search: what is still to be covered, and prices for it. They
- * come of a linear program over the few columns that matter, priced against all.
+ * come of a linear program over the few columns that matter, priced against all. Covers, rests and
+ * costs are integers in doubles (grid.h); so are prices once they have passed glet_rest_prove().
  */
 
 #include "planner/solve/columns.h"
 #include "planner/solve/packed.h"
 
-#define GLET_REST_SAFE 1e-7 /* relative; errs towards searching on */
-#define GLET_REST_POOL 32   /* columns that mattered last */
+#define GLET_REST_POOL 32 /* columns that mattered last */
 
-struct glet_relaxed { /* the columns, every positive cover raised by the grain */
+struct glet_relaxed { /* the columns, every positive cover raised by the grain and rounded up */
     int models;
     struct glet_item *items;
     int pool[GLET_REST_POOL], pool_count; /* the first `models` cover every model */
@@ -49,9 +49,17 @@ static inline double glet_rest_worth(const struct glet_relaxed *relaxed, int col
 
 /*
  * Improves the prices, from those given, until no column of the list, capped at the rest, is worth
- * more than its cost; stops early once they prove that the budget is too small. Returns what the
- * rest costs at least.
+ * more than its cost; stops early once they seem to prove that the budget is too small. Nobody need
+ * trust them.
  */
-double glet_rest_price(struct glet_relaxed *relaxed, const struct glet_rest *node, double *price);
+void glet_rest_price(struct glet_relaxed *relaxed, const struct glet_rest *node, double *price);
+
+/*
+ * What the rest costs at least, by any prices whatever: rounds them down, and sees whether no
+ * column of the list, capped at the rest, is worth more than its cost. If one is, they prove
+ * nothing: returns 0 and makes all of them 0. Exact.
+ */
+double glet_rest_prove(const struct glet_relaxed *relaxed, const struct glet_rest *node,
+                       double *price);
 
 #endif
