@@ -13,12 +13,18 @@
  * Prices that ruled out one branch usually rule out the next: they are tried before anything is
  * priced anew, on a copy of the columns that the processor reads in a row.
  *
+ * To survive the loss of any one GPU, a model needs its demand plus what the largest of its GPUs
+ * covers. Beside chosen ones that cover T together and L at most, k others must cover 1 + L - T, and
+ * (1 - T) k / (k - 1) as well, because the largest of them is no smaller than their average. With
+ * these as the rest, the search is the same.
+ *
  * Whatever ends a branch is a comparison of integers (grid.h): of prices that no column beats, of
  * how much columns cover, or of costs. The linear program only proposes prices. Plans are found by
  * the same integers, so that the caller has to check them.
  */
 #include "planner/solve/cover.h"
 
+#include "planner/solve/grid.h"
 #include "planner/solve/packed.h"
 #include "planner/solve/rest.h"
 #include "planner/solve/scratch.h"
@@ -64,13 +70,32 @@ static bool usable(const struct cover *c, int column, double budget)
 static bool holds(const struct cover *c)
 {
     for (int m = 0; m < c->models; m++) {
-        double sum = 0;
-        for (int i = 0; i < c->depth; i++)
-            sum += c->columns->list[c->chosen[i]].cover[m];
-        if (sum < 1 - SAFE)
+        double sum = 0, lost = 0;
+        for (int i = 0; i < c->depth; i++) {
+            double cover = c->columns->list[c->chosen[i]].cover[m];
+            sum += cover;
+            lost = c->options->survive ? fmax(lost, cover) : 0;
+        }
+        if (sum - lost < 1 - SAFE)
             return false;
     }
     return true;
+}
+
+/* What so many GPUs must cover beside the total. */
+static void set_rest(const struct cover *c, struct glet_rest *node, int gpus)
+{
+    for (int m = 0; m < c->models; m++) {
+        double rest = 1 - node->total[m];
+        if (c->options->survive) {
+            double spread = gpus > 1 ? rest / GLET_GRID_COVER * gpus / (gpus - 1) : 0;
+            if (gpus == 1 && rest > 0) /* lacks that without the last */
+                rest = 2;
+            else
+                rest = fmax(rest + node->largest[m], floor(spread * (1 - 1e-15)) * GLET_GRID_COVER);
+        }
+        node->rest[m] = fmax(0, rest);
+    }
 }
 
 /* No proof will come of this search any more; a plan still may. */
@@ -234,8 +259,11 @@ static enum glet_cover_status try_branches(struct cover *c, const struct glet_re
         struct glet_rest child = {.budget = node->budget - c->relaxed.items[column].cost,
                                   .list = node->list + i,
                                   .count = node->count - i};
-        for (int m = 0; m < c->models; m++)
-            child.rest[m] = fmax(0, node->rest[m] - c->relaxed.items[column].cover[m]);
+        for (int m = 0; m < c->models; m++) {
+            child.total[m] = node->total[m] + c->relaxed.items[column].cover[m];
+            child.largest[m] = fmax(node->largest[m], c->relaxed.items[column].cover[m]);
+        }
+        set_rest(c, &child, gpus_left(c, child.budget));
         c->chosen[c->depth++] = column;
         c->stock_left[type]--;
         if (gpus_left(c, child.budget) == 1 && is_open(c, &child))
@@ -306,8 +334,6 @@ enum glet_cover_status glet_cover_search(const struct glet_covering *covering,
     struct glet_rest root = {.budget = options->budget, .count = columns->count};
     for (int g = 0; g < problem->type_count; g++)
         c.stock_left[g] = problem->types[g].count < 0 ? 1 << 30 : problem->types[g].count;
-    for (int m = 0; m < c.models; m++)
-        root.rest[m] = 1;
     root.list = glet_must_alloc(sizeof *root.list, (size_t)columns->count + 1);
     for (int i = 0; i < columns->count; i++) {
         root.list[i] = i;
@@ -318,6 +344,7 @@ enum glet_cover_status glet_cover_search(const struct glet_covering *covering,
         glet_relaxed_fini(&c.relaxed);
         return GLET_COVER_NONE;
     }
+    set_rest(&c, &root, gpus_left(&c, root.budget));
     double price[GLET_MENU_MODELS];
     for (int m = 0; m < GLET_MENU_MODELS; m++)
         price[m] = 1;

@@ -20,6 +20,7 @@ struct glet_cover_options {
     double budget; /* highest cost; whole, like the columns' (grid.h) */
     double grain;  /* every positive cover may be that much higher, absolute, than listed */
     long nodes;    /* subproblems at most */
+    bool survive;  /* all demands are to be covered without any one of the GPUs, too */
     const struct glet_halt *halt;
 };
 

@@ -203,8 +203,11 @@ static double next_target(const struct exact *e)
 static enum glet_cover_status search_list(struct exact *e, const struct glet_columns *list,
                                           double grain, long nodes)
 {
-    struct glet_cover_options options = {
-        .budget = e->target, .grain = grain, .nodes = nodes, .halt = e->search->halt};
+    struct glet_cover_options options = {.budget = e->target,
+                                         .grain = grain,
+                                         .nodes = nodes,
+                                         .survive = e->search->survive,
+                                         .halt = e->search->halt};
     double *copies = glet_must_alloc(sizeof *copies, (size_t)list->count);
     double before = e->search->best_cost;
     enum glet_cover_status status = glet_cover_search(&e->covering, list, &options, copies);
@@ -255,6 +258,22 @@ static enum glet_cover_status look(struct exact *e, double gap)
     return status;
 }
 
+/*
+ * What a plan of at most the target's cost costs at least; 20 bits after the point. To survive, its
+ * N GPUs must serve N / (N - 1) times the demands: the largest part is no smaller than the average.
+ */
+static double bound_at_target(const struct exact *e)
+{
+    double cheapest = INFINITY;
+    if (!e->search->survive)
+        return e->bound;
+    for (int g = 0; g < e->search->problem->type_count; g++)
+        cheapest = fmin(cheapest, e->cost[g]);
+    double gpus = floor(e->target / cheapest);
+    return gpus < 2 ? INFINITY
+                    : floor(e->bound * gpus / (gpus - 1) * (1 - 1e-15) * 0x1p20) * 0x1p-20;
+}
+
 static void close_gap(struct exact *e)
 {
     while (!glet_search_closed(e->search) && !glet_halted(e->search->halt)) {
@@ -262,7 +281,7 @@ static void close_gap(struct exact *e)
         if (e->target <= 0)
             return;
         double none = e->search->best_cost * (e->same_costs ? 1 : 1 - BETTER);
-        double gap = e->target - e->bound; /* exact */
+        double gap = e->target - bound_at_target(e); /* exact */
         if (gap < 0) {
             glet_search_raise(e->search, none);
             return;
@@ -291,7 +310,7 @@ void glet_exact_run(struct glet_search *search)
     glet_covering_init(&e->covering, menu, e->cost);
     if (priced && e->covering.models > 0 && seed(e) && generate(e)) {
         glet_search_raise(search, e->bound / e->scale * (1 - 1e-15));
-        if (!glet_search_closed(search))
+        if (!glet_search_closed(search) && !search->survive)
             try_integer(e, &e->columns, ILP_NODES);
         close_gap(e);
     }

@@ -20,7 +20,8 @@ struct glet_relaxed { /* the columns, every positive cover raised by the grain a
 };
 
 struct glet_rest {
-    double rest[GLET_MENU_MODELS]; /* of each model's demand */
+    double rest[GLET_MENU_MODELS]; /* of each model's demand; at most 2 */
+    double total[GLET_MENU_MODELS], largest[GLET_MENU_MODELS]; /* cover of all chosen, of one */
     double budget;
     int *list; /* columns that may still be used; borrowed */
     int count;

@@ -78,6 +78,25 @@ void glet_search_fini(struct glet_search *search)
     free(search->rate_rps);
 }
 
+/* Whether everything is served without GPU number `gone`; -1 = with all. */
+static bool serves(struct glet_search *search, const struct glet_boxes *boxes, int gone)
+{
+    struct glet_boxes one = {.count = 1};
+    glet_boxes_rates(search->problem, boxes, search->rate_rps);
+    double *lost_rps = NULL;
+    if (gone >= 0) {
+        lost_rps = glet_must_alloc(sizeof *lost_rps, (size_t)search->problem->model_count);
+        one.list = &boxes->list[gone];
+        glet_boxes_rates(search->problem, &one, lost_rps);
+    }
+    bool good = true;
+    for (int m = 0; m < search->problem->model_count; m++)
+        good &= glet_within(search->demand_rps[m] * (1 - GLET_TOLERANCE_RATIO / 2),
+                            search->rate_rps[m] - (lost_rps ? lost_rps[m] : 0));
+    free(lost_rps);
+    return good;
+}
+
 static bool is_correct(struct glet_search *search, const struct glet_boxes *boxes)
 {
     const struct glet_problem *problem = search->problem;
@@ -94,12 +113,10 @@ static bool is_correct(struct glet_search *search, const struct glet_boxes *boxe
         if (!glet_box_evaluate(problem, &box))
             return false;
     }
-    glet_boxes_rates(problem, boxes, search->rate_rps);
-    for (int m = 0; m < problem->model_count; m++)
-        if (!glet_within(search->demand_rps[m] * (1 - GLET_TOLERANCE_RATIO / 2),
-                         search->rate_rps[m]))
-            return false;
-    return true;
+    bool good = serves(search, boxes, -1);
+    for (int i = 0; search->survive && i < boxes->count && good; i++)
+        good = serves(search, boxes, i);
+    return good;
 }
 
 bool glet_search_offer(struct glet_search *search, const struct glet_boxes *boxes)

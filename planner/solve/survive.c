@@ -9,22 +9,20 @@
  * Bound: N GPUs that survive serve at least N / (N - 1) times the demand, because the largest part
  * is at least the average; and without its dearest GPU the plan is still a plan.
  *
- * Exact, for small menus: survive_exact.h.
+ * Exact, for small menus: exact.h.
  */
 #include "planner/solve/survive.h"
 
+#include "planner/solve/exact.h"
 #include "planner/solve/repair.h"
 #include "planner/solve/scratch.h"
-#include "planner/solve/survive_exact.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define LEVELS       8      /* interference levels (space.h) */
-#define ROUNDS       40     /* of covering holes */
-#define MENU_ENTRIES 3000   /* gpu-lets: more are no small menu */
-#define LEAVES       300000 /* configurations evaluated for the list */
+#define LEVELS 8  /* interference levels (space.h) */
+#define ROUNDS 40 /* of covering holes */
 
 struct survive {
     const struct glet_task *task;
@@ -196,65 +194,21 @@ static double prove(struct survive *s)
 
 /* ---- exact ---- */
 
-static void take_chosen(struct survive *s, const struct glet_covering *covering,
-                        const struct glet_survive_exact *exact)
-{
-    struct glet_boxes boxes = {0};
-    struct glet_box box;
-    for (int i = 0; i < exact->depth; i++) {
-        glet_column_box(covering, &exact->columns->list[exact->chosen[i]], &box);
-        glet_boxes_add(&boxes, &box);
-    }
-    offer(s, &boxes);
-    glet_boxes_free(&boxes);
-}
-
-/* Looks for better plans until there is provably none; returns whether that was reached. */
-static bool search_columns(struct survive *s, const struct glet_covering *covering,
-                           const struct glet_columns *columns)
-{
-    struct glet_survive_exact exact;
-    bool whole = glet_whole_costs(s->problem), proven = false;
-    glet_survive_exact_init(&exact, s->problem, columns, covering->models);
-    while (s->best_cost > s->out->bound * (1 + 1e-12)) {
-        double budget = isfinite(s->best_cost)
-                            ? (whole ? s->best_cost - 1 : s->best_cost * (1 - 1e-6))
-                            : glet_stock_cost(s->problem);
-        double before = s->best_cost;
-        if (!isfinite(budget))
-            break;
-        if (!glet_survive_exact_find(&exact, budget)) {
-            proven = exact.nodes >= 0;
-            break;
-        }
-        take_chosen(s, covering, &exact);
-        if (s->best_cost >= before)
-            break;
-    }
-    glet_survive_exact_fini(&exact);
-    return proven;
-}
-
+/* For small menus: looks for better plans until there is provably none. */
 static void run_exact(struct survive *s)
 {
-    if (s->problem->type_count > GLET_MENU_LETS)
-        return;
-    struct glet_menu *menu = glet_menu_new(s->problem, MENU_ENTRIES, s->task->halt);
-    if (!menu)
-        return;
-    double *cost = glet_type_costs(s->problem), none[GLET_MENU_MODELS] = {0}, ratio;
-    struct glet_covering covering;
-    struct glet_columns columns = {0};
-    glet_covering_init(&covering, menu, cost);
-    if (covering.models > 0 &&
-        glet_columns_price(&covering, none, INFINITY, 0, 0, LEAVES, s->task->halt, &columns,
-                           &ratio) &&
-        search_columns(s, &covering, &columns))
-        s->out->bound = fmax(s->out->bound, s->best_cost);
-    glet_columns_free(&columns);
-    glet_covering_fini(&covering);
-    free(cost);
-    glet_menu_free(menu);
+    struct glet_search search;
+    glet_search_init(&search, s->problem, &s->space, s->task->effort, s->task->halt);
+    search.survive = true;
+    search.enough = s->task->enough;
+    glet_search_raise(&search, s->out->bound);
+    if (s->best.count)
+        glet_search_offer(&search, &s->best);
+    glet_exact_run(&search);
+    if (search.best_cost < s->best_cost)
+        offer(s, &search.best);
+    s->out->bound = fmax(s->out->bound, search.bound);
+    glet_search_fini(&search);
 }
 
 /* Proven, good enough, or an older plan is to be kept. */
