@@ -7,6 +7,11 @@
  * first; an incumbent can only be handed over inside the callback; it stops by itself only when the
  * tree is empty, so the callback ends it at a known bound or a node limit. Its time limits are wall
  * time and are never used.
+ *
+ * Nor does the simplex ask anybody whether to go on. But it reports its progress every so many
+ * iterations, which changes nothing of what it does, and the hook for the report leaves it when the
+ * search was halted: the program keeps its basis but not the factorisation, whose memory is lost
+ * until the environment is freed.
  */
 #include "planner/solve/lp_glpk.h"
 
@@ -23,8 +28,11 @@ struct glet_lp {
     int room;
 };
 
-static jmp_buf guard_jump;
+#define HALT_ITERATIONS 50 /* of the simplex, between two looks */
+
+static jmp_buf guard_jump, halt_jump;
 static bool guard_active;
+static const struct glet_halt *guard_halt;
 
 static void on_glpk_error(void *info)
 {
@@ -32,21 +40,25 @@ static void on_glpk_error(void *info)
     longjmp(guard_jump, 1);
 }
 
-int glet_lp_guard(int (*body)(void *context), void *context, struct glet_error *err)
+int glet_lp_guard(int (*body)(void *context), void *context, const struct glet_halt *halt,
+                  struct glet_error *err)
 {
     if (guard_active)
         return glet_error_set(err, GLET_ERR_INTERNAL, "the linear programming guard was nested");
     glp_term_out(GLP_OFF);
     if (setjmp(guard_jump)) {
         guard_active = false;
+        guard_halt = NULL;
         glp_error_hook(NULL, NULL);
         glp_free_env();
         return glet_error_set(err, GLET_ERR_INTERNAL, "the linear programming library gave up");
     }
     guard_active = true;
+    guard_halt = halt;
     glp_error_hook(on_glpk_error, NULL);
     int result = body(context);
     guard_active = false;
+    guard_halt = NULL;
     glp_error_hook(NULL, NULL);
     return result;
 }
@@ -171,6 +183,34 @@ static int iterations_of(const struct glet_lp *lp)
     return 1000 + 5 * glp_get_num_rows(lp->p) + glp_get_num_cols(lp->p) / 2;
 }
 
+static int on_report(void *info, const char *text)
+{
+    (void)info;
+    (void)text;
+    if (glet_halted(guard_halt))
+        longjmp(halt_jump, 1);
+    return 1; /* not to be printed */
+}
+
+/* glp_simplex(), or -1 when halted. */
+static int run_simplex(glp_prob *p, glp_smcp *options)
+{
+    if (!guard_halt)
+        return glp_simplex(p, options);
+    if (glet_halted(guard_halt))
+        return -1;
+    options->msg_lev = GLP_MSG_ON;
+    options->out_frq = HALT_ITERATIONS;
+    glp_term_out(GLP_ON);
+    glp_term_hook(on_report, NULL);
+    volatile int status = -1;
+    if (setjmp(halt_jump) == 0)
+        status = glp_simplex(p, options);
+    glp_term_hook(NULL, NULL);
+    glp_term_out(GLP_OFF);
+    return status;
+}
+
 int glet_lp_solve(struct glet_lp *lp)
 {
     glp_smcp options;
@@ -181,7 +221,9 @@ int glet_lp_solve(struct glet_lp *lp)
         if (attempt > 0)
             glp_adv_basis(lp->p, 0);
         options.meth = attempt < 2 ? GLP_PRIMAL : GLP_DUALP;
-        int status = glp_simplex(lp->p, &options);
+        int status = run_simplex(lp->p, &options);
+        if (status < 0)
+            return -1;
         if (status == 0 && glp_get_status(lp->p) == GLP_OPT)
             return 0;
         if (attempt == 1 && status != GLP_EITLIM)

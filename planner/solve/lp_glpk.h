@@ -21,9 +21,12 @@ struct glet_lp;
 /*
  * Runs body(context) so that a GLPK failure comes back as GLET_ERR_INTERNAL instead of an abort;
  * every glet_lp made inside is then gone. Returns body's value, or -1. Not reentrant.
+ *
+ * halt: while body runs, every solve ends with -1 soon after it; NULL = never. Borrowed.
  */
 GLET_MUST_CHECK
-int glet_lp_guard(int (*body)(void *context), void *context, struct glet_error *err);
+int glet_lp_guard(int (*body)(void *context), void *context, const struct glet_halt *halt,
+                  struct glet_error *err);
 
 /* Never NULL. */
 struct glet_lp *glet_lp_new(void);
@@ -51,7 +54,8 @@ void glet_lp_delete_cols(struct glet_lp *lp, int count, const int *cols);
 
 /*
  * Primal simplex from the current basis (new columns enter nonbasic, new rows basic), from an
- * advanced basis when that fails, and the dual one when it cycles there. Returns 0 = optimal, -1 = infeasible or no solution.
+ * advanced basis when that fails, and the dual one when it cycles there. Returns 0 = optimal, -1 = infeasible, no solution,
+ * or halted.
  */
 int glet_lp_solve(struct glet_lp *lp);
 

@@ -204,7 +204,7 @@ int glet_solve(const struct glet_problem *problem, const struct glet_solve_optio
     job.halt.flag = options->stop;
     if (options->time_limit_s > 0)
         job.halt.deadline_us = (int64_t)glet_clock_us() + (int64_t)(options->time_limit_s * 1e6);
-    if (glet_lp_guard(run, &job, err) < 0) {
+    if (glet_lp_guard(run, &job, &job.halt, err) < 0) {
         glet_solve_result_fini(out);
         return -1;
     }

@@ -155,7 +155,7 @@ static void check_rents(struct trial *t)
     t->optimum = 2;
     t->cost[0] = 1;
     glet_space_init(&t->space, problem, 8);
-    if (glet_lp_guard(prove_rents, t, &err) < 0)
+    if (glet_lp_guard(prove_rents, t, NULL, &err) < 0)
         t->failures++;
     glet_space_fini(&t->space);
     glet_problem_free(problem);
@@ -180,7 +180,7 @@ int main(int argc, char **argv)
             for (int g = 0; g < problem->type_count; g++)
                 t.cost[g] = glet_type_cost(problem, g);
             glet_space_init(&t.space, problem, 8);
-            if (glet_lp_guard(prove, &t, &err) < 0)
+            if (glet_lp_guard(prove, &t, NULL, &err) < 0)
                 t.failures++;
             glet_space_fini(&t.space);
             glet_problem_free(problem);

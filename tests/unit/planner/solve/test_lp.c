@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "common/clock.h"
+#include "common/random.h"
 #include "planner/solve/lp_glpk.h"
 #include "tests/unit/check.h"
 
@@ -78,17 +80,74 @@ static void survives_the_library(void **state)
     static struct glet_lp *volatile lost;
     struct glet_error err = {0};
     lost = small();
-    assert_int_equal(glet_lp_guard(misuse, lost, &err), -1);
+    assert_int_equal(glet_lp_guard(misuse, lost, NULL, &err), -1);
     assert_int_equal(err.code, GLET_ERR_INTERNAL);
     solves_and_prices(NULL);
+}
+
+/* Takes the simplex a second or so. */
+static struct glet_lp *long_program(void)
+{
+    enum { ROWS = 500, COLS = 3000 };
+    struct glet_random random = glet_random_seeded(1);
+    struct glet_lp *lp = glet_lp_new();
+    glet_lp_add_rows(lp, ROWS);
+    for (int r = 0; r < ROWS; r++)
+        glet_lp_row_at_least(lp, r, 1);
+    for (int c = 0; c < COLS; c++) {
+        int rows[ROWS], count = 0;
+        double values[ROWS];
+        for (int r = 0; r < ROWS; r++)
+            if (c == r || glet_random_uniform(&random) < 0.2) {
+                rows[count] = r;
+                values[count++] = glet_random_uniform(&random);
+            }
+        glet_lp_add_col(lp, 1 + glet_random_uniform(&random), count, rows, values);
+    }
+    return lp;
+}
+
+struct timed {
+    int status;
+    double spent_s;
+    double objective;
+};
+
+static int solve_long(void *context)
+{
+    struct timed *timed = context;
+    struct glet_lp *lp = long_program();
+    uint64_t start_us = glet_clock_us();
+    timed->status = glet_lp_solve(lp);
+    timed->spent_s = (double)(glet_clock_us() - start_us) / 1e6;
+    timed->objective = timed->status == 0 ? glet_lp_objective(lp) : 0;
+    glet_lp_free(lp);
+    return 0;
+}
+
+static void ends_soon_when_halted(void **state)
+{
+    (void)state;
+    struct glet_error err = {0};
+    struct glet_halt never = {0}, soon = {0};
+    struct timed whole, watched, halted, again;
+    CHECK_OK(glet_lp_guard(solve_long, &whole, NULL, &err), &err);
+    CHECK_OK(glet_lp_guard(solve_long, &watched, &never, &err), &err);
+    assert_true(whole.status == 0 && watched.status == 0);
+    assert_true(whole.objective == watched.objective);
+    soon.deadline_us = (int64_t)glet_clock_us() + (int64_t)(whole.spent_s * 0.3e6);
+    CHECK_OK(glet_lp_guard(solve_long, &halted, &soon, &err), &err);
+    assert_int_equal(halted.status, -1);
+    assert_true(halted.spent_s < 0.7 * whole.spent_s);
+    CHECK_OK(glet_lp_guard(solve_long, &again, NULL, &err), &err); /* the library is as before */
+    assert_true(again.status == 0 && again.objective == whole.objective);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(solves_and_prices),
-        cmocka_unit_test(says_infeasible),
-        cmocka_unit_test(finds_integers),
+        cmocka_unit_test(solves_and_prices),    cmocka_unit_test(ends_soon_when_halted),
+        cmocka_unit_test(says_infeasible),      cmocka_unit_test(finds_integers),
         cmocka_unit_test(survives_the_library),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

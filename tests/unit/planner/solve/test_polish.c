@@ -89,7 +89,7 @@ static void saves_and_serves(void **state)
         glet_space_init(&job.space, problem, 8);
         for (int m = 0; m < problem->model_count; m++)
             job.demand_rps[m] = problem->models[m].demand_rps;
-        CHECK_OK(glet_lp_guard(run, &job, &err), &err);
+        CHECK_OK(glet_lp_guard(run, &job, NULL, &err), &err);
         assert_true(job.polished < job.dived);
         assert_true(job.rebuilt < job.polished);
         assert_true(fabs(job.rebuilt - job.polished + job.saved) < 1e-6);
