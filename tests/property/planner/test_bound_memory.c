@@ -244,7 +244,7 @@ int main(int argc, char **argv)
         t.random = glet_random_seeded(t.seed);
         struct glet_problem *problem = build(&t, &fixture);
         t.problem = problem;
-        if (glet_lp_guard(prove, &t, &err) < 0)
+        if (glet_lp_guard(prove, &t, NULL, &err) < 0)
             t.failures++;
         glet_problem_free(problem);
         fixture_free(&fixture);

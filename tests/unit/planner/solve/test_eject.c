@@ -27,7 +27,7 @@ static int eject(void *context)
 static void check_plan(struct job *job)
 {
     struct glet_error err = {0};
-    CHECK_OK(glet_lp_guard(eject, job, &err), &err);
+    CHECK_OK(glet_lp_guard(eject, job, NULL, &err), &err);
     assert_int_equal(job->boxes.count, job->before - job->removed);
     for (int i = 0; i < job->boxes.count; i++) {
         assert_true(job->boxes.list[i].count > 0);
