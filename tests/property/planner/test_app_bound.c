@@ -142,7 +142,8 @@ int main(int argc, char **argv)
             for (int g = 0; g < problem->type_count; g++)
                 t.cost[g] = glet_type_cost(problem, g);
             t.view = glet_problem_view(problem);
-            if (truth.status == BRUTE_FOUND && (!t.view || glet_lp_guard(run_trial, &t, &err) < 0))
+            if (truth.status == BRUTE_FOUND &&
+                (!t.view || glet_lp_guard(run_trial, &t, NULL, &err) < 0))
                 t.failures++;
             glet_problem_free(t.view);
         }
