@@ -45,6 +45,9 @@
 
 #define RUINS_PER_LET 200 /* tries; more than most need */
 
+/* Neighbourhoods of what is too large for the exact method, times models: a second or so. */
+#define NEIGHBOUR_MODELS 150
+
 /* Whether a whole GPU comes of a saving is up to the packing, which takes most of the time. */
 #define WORTH_PACKING(cost) (0.1 + 0.001 * (cost))
 
@@ -410,5 +413,5 @@ void glet_search_run(struct glet_search *search)
     if (!glet_search_closed(search) && !glet_halted(search->halt))
         glet_exact_run(search);
     if (!glet_search_closed(search) && !glet_halted(search->halt))
-        try_neighbourhoods(search, 30); /* of what is too large for the exact method */
+        try_neighbourhoods(search, NEIGHBOUR_MODELS / (search->problem->model_count + 1));
 }
