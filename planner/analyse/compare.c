@@ -7,7 +7,7 @@
 #include "planner/analyse/compare.h"
 
 #include "planner/baseline/baseline.h"
-#include "planner/solve/split.h"
+#include "planner/solve/apps/split.h"
 #include "planner/verify/verify.h"
 
 #include <math.h>

@@ -6,7 +6,7 @@
  */
 #include "planner/analyse/sensitivity.h"
 
-#include "planner/solve/bound.h"
+#include "planner/solve/bound/bound.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -7,8 +7,8 @@
  * worse than. All are greedy and deterministic; all work on the cheapest type only.
  */
 
-#include "planner/solve/atom.h"
-#include "planner/solve/halt.h"
+#include "planner/solve/space/atom.h"
+#include "planner/solve/space/halt.h"
 
 enum glet_baseline {
     GLET_BASELINE_SBP,    /* Nexus' squishy bin packing: whole GPUs, time sharing only */

@@ -9,7 +9,7 @@
  * ignored remainders; neighbours that fall below their rate get a new partition.
  */
 #include "planner/baseline/place.h"
-#include "planner/solve/scratch.h"
+#include "planner/solve/space/scratch.h"
 
 #include <stdlib.h>
 

@@ -6,8 +6,8 @@
  * gpu-let that serves its remainder, else to the largest left; remainders share in time.
  */
 #include "planner/baseline/place.h"
-#include "planner/solve/pattern.h"
-#include "planner/solve/scratch.h"
+#include "planner/solve/space/pattern.h"
+#include "planner/solve/space/scratch.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "planner/baseline/place.h"
 
-#include "planner/solve/fit.h"
-#include "planner/solve/scratch.h"
+#include "planner/solve/space/fit.h"
+#include "planner/solve/space/scratch.h"
 
 #include <math.h>
 #include <stdlib.h>

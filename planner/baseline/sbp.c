@@ -10,7 +10,7 @@
  * cycle, and memory must fit.
  */
 #include "planner/baseline/place.h"
-#include "planner/solve/scratch.h"
+#include "planner/solve/space/scratch.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -6,9 +6,10 @@
  */
 #include "planner/solve/largest.h"
 
-#include "planner/solve/app_bound.h"
-#include "planner/solve/menu.h"
-#include "planner/solve/scratch.h"
+#include "planner/solve/apps/app_bound.h"
+#include "planner/solve/bound/bound.h"
+#include "planner/solve/exact/menu.h"
+#include "planner/solve/space/scratch.h"
 
 #include <math.h>
 #include <stdlib.h>

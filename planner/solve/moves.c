@@ -8,9 +8,10 @@
  */
 #include "planner/solve/moves.h"
 
-#include "planner/solve/columns.h"
-#include "planner/solve/lp_glpk.h"
-#include "planner/solve/scratch.h"
+#include "planner/solve/exact/columns.h"
+#include "planner/solve/search/search_state.h"
+#include "planner/solve/space/lp_glpk.h"
+#include "planner/solve/space/scratch.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -2,7 +2,7 @@
 #ifndef GLET_PLANNER_MOVES_H
 #define GLET_PLANNER_MOVES_H
 
-#include "planner/solve/outcome.h"
+#include "planner/solve/task.h"
 
 /*
  * New gpu-lets of now: those that its GPU did not have in old (size, models and batches). GPUs of

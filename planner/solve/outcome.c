@@ -1,73 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "planner/solve/outcome.h"
 
-#include "planner/solve/app_search.h"
-#include "planner/solve/menu.h"
-#include "planner/solve/survive.h"
+#include "planner/solve/apps/app_search.h"
+#include "planner/solve/at_limits.h"
+#include "planner/solve/exact/menu.h"
 
 #include <math.h>
 #include <stdlib.h>
-
-#define LEVELS 8 /* interference levels (space.h) */
-
-double glet_stock_cost(const struct glet_problem *problem)
-{
-    double all = 0;
-    for (int g = 0; g < problem->type_count; g++) {
-        if (problem->types[g].count < 0)
-            return INFINITY;
-        all += problem->types[g].count * glet_type_cost(problem, g);
-    }
-    return all;
-}
-
-void glet_outcome_fini(struct glet_outcome *outcome)
-{
-    glet_boxes_free(&outcome->boxes);
-    glet_boxes_free(&outcome->beyond);
-}
-
-double glet_task_most(const struct glet_task *task)
-{
-    return task->most > 0 ? task->most : glet_stock_cost(task->problem);
-}
-
-int glet_demanded(const struct glet_problem *problem)
-{
-    int count = 0;
-    for (int m = 0; m < problem->model_count; m++)
-        count += problem->models[m].demand_rps > 0;
-    return count;
-}
-
-static void take_plan(struct glet_outcome *out, const struct glet_search *search)
-{
-    if (!isfinite(search->best_cost) || (out->found && search->best_cost >= out->cost))
-        return;
-    out->found = true;
-    out->cost = search->best_cost;
-    glet_boxes_copy(&out->boxes, &search->best);
-}
-
-void glet_outcome_at_limits(const struct glet_task *task, struct glet_outcome *out)
-{
-    struct glet_space space;
-    struct glet_search search;
-    *out = (struct glet_outcome){.cost = INFINITY, .beyond_cost = INFINITY};
-    glet_space_init(&space, task->problem, LEVELS);
-    glet_search_init(&search, task->problem, &space, task->effort, task->halt);
-    search.enough = task->enough;
-    search.most = glet_task_most(task);
-    search.count = task->count;
-    glet_search_run(&search);
-    out->bound = search.bound;
-    out->linear = search.linear;
-    take_plan(out, &search);
-    glet_search_fini(&search);
-    glet_space_fini(&space);
-    if (task->survive)
-        glet_survive(task, out);
-}
 
 static void search(const struct glet_task *task, struct glet_outcome *out)
 {

@@ -8,8 +8,9 @@
 #include "planner/solve/replan.h"
 
 #include "planner/solve/moves.h"
-#include "planner/solve/repair.h"
-#include "planner/solve/scratch.h"
+#include "planner/solve/search/repair.h"
+#include "planner/solve/search/search_state.h"
+#include "planner/solve/space/scratch.h"
 
 #include <math.h>
 #include <stdlib.h>

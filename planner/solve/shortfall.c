@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "planner/solve/shortfall.h"
 
-#include "planner/solve/app_search.h"
+#include "planner/solve/apps/app_search.h"
 #include "planner/solve/largest.h"
 
 #include <math.h>

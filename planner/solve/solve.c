@@ -2,13 +2,14 @@
 #include "planner/solve/solve.h"
 
 #include "common/clock.h"
-#include "planner/solve/app_search.h"
+#include "planner/solve/apps/app_search.h"
+#include "planner/solve/at_limits.h"
 #include "planner/solve/largest.h"
-#include "planner/solve/lp_glpk.h"
 #include "planner/solve/moves.h"
 #include "planner/solve/replan.h"
-#include "planner/solve/scratch.h"
 #include "planner/solve/shortfall.h"
+#include "planner/solve/space/lp_glpk.h"
+#include "planner/solve/space/scratch.h"
 #include "planner/solve/survive.h"
 
 #include <math.h>

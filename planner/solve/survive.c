@@ -13,9 +13,11 @@
  */
 #include "planner/solve/survive.h"
 
-#include "planner/solve/exact.h"
-#include "planner/solve/repair.h"
-#include "planner/solve/scratch.h"
+#include "planner/solve/bound/bound.h"
+#include "planner/solve/exact/exact.h"
+#include "planner/solve/search/repair.h"
+#include "planner/solve/search/search.h"
+#include "planner/solve/space/scratch.h"
 
 #include <math.h>
 #include <stdlib.h>

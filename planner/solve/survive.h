@@ -2,7 +2,7 @@
 #ifndef GLET_PLANNER_SURVIVE_H
 #define GLET_PLANNER_SURVIVE_H
 
-#include "planner/solve/outcome.h"
+#include "planner/solve/task.h"
 
 /*
  * Turns the cheapest plan in out, if there is one, into the cheapest one found that still serves

@@ -29,7 +29,7 @@ MAY_INCLUDE = {
 }
 # header -> the only files that may include it (regular expression on the path)
 BEHIND = {
-    "glpk.h": r"planner/solve/lp_glpk\.c",
+    "glpk.h": r"planner/solve/space/lp_glpk\.c",
     "sqlite3.h": r"profiles/store\.c",
     "yaml.h": r"common/yaml_\w+\.c",
     "microhttpd.h": r"benchmarks/runtime/\w+\.c",

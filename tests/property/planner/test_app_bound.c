@@ -9,10 +9,10 @@
  */
 #include "common/random.h"
 #include "planner/model/latency.h"
-#include "planner/solve/app_bound.h"
-#include "planner/solve/bound.h"
-#include "planner/solve/lp_glpk.h"
-#include "planner/solve/split.h"
+#include "planner/solve/apps/app_bound.h"
+#include "planner/solve/apps/split.h"
+#include "planner/solve/bound/bound.h"
+#include "planner/solve/space/lp_glpk.h"
 #include "tests/property/planner/brute_force.h"
 
 #include <math.h>

@@ -7,10 +7,10 @@
  * usage: test_bound_holds [COUNT [FIRST_SEED]]; prints the seed of every failure.
  */
 #include "common/random.h"
-#include "planner/solve/bound.h"
-#include "planner/solve/lp_glpk.h"
-#include "planner/solve/mix.h"
-#include "planner/solve/slots.h"
+#include "planner/solve/bound/bound.h"
+#include "planner/solve/bound/mix.h"
+#include "planner/solve/bound/slots.h"
+#include "planner/solve/space/lp_glpk.h"
 #include "tests/property/planner/brute_force.h"
 
 #include <math.h>

@@ -10,9 +10,9 @@
  * bound comes close to that number for some kind of instance.
  */
 #include "common/random.h"
-#include "planner/solve/bound.h"
-#include "planner/solve/lp_glpk.h"
-#include "planner/solve/slots.h"
+#include "planner/solve/bound/bound.h"
+#include "planner/solve/bound/slots.h"
+#include "planner/solve/space/lp_glpk.h"
 #include "tests/support/planner/fixture.h"
 
 #include <math.h>

@@ -7,7 +7,7 @@
  * usage: test_levels [COUNT [FIRST_SEED]]; prints the seed of every failure.
  */
 #include "common/random.h"
-#include "planner/solve/space.h"
+#include "planner/solve/space/space.h"
 #include "tests/property/planner/brute_force.h"
 
 #include <stdio.h>

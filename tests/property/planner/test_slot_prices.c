@@ -12,8 +12,8 @@
  */
 #include "common/random.h"
 #include "planner/model/interference.h"
-#include "planner/solve/price.h"
-#include "planner/solve/slots.h"
+#include "planner/solve/bound/price.h"
+#include "planner/solve/bound/slots.h"
 #include "tests/support/planner/fixture.h"
 
 #include <math.h>

@@ -5,9 +5,9 @@
  */
 #include "planner/analyse/diff.h"
 #include "planner/model/unserveable.h"
-#include "planner/solve/bound.h"
-#include "planner/solve/lp_glpk.h"
+#include "planner/solve/bound/bound.h"
 #include "planner/solve/solve.h"
+#include "planner/solve/space/lp_glpk.h"
 #include "planner/verify/verify.h"
 #include "tests/support/planner/fixture.h"
 #include "tests/unit/check.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "common/random.h"
-#include "planner/solve/bound.h"
-#include "planner/solve/search.h"
+#include "planner/solve/bound/bound.h"
+#include "planner/solve/search/search.h"
 #include "tests/support/planner/fixture.h"
 #include "tests/unit/planner/solve/fleet_problem.h"
 

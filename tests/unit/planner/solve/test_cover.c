@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "common/random.h"
-#include "planner/solve/cover.h"
+#include "planner/solve/exact/cover.h"
 #include "tests/unit/check.h"
 
 #include <math.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "common/random.h"
-#include "planner/solve/eject.h"
-#include "planner/solve/lp_glpk.h"
+#include "planner/solve/search/eject.h"
+#include "planner/solve/space/lp_glpk.h"
 #include "tests/support/planner/fixture.h"
 #include "tests/unit/planner/solve/fleet_problem.h"
 

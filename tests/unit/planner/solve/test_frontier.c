@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The front against the obvious filter, which compares every column with every other one. */
 #include "common/random.h"
-#include "planner/solve/frontier.h"
+#include "planner/solve/exact/frontier.h"
 #include "tests/unit/check.h"
 
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "common/clock.h"
 #include "common/random.h"
-#include "planner/solve/lp_glpk.h"
+#include "planner/solve/space/lp_glpk.h"
 #include "tests/unit/check.h"
 
 /* min x + y, 2 x + y >= 3, x + 3 y >= 4: x = 1, y = 1. */

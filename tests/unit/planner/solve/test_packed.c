@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "common/random.h"
-#include "planner/solve/packed.h"
+#include "planner/solve/exact/packed.h"
 #include "tests/unit/check.h"
 
 #include <math.h>

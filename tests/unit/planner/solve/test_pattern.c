@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "common/random.h"
-#include "planner/solve/pattern.h"
+#include "planner/solve/space/pattern.h"
 #include "tests/unit/check.h"
 
 static int all_sizes[16] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16};

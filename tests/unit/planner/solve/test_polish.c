@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-#include "planner/solve/dive.h"
-#include "planner/solve/lp_glpk.h"
-#include "planner/solve/pack.h"
-#include "planner/solve/polish.h"
-#include "planner/solve/ruin.h"
+#include "planner/solve/search/dive.h"
+#include "planner/solve/search/pack.h"
+#include "planner/solve/search/polish.h"
+#include "planner/solve/search/ruin.h"
+#include "planner/solve/space/lp_glpk.h"
 #include "tests/unit/planner/solve/fleet_problem.h"
 
 #include <math.h>

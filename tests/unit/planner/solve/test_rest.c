@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* What prices prove must not depend on where they come from. */
 #include "common/random.h"
-#include "planner/solve/grid.h"
-#include "planner/solve/rest.h"
+#include "planner/solve/exact/grid.h"
+#include "planner/solve/exact/rest.h"
 #include "tests/unit/check.h"
 
 #include <math.h>

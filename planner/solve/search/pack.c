@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "planner/solve/search/pack.h"
+
+#include "planner/solve/search/spread.h"
+#include "planner/solve/space/lp_glpk.h"
+#include "planner/solve/space/scratch.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Subproblems of the packing program; it nearly always ends at its root. */
+#define PACK_NODES 300
+
+static void trim_parts(const double *demand_rps, struct glet_atom *atom, double *rate_rps)
+{
+    for (int k = 0; k < atom->count; k++) {
+        int m = atom->model[k];
+        double rest_rps = rate_rps[m] - glet_atom_rate_rps(atom, k);
+        if (rest_rps < demand_rps[m])
+            continue;
+        /* The duty cycle stays as it was: the others' rates are not counted higher. */
+        rate_rps[m] = rest_rps;
+        atom->count--;
+        atom->model[k] = atom->model[atom->count];
+        atom->batch[k] = atom->batch[atom->count];
+        k--;
+    }
+}
+
+static void shrink_single(const struct glet_space *space, const double *demand_rps,
+                          struct glet_placed *placed, double *rate_rps)
+{
+    struct glet_atom *atom = &placed->atom;
+    int m = atom->model[0];
+    for (int s = 0; s < atom->size; s++) {
+        const struct glet_single *one = glet_space_best(space, placed->type, placed->level, m, s);
+        double rest_rps = rate_rps[m] - glet_atom_rate_rps(atom, 0) + one->rate_rps;
+        if (one->rate_rps <= 0 || rest_rps < demand_rps[m])
+            continue;
+        struct glet_atom smaller = {.size = (int16_t)s, .count = 1};
+        smaller.model[0] = (uint16_t)m;
+        smaller.batch[0] = one->batch;
+        if (!glet_space_rate_atom(space, placed->type, placed->level, &smaller))
+            continue;
+        rate_rps[m] += glet_atom_rate_rps(&smaller, 0) - glet_atom_rate_rps(atom, 0);
+        *atom = smaller;
+        return;
+    }
+}
+
+void glet_pack_trim(const struct glet_space *space, const double *demand_rps,
+                    struct glet_placed_list *atoms)
+{
+    double *rate_rps = glet_must_alloc(sizeof *rate_rps, (size_t)space->problem->model_count);
+    for (int i = 0; i < atoms->count; i++)
+        for (int k = 0; k < atoms->list[i].atom.count; k++)
+            rate_rps[atoms->list[i].atom.model[k]] += glet_atom_rate_rps(&atoms->list[i].atom, k);
+    for (int pass = 0; pass < 2; pass++)
+        for (int i = atoms->count - 1; i >= 0; i--) {
+            struct glet_placed *placed = &atoms->list[i];
+            trim_parts(demand_rps, &placed->atom, rate_rps);
+            if (placed->atom.count == 0)
+                *placed = atoms->list[--atoms->count];
+            else if (placed->atom.count == 1 && placed->level > 0)
+                shrink_single(space, demand_rps, placed, rate_rps);
+        }
+    free(rate_rps);
+}
+
+/* Numbers of each pattern that hold counts[size] gpu-lets; smaller ones may use larger slots. */
+static void choose_patterns(const struct glet_patterns *patterns, const int *counts, int *copies)
+{
+    int sizes = patterns->size_count;
+    struct glet_lp *lp = glet_lp_new();
+    int *rows = glet_must_alloc(sizeof *rows, (size_t)sizes);
+    double *values = glet_must_alloc(sizeof *values, (size_t)sizes);
+    double *x = glet_must_alloc(sizeof *x, (size_t)patterns->count);
+    glet_lp_add_rows(lp, sizes);
+    for (int s = sizes - 1, sum = 0; s >= 0; s--) {
+        sum += counts[s];
+        glet_lp_row_at_least(lp, s, sum);
+    }
+    for (int p = 0; p < patterns->count; p++) {
+        const int16_t *uses = patterns->uses + (size_t)p * (size_t)sizes;
+        int n = 0, sum = 0;
+        for (int s = sizes - 1; s >= 0; s--) {
+            sum += uses[s];
+            if (sum) {
+                rows[n] = s;
+                values[n++] = sum;
+            }
+        }
+        glet_lp_add_col(lp, 1, n, rows, values);
+    }
+    if (glet_lp_solve(lp) == 0) {
+        for (int p = 0; p < patterns->count; p++)
+            x[p] = ceil(glet_lp_value(lp, p) - 1e-9);
+        struct glet_ilp_options options = {.node_limit = PACK_NODES,
+                                           .incumbent = NULL,
+                                           .stop_at = ceil(glet_lp_objective(lp) - 1e-7)};
+        glet_lp_solve_integer(lp, &options, x);
+    }
+    for (int p = 0; p < patterns->count; p++)
+        copies[p] = (int)x[p];
+    free(rows);
+    free(values);
+    free(x);
+    glet_lp_free(lp);
+}
+
+struct order { /* an atom and what it is sorted by */
+    int index, size;
+    bool guest; /* of another level: only into slots that are left */
+    double memory_mib;
+};
+
+static int largest_first(const void *a, const void *b)
+{
+    const struct order *x = a, *y = b;
+    if (x->guest != y->guest)
+        return x->guest ? 1 : -1;
+    if (x->size != y->size)
+        return y->size - x->size;
+    if (x->memory_mib != y->memory_mib)
+        return x->memory_mib < y->memory_mib ? 1 : -1;
+    return x->index - y->index;
+}
+
+/* The slot for an atom: of the smallest size that has one free, on the GPU with the least memory.
+ */
+static int pick_slot(int *const *slots, const int *free_count, int sizes, int size,
+                     const double *memory_mib, int *size_out)
+{
+    while (size < sizes && free_count[size] == 0)
+        size++;
+    *size_out = size;
+    if (size == sizes)
+        return -1;
+    int best = free_count[size] - 1;
+    for (int i = free_count[size] - 1; i >= 0; i--)
+        if (memory_mib[slots[size][i]] < memory_mib[slots[size][best]])
+            best = i;
+    return best;
+}
+
+static void fill_slots(const struct glet_space *space, int g, const struct glet_patterns *patterns,
+                       const int *copies, int level, struct glet_placed_list *atoms,
+                       const struct order *order, int count, bool *packed, struct glet_boxes *out)
+{
+    int sizes = patterns->size_count, gpus = 0, slot_total = 0;
+    for (int p = 0; p < patterns->count; p++)
+        for (int s = 0; s < sizes; s++)
+            slot_total += copies[p] * patterns->uses[p * sizes + s];
+    int **slots = glet_must_alloc(sizeof *slots, (size_t)sizes);
+    int *free_count = glet_must_alloc(sizeof *free_count, (size_t)sizes);
+    for (int s = 0; s < sizes; s++)
+        slots[s] = glet_must_alloc(sizeof **slots, (size_t)slot_total);
+    for (int p = 0; p < patterns->count; p++)
+        for (int c = 0; c < copies[p]; c++, gpus++)
+            for (int s = 0; s < sizes; s++)
+                for (int n = 0; n < patterns->uses[p * sizes + s]; n++)
+                    slots[s][free_count[s]++] = gpus;
+    int first = out->count;
+    for (int i = 0; i < gpus; i++)
+        glet_boxes_add(out, &(struct glet_box){.type = g});
+    double *memory_mib = glet_must_alloc(sizeof *memory_mib, (size_t)gpus);
+    for (int i = 0; i < count; i++) {
+        int size, at = pick_slot(slots, free_count, sizes, order[i].size, memory_mib, &size);
+        if (at < 0 && order[i].guest)
+            continue;
+        packed[order[i].index] = true;
+        struct glet_placed *placed = &atoms->list[order[i].index];
+        if (order[i].guest)
+            glet_spread_move(space, placed, level);
+        const struct glet_atom *atom = &placed->atom;
+        if (at < 0) {
+            struct glet_box own = {.type = g, .count = 1};
+            own.atoms[0] = *atom;
+            glet_boxes_add(out, &own);
+            continue;
+        }
+        int gpu = slots[size][at];
+        slots[size][at] = slots[size][--free_count[size]];
+        if (space->types[g].memory_binds)
+            memory_mib[gpu] += order[i].memory_mib;
+        struct glet_box *box = &out->list[first + gpu];
+        box->atoms[box->count++] = *atom;
+    }
+    free(memory_mib);
+    for (int s = 0; s < sizes; s++)
+        free(slots[s]);
+    free(slots);
+    free(free_count);
+}
+
+/* Packs what is left of a level, and fills its slots with what may come from other levels. */
+static void pack_level(const struct glet_space *space, int g, int l, const struct glet_span *spans,
+                       struct glet_placed_list *atoms, bool *packed, struct glet_boxes *out)
+{
+    const struct glet_patterns *patterns = &space->types[g].patterns;
+    int *counts = glet_must_alloc(sizeof *counts, (size_t)patterns->size_count);
+    int *copies = glet_must_alloc(sizeof *copies, (size_t)patterns->count);
+    struct order *order = glet_must_alloc(sizeof *order, (size_t)atoms->count);
+    int count = 0;
+    bool own = false;
+    for (int i = 0; i < atoms->count; i++) {
+        const struct glet_placed *placed = &atoms->list[i];
+        if (packed[i] || placed->type != g || placed->level == 0 || spans[i].low > l ||
+            spans[i].high < l)
+            continue;
+        bool guest = placed->level != l;
+        own |= !guest;
+        counts[placed->atom.size] += !guest;
+        order[count++] = (struct order){i, placed->atom.size, guest,
+                                        glet_atom_memory_mib(space->problem, g, &placed->atom)};
+    }
+    if (own) {
+        qsort(order, (size_t)count, sizeof *order, largest_first);
+        choose_patterns(patterns, counts, copies);
+        fill_slots(space, g, patterns, copies, l, atoms, order, count, packed, out);
+    }
+    free(counts);
+    free(copies);
+    free(order);
+}
+
+/* Levels with few gpu-lets first: what they leave open is filled from the others. */
+static void pack_type(const struct glet_space *space, int g, const struct glet_span *spans,
+                      struct glet_placed_list *atoms, bool *packed, struct glet_boxes *out)
+{
+    int units[GLET_LEVELS_MAX + 1] = {0};
+    bool done[GLET_LEVELS_MAX + 1] = {false};
+    glet_spread(space, g, spans, atoms);
+    for (int i = 0; i < atoms->count; i++)
+        if (atoms->list[i].type == g)
+            units[atoms->list[i].level] +=
+                space->problem->types[g].sizes_units[atoms->list[i].atom.size];
+    for (int n = 0; n < space->types[g].level_count; n++) {
+        int next = 0;
+        for (int l = 1; l <= space->types[g].level_count; l++)
+            if (!done[l] && (!next || units[l] < units[next]))
+                next = l;
+        done[next] = true;
+        pack_level(space, g, next, spans, atoms, packed, out);
+    }
+}
+
+/* Puts an atom on any GPU of its type where all promised rates hold; else on one of its own. */
+static void insert_atom(const struct glet_space *space, int g, const struct glet_atom *atom,
+                        struct glet_boxes *out)
+{
+    const struct glet_problem *problem = space->problem;
+    int best = -1, best_free = 1 << 30;
+    for (int i = 0; i < out->count; i++) {
+        struct glet_box *box = &out->list[i];
+        int rest = glet_box_free_units(problem, box) - problem->types[g].sizes_units[atom->size];
+        if (box->type != g || box->count == 0 || rest < 0 || rest >= best_free ||
+            box->count >= problem->types[g].max_gpulets)
+            continue;
+        struct glet_box trial;
+        glet_box_copy(&trial, box);
+        trial.atoms[trial.count++] = *atom;
+        double promised_ms[GLET_BOX_ATOMS];
+        for (int a = 0; a < trial.count; a++)
+            promised_ms[a] = trial.atoms[a].duty_ms;
+        bool good = glet_box_evaluate(problem, &trial);
+        for (int a = 0; good && a < trial.count; a++)
+            good = trial.atoms[a].duty_ms <= promised_ms[a];
+        for (int a = 0; a < trial.count; a++)
+            trial.atoms[a].duty_ms = promised_ms[a];
+        if (good) {
+            best = i;
+            best_free = rest;
+        }
+    }
+    if (best < 0) {
+        glet_boxes_add(out, &(struct glet_box){.type = g});
+        best = out->count - 1;
+    }
+    out->list[best].atoms[out->list[best].count++] = *atom;
+}
+
+/* Evicts the heaviest gpu-lets of GPUs whose memory is exceeded, and finds them another place. */
+static void settle_memory(const struct glet_space *space, struct glet_boxes *out, int first)
+{
+    struct glet_placed_list evicted = {0};
+    for (int i = first; i < out->count; i++) {
+        struct glet_box *box = &out->list[i];
+        struct glet_box trial;
+        for (;;) {
+            glet_box_copy(&trial, box);
+            if (box->count <= 1 || glet_box_evaluate(space->problem, &trial))
+                break;
+            int heaviest = 0;
+            double most_mib = -1;
+            for (int a = 0; a < box->count; a++) {
+                double mib = glet_atom_memory_mib(space->problem, box->type, &box->atoms[a]);
+                if (mib > most_mib) {
+                    most_mib = mib;
+                    heaviest = a;
+                }
+            }
+            glet_placed_add(&evicted, &(struct glet_placed){.type = (int16_t)box->type,
+                                                            .atom = box->atoms[heaviest]});
+            box->atoms[heaviest] = box->atoms[--box->count];
+        }
+    }
+    for (int i = 0; i < evicted.count; i++)
+        insert_atom(space, evicted.list[i].type, &evicted.list[i].atom, out);
+    glet_placed_free(&evicted);
+}
+
+void glet_pack(const struct glet_space *space, const double *demand_rps,
+               struct glet_placed_list *atoms, struct glet_boxes *out)
+{
+    int first = out->count;
+    struct glet_span *spans = glet_must_alloc(sizeof *spans, (size_t)atoms->count);
+    bool *packed = glet_must_alloc(sizeof *packed, (size_t)atoms->count);
+    glet_spread_spans(space, demand_rps, atoms, spans);
+    for (int g = 0; g < space->problem->type_count; g++)
+        pack_type(space, g, spans, atoms, packed, out);
+    free(spans);
+    free(packed);
+    for (int i = 0; i < atoms->count; i++)
+        if (atoms->list[i].level == 0) {
+            struct glet_box box = {.type = atoms->list[i].type, .count = 1};
+            box.atoms[0] = atoms->list[i].atom;
+            glet_boxes_add(out, &box);
+        }
+    settle_memory(space, out, first);
+    int kept = first;
+    for (int i = first; i < out->count; i++)
+        if (out->list[i].count > 0) {
+            if (kept != i)
+                glet_box_copy(&out->list[kept], &out->list[i]);
+            glet_box_evaluate(space->problem, &out->list[kept]);
+            kept++;
+        }
+    out->count = kept;
+}

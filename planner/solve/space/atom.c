@@ -1,0 +1,304 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Evaluation of one GPU is the inner loop of every repair step, so it works on the cells directly;
+ * the result is compared with the verifier's own arithmetic before a plan leaves the solver.
+ */
+#include "planner/solve/space/atom.h"
+
+#include "planner/model/gpu_memory.h"
+#include "planner/model/interference.h"
+#include "planner/solve/space/scratch.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct glet_cell *cell_of(const struct glet_problem *problem, int type,
+                                       const struct glet_atom *atom, int k)
+{
+    const struct glet_problem_type *t = &problem->types[type];
+    const struct glet_cell_row *row = &t->rows[atom->model[k] * t->size_count + atom->size];
+    int batch = atom->batch[k];
+    if (!row->cells || batch < row->first_batch || batch > row->last_batch)
+        return NULL;
+    return &row->cells[batch - row->first_batch];
+}
+
+double glet_atom_least_rps(const struct glet_atom *atom, int k, double demand_rps,
+                           double served_rps)
+{
+    double rate_rps = glet_atom_rate_rps(atom, k);
+    return fmin(rate_rps, rate_rps * fmin(1, demand_rps / served_rps) * (1 + 1e-12));
+}
+
+double glet_atom_aggressor(const struct glet_problem *problem, int type,
+                           const struct glet_atom *atom)
+{
+    double worst = -INFINITY;
+    for (int k = 0; k < atom->count; k++) {
+        const struct glet_cell *cell = cell_of(problem, type, atom, k);
+        if (cell && cell->aggressor_ratio > worst)
+            worst = cell->aggressor_ratio;
+    }
+    return worst;
+}
+
+double glet_atom_memory_mib(const struct glet_problem *problem, int type,
+                            const struct glet_atom *atom)
+{
+    double sum = problem->types[type].context_mib;
+    for (int k = 0; k < atom->count; k++) {
+        const struct glet_cell *cell = cell_of(problem, type, atom, k);
+        sum += problem->models[atom->model[k]].memory_mib + (cell ? cell->activation_mib : 0);
+    }
+    return sum;
+}
+
+void glet_box_copy(struct glet_box *to, const struct glet_box *from)
+{
+    to->type = from->type;
+    to->count = from->count;
+    memcpy(to->atoms, from->atoms, sizeof from->atoms[0] * (size_t)from->count);
+}
+
+int glet_box_free_units(const struct glet_problem *problem, const struct glet_box *box)
+{
+    const struct glet_problem_type *type = &problem->types[box->type];
+    int units = type->units;
+    for (int i = 0; i < box->count; i++)
+        units -= type->sizes_units[box->atoms[i].size];
+    return units;
+}
+
+static bool sizes_fit(const struct glet_problem *problem, const struct glet_box *box)
+{
+    const struct glet_problem_type *type = &problem->types[box->type];
+    if (box->count > type->max_gpulets)
+        return false;
+    if (!type->layouts)
+        return glet_box_free_units(problem, box) >= 0;
+    int units[GLET_BOX_ATOMS];
+    for (int i = 0; i < box->count; i++)
+        units[i] = type->sizes_units[box->atoms[i].size];
+    return glet_problem_sizes_fit(type, units, box->count);
+}
+
+static bool memory_fits(const struct glet_problem *problem, const struct glet_box *box)
+{
+    const struct glet_problem_type *type = &problem->types[box->type];
+    bool shared = glet_memory_shares_weights(type->mechanism);
+    double sum = 0;
+    for (int i = 0; i < box->count; i++) {
+        const struct glet_atom *atom = &box->atoms[i];
+        sum += type->context_mib;
+        for (int k = 0; k < atom->count; k++) {
+            const struct glet_cell *cell = cell_of(problem, box->type, atom, k);
+            bool charged = true;
+            for (int j = 0; shared && charged && j <= i; j++)
+                for (int h = 0; h < (j < i ? box->atoms[j].count : k); h++)
+                    charged &= box->atoms[j].model[h] != atom->model[k];
+            sum += cell->activation_mib;
+            if (charged)
+                sum += problem->models[atom->model[k]].memory_mib;
+        }
+    }
+    return glet_within(sum, type->memory_mib);
+}
+
+/* The factor of part k of atom i next to the others, where co-run pairs were measured. */
+static double paired_factor(const struct glet_problem *problem, const struct glet_box *box, int i,
+                            int k)
+{
+    const struct glet_atom *atom = &box->atoms[i];
+    struct glet_point victim = {atom->model[k], atom->size, atom->batch[k]};
+    double factor = 1;
+    for (int j = 0; j < box->count; j++)
+        for (int h = 0; j != i && h < box->atoms[j].count; h++) {
+            const struct glet_atom *other = &box->atoms[j];
+            struct glet_point aggressor = {other->model[h], other->size, other->batch[h]};
+            factor = fmax(factor, glet_interference_pair(problem, box->type, victim, aggressor));
+        }
+    return factor;
+}
+
+static bool evaluate_atom(const struct glet_problem *problem, struct glet_box *box, int i,
+                          double aggressor)
+{
+    struct glet_atom *atom = &box->atoms[i];
+    bool paired = problem->types[box->type].pair_count > 0;
+    double exec_ms[GLET_ATOM_PARTS], duty_ms = 0;
+    for (int k = 0; k < atom->count; k++) {
+        const struct glet_cell *cell = cell_of(problem, box->type, atom, k);
+        double factor = 1;
+        if (box->count > 1)
+            factor = paired ? paired_factor(problem, box, i, k)
+                            : fmax(1, cell->victim_ratio + aggressor);
+        exec_ms[k] = cell->latency_ms * factor;
+        duty_ms += exec_ms[k];
+    }
+    atom->duty_ms = duty_ms;
+    for (int k = 0; k < atom->count; k++)
+        if (!glet_within(duty_ms + exec_ms[k], problem->models[atom->model[k]].limit_ms))
+            return false;
+    return true;
+}
+
+bool glet_box_evaluate(const struct glet_problem *problem, struct glet_box *box)
+{
+    if (!sizes_fit(problem, box))
+        return false;
+    double aggressor[GLET_BOX_ATOMS];
+    for (int i = 0; i < box->count; i++) {
+        for (int k = 0; k < box->atoms[i].count; k++)
+            if (!cell_of(problem, box->type, &box->atoms[i], k))
+                return false;
+        aggressor[i] = glet_atom_aggressor(problem, box->type, &box->atoms[i]);
+    }
+    if (!memory_fits(problem, box))
+        return false;
+    bool linear = problem->types[box->type].linear;
+    for (int i = 0; i < box->count; i++) {
+        double worst = -INFINITY;
+        for (int j = 0; j < box->count; j++)
+            if (j != i && aggressor[j] > worst)
+                worst = aggressor[j];
+        if (!evaluate_atom(problem, box, i, linear ? worst : 0))
+            return false;
+    }
+    return true;
+}
+
+void glet_boxes_add(struct glet_boxes *boxes, const struct glet_box *box)
+{
+    if (boxes->count == boxes->room) {
+        boxes->room = boxes->room ? boxes->room * 2 : 16;
+        boxes->list = glet_must_resize(boxes->list, sizeof *boxes->list, (size_t)boxes->room);
+    }
+    glet_box_copy(&boxes->list[boxes->count++], box);
+}
+
+void glet_boxes_sweep(struct glet_boxes *boxes)
+{
+    int kept = 0;
+    for (int i = 0; i < boxes->count; i++)
+        if (boxes->list[i].count > 0) {
+            if (kept != i)
+                glet_box_copy(&boxes->list[kept], &boxes->list[i]);
+            kept++;
+        }
+    boxes->count = kept;
+}
+
+void glet_boxes_copy(struct glet_boxes *to, const struct glet_boxes *from)
+{
+    to->count = 0;
+    for (int i = 0; i < from->count; i++)
+        glet_boxes_add(to, &from->list[i]);
+}
+
+void glet_boxes_free(struct glet_boxes *boxes)
+{
+    free(boxes->list);
+    *boxes = (struct glet_boxes){0};
+}
+
+void glet_boxes_rates(const struct glet_problem *problem, const struct glet_boxes *boxes,
+                      double *rate_rps)
+{
+    memset(rate_rps, 0, sizeof *rate_rps * (size_t)problem->model_count);
+    for (int i = 0; i < boxes->count; i++)
+        for (int a = 0; a < boxes->list[i].count; a++) {
+            const struct glet_atom *atom = &boxes->list[i].atoms[a];
+            for (int k = 0; k < atom->count; k++)
+                rate_rps[atom->model[k]] += glet_atom_rate_rps(atom, k);
+        }
+}
+
+double glet_type_cost(const struct glet_problem *problem, int type)
+{
+    return problem->objective == GLET_MIN_COST ? problem->types[type].cost_per_hour : 1;
+}
+
+double glet_cheapest_cost(const struct glet_problem *problem)
+{
+    double cheapest = INFINITY;
+    for (int g = 0; g < problem->type_count; g++)
+        cheapest = fmin(cheapest, glet_type_cost(problem, g));
+    return cheapest;
+}
+
+double glet_stock_cost(const struct glet_problem *problem)
+{
+    double all = 0;
+    for (int g = 0; g < problem->type_count; g++) {
+        if (problem->types[g].count < 0)
+            return INFINITY;
+        all += problem->types[g].count * glet_type_cost(problem, g);
+    }
+    return all;
+}
+
+bool glet_whole_costs(const struct glet_problem *problem)
+{
+    bool whole = true;
+    for (int g = 0; g < problem->type_count; g++)
+        whole &= glet_type_cost(problem, g) == 1;
+    return whole;
+}
+
+double *glet_type_costs(const struct glet_problem *problem)
+{
+    double *cost = glet_must_alloc(sizeof *cost, (size_t)problem->type_count);
+    for (int g = 0; g < problem->type_count; g++)
+        cost[g] = glet_type_cost(problem, g);
+    return cost;
+}
+
+double glet_boxes_cost(const struct glet_problem *problem, const struct glet_boxes *boxes)
+{
+    double sum = 0;
+    for (int i = 0; i < boxes->count; i++)
+        sum += glet_type_cost(problem, boxes->list[i].type);
+    return sum;
+}
+
+int glet_boxes_to_solution(const struct glet_problem *problem, const struct glet_boxes *boxes,
+                           struct glet_solution *out)
+{
+    for (int i = 0; i < boxes->count; i++) {
+        const struct glet_box *box = &boxes->list[i];
+        struct glet_gpu *gpu = glet_solution_add_gpu(out, box->type);
+        if (!gpu)
+            return -1;
+        for (int a = 0; a < box->count; a++) {
+            struct glet_let *let = glet_gpu_add_let(gpu, box->atoms[a].size);
+            if (!let)
+                return -1;
+            for (int k = 0; k < box->atoms[a].count; k++)
+                if (!glet_let_add_slot(let, box->atoms[a].model[k], box->atoms[a].batch[k]))
+                    return -1;
+        }
+    }
+    out->scale = 1;
+    return glet_solution_evaluate(problem, out) ? 0 : -1;
+}
+
+void glet_boxes_from_solution(const struct glet_problem *problem,
+                              const struct glet_solution *solution, struct glet_boxes *out)
+{
+    for (int i = 0; i < solution->gpu_count; i++) {
+        const struct glet_gpu *gpu = &solution->gpus[i];
+        struct glet_box box = {.type = gpu->type};
+        for (int a = 0; a < gpu->let_count && box.count < GLET_BOX_ATOMS; a++) {
+            const struct glet_let *let = &gpu->lets[a];
+            struct glet_atom *atom = &box.atoms[box.count++];
+            *atom = (struct glet_atom){.size = (int16_t)let->size};
+            for (int k = 0; k < let->slot_count && atom->count < GLET_ATOM_PARTS; k++) {
+                atom->model[atom->count] = (uint16_t)let->slots[k].model;
+                atom->batch[atom->count++] = (uint16_t)let->slots[k].batch;
+            }
+        }
+        glet_box_evaluate(problem, &box);
+        glet_boxes_add(out, &box);
+    }
+}
