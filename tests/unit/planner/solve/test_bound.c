@@ -105,7 +105,7 @@ static double bound_of_heavy(enum glet_mechanism mechanism, int models, double w
     struct fixture f = fixture_new();
     int device = fixture_device(&f, "x", mechanism, 16, 8, 1000);
     for (int m = 0; m < models; m++) {
-        char name[8];
+        char name[16];
         snprintf(name, sizeof name, "m%02d", m);
         fixture_model(&f, name, 0.01, 100);
         for (int units = 1; units <= 16; units *= 2)
