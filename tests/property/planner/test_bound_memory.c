@@ -150,7 +150,7 @@ static struct glet_problem *build(struct trial *t, struct fixture *f)
                        t->units, lets + below(t, 2), t->gpu_mib);
     f->profile->devices[device].context_mib = t->context_mib;
     for (int m = 0; m < t->models; m++) {
-        char name[8];
+        char name[16];
         snprintf(name, sizeof name, "m%d", m);
         fixture_model(f, name, t->rate_rps[m], t->slo_ms[m] > 0 ? t->slo_ms[m] : 1000);
         f->profile->models[m].memory_mib = t->weights_mib[m];
