@@ -154,7 +154,7 @@ void glet_rest_price(struct glet_relaxed *r, const struct glet_rest *node, doubl
             sum += trial[m] * node->rest[m];
         if (sum > bound) {
             bound = sum;
-            memcpy(price, trial, sizeof trial);
+            memcpy(price, trial, sizeof *price * (size_t)r->models);
         }
         if (bound > limit || ratio <= TIGHT || best < 0)
             break;
