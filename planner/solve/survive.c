@@ -69,18 +69,6 @@ static bool survives(struct survive *s, const struct glet_boxes *boxes)
     return good;
 }
 
-static bool within_stock(const struct glet_problem *problem, const struct glet_boxes *boxes)
-{
-    for (int g = 0; g < problem->type_count; g++) {
-        int used = 0;
-        for (int i = 0; i < boxes->count; i++)
-            used += boxes->list[i].type == g;
-        if (problem->types[g].count >= 0 && used > problem->types[g].count)
-            return false;
-    }
-    return true;
-}
-
 /* Drops every GPU that is not needed. */
 static void drop_spare(struct survive *s, struct glet_boxes *boxes)
 {
@@ -102,7 +90,7 @@ static void offer(struct survive *s, struct glet_boxes *boxes)
         return;
     drop_spare(s, boxes);
     double cost = glet_boxes_cost(s->problem, boxes);
-    if (!within_stock(s->problem, boxes) || cost >= s->best_cost * (1 - 1e-12))
+    if (!glet_boxes_within_stock(s->problem, boxes) || cost >= s->best_cost * (1 - 1e-12))
         return;
     s->best_cost = cost;
     glet_boxes_copy(&s->best, boxes);
@@ -122,7 +110,7 @@ static bool add_spare_gpus(struct survive *s, struct glet_boxes *boxes)
     for (int i = 0; i < spare.count && good; i++)
         glet_boxes_add(boxes, &spare.list[i]);
     glet_boxes_free(&spare);
-    return good && within_stock(s->problem, boxes);
+    return good && glet_boxes_within_stock(s->problem, boxes);
 }
 
 static void fill_holes(struct survive *s, const struct glet_boxes *start, bool apart)

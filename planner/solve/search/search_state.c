@@ -55,13 +55,8 @@ static bool serves(struct glet_search *search, const struct glet_boxes *boxes, i
 static bool is_correct(struct glet_search *search, const struct glet_boxes *boxes)
 {
     const struct glet_problem *problem = search->problem;
-    for (int g = 0; g < problem->type_count; g++) {
-        int used = 0;
-        for (int i = 0; i < boxes->count; i++)
-            used += boxes->list[i].type == g;
-        if (problem->types[g].count >= 0 && used > problem->types[g].count)
-            return false;
-    }
+    if (!glet_boxes_within_stock(problem, boxes))
+        return false;
     struct glet_box box;
     for (int i = 0; i < boxes->count; i++) {
         glet_box_copy(&box, &boxes->list[i]);

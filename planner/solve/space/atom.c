@@ -227,6 +227,18 @@ double glet_cheapest_cost(const struct glet_problem *problem)
     return cheapest;
 }
 
+bool glet_boxes_within_stock(const struct glet_problem *problem, const struct glet_boxes *boxes)
+{
+    for (int g = 0; g < problem->type_count; g++) {
+        int used = 0;
+        for (int i = 0; i < boxes->count; i++)
+            used += boxes->list[i].type == g;
+        if (problem->types[g].count >= 0 && used > problem->types[g].count)
+            return false;
+    }
+    return true;
+}
+
 double glet_stock_cost(const struct glet_problem *problem)
 {
     double all = 0;

@@ -76,6 +76,9 @@ void glet_boxes_free(struct glet_boxes *boxes);
 void glet_boxes_rates(const struct glet_problem *problem, const struct glet_boxes *boxes,
                       double *rate_rps);
 
+/* Of no type more than there are. */
+bool glet_boxes_within_stock(const struct glet_problem *problem, const struct glet_boxes *boxes);
+
 /* Sum of the costs: 1 per GPU, or its hourly cost under min-cost. */
 double glet_boxes_cost(const struct glet_problem *problem, const struct glet_boxes *boxes);
 double glet_type_cost(const struct glet_problem *problem, int type);
