@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The list of actions, the keys of choices, and the choice between ways. On a GPU: not yet run.
+ * The list of actions, the keys of choices, and the choice between ways.
  */
 #include "runtime/device/cuda/cuda_action.h"
 
@@ -198,7 +198,7 @@ void glet_cuda_choice_key(const struct glet_cuda_actions *actions, const char *w
     const struct glet_node *node = step->node;
     size_t at = append(
         key, size, 0, "%s | %d SMs%s | %s | %s %s", glet_cuda_store_identity(actions->site->store),
-        actions->site->sm_count, glet_cuda_sm_target(actions->site) > 0 ? "" : ", no target",
+        actions->site->sm_count, glet_cuda_aims_at_sms(actions->site) ? ", aimed at" : "",
         precisions[actions->plan->precision], glet_cuda_step_kind_name(step->kind), way);
     for (int p = 0; p < step->place_count; p++) {
         const struct glet_cuda_place *place = &step->places[p];

@@ -12,7 +12,6 @@
  *   direct  our own kernel, slow
  *
  * Which way a shape goes is a choice like any other and is cached.
- * On a GPU: not yet run.
  */
 #include "runtime/device/cuda/cuda_action.h"
 

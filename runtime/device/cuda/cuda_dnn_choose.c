@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Which engine runs a graph: what was chosen before, else cuDNN's suggestions for the gpu-let's
- * number of SMs, finalised (only then is it known whether an engine can) and timed where they will
- * run. The choice is kept as the plan's own JSON, which also spares the next process the compilation.
- * On a GPU: not yet run.
+ * Which engine runs a graph: what was chosen before, else cuDNN's suggestions, finalised (only then
+ * is it known whether an engine can) and timed where they will run. Suggestions are for the device
+ * and, by wish, once more for the gpu-let's number of SMs. The choice is kept as the plan's own
+ * JSON, which also spares the next process the compilation.
  */
 #include "runtime/device/cuda/cuda_dnn_graph.h"
 
@@ -221,18 +221,12 @@ static void try_suggestions(const struct glet_dnn_graph *graph, const struct sug
     }
 }
 
-/* The number of SMs is an aim, not a condition: architectures that know none refuse it. */
+/* sms: to aim at; 0 = the device. Architectures that know no aim refuse it. */
 static void try_mode(const struct glet_dnn_graph *graph, cudnnBackendDescriptor_t operations,
-                     cudnnBackendHeurMode_t mode, struct glet_dnn_plan *best)
+                     cudnnBackendHeurMode_t mode, int32_t sms, struct glet_dnn_plan *best)
 {
     struct suggestions s;
-    int32_t sms = glet_cuda_sm_target(graph->site);
-    bool found = suggest(graph, operations, mode, sms, &s);
-    if (!found && sms > 0) {
-        suggestions_fini(libraries_of(graph->site), &s);
-        found = suggest(graph, operations, mode, 0, &s);
-    }
-    if (found)
+    if (suggest(graph, operations, mode, sms, &s))
         try_suggestions(graph, &s, best);
     suggestions_fini(libraries_of(graph->site), &s);
 }
@@ -259,7 +253,6 @@ static cudnnBackendDescriptor_t make_operations(const struct glet_dnn_graph *gra
 int glet_dnn_graph_choose(struct glet_dnn_graph *graph, const char *key, struct glet_dnn_plan *out,
                           struct glet_error *err)
 {
-    static const cudnnBackendHeurMode_t modes[] = {CUDNN_HEUR_MODE_A, CUDNN_HEUR_MODE_FALLBACK};
     const struct glet_cuda_libraries *l = libraries_of(graph->site);
     *out = (struct glet_dnn_plan){.plan = NULL};
     if (graph->failed) {
@@ -271,8 +264,11 @@ int glet_dnn_graph_choose(struct glet_dnn_graph *graph, const char *key, struct 
     cudnnBackendDescriptor_t operations = make_operations(graph);
     if (!operations) /* this pattern is not one that cuDNN knows */
         return 0;
-    for (int i = 0; i < 2 && !out->plan; i++)
-        try_mode(graph, operations, modes[i], out);
+    try_mode(graph, operations, CUDNN_HEUR_MODE_A, 0, out);
+    if (glet_cuda_aims_at_sms(graph->site))
+        try_mode(graph, operations, CUDNN_HEUR_MODE_A, graph->site->sm_count, out);
+    if (!out->plan)
+        try_mode(graph, operations, CUDNN_HEUR_MODE_FALLBACK, 0, out);
     (void)l->cudnnBackendDestroyDescriptor(operations);
     if (!out->plan)
         return 0;

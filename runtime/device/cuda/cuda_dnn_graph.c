@@ -2,7 +2,6 @@
 /*
  * Writing down cuDNN graphs. Every descriptor is made, filled, finalised and kept until the graph
  * goes; plans hold what they need of it. Source: cuDNN 9 backend API, header and documentation.
- * On a GPU: not yet run.
  */
 #include "runtime/device/cuda/cuda_dnn_graph.h"
 

@@ -6,7 +6,9 @@
  *
  * An algorithm is 64 opaque bytes that its documentation allows to store for the same version; the
  * cache keeps them as hexadecimal digits, and cublasLtMatmulAlgoCheck() judges what comes back.
- * On a GPU: not yet run.
+ *
+ * Suggestions are for the device as the library sees it and, by wish, once more for the gpu-let's
+ * number of SMs; what is timed here decides.
  */
 #include "runtime/device/cuda/cuda_gemm.h"
 
@@ -16,6 +18,8 @@
 #include <string.h>
 
 enum { CANDIDATES = 8, MAX_ALIGN_BYTES = 256, MAX_KEY_BYTES = 4096 };
+
+#define AIMED " aimed" /* after a kept algorithm: at the gpu-let's number of SMs */
 
 static const struct glet_cuda_libraries *libraries_of(const struct glet_cuda_site *site)
 {
@@ -80,7 +84,6 @@ static int make_operation(const struct glet_cuda_site *site,
     cublasOperation_t first = g->trans_b ? CUBLAS_OP_T : CUBLAS_OP_N;
     cublasOperation_t second = g->trans_a ? CUBLAS_OP_T : CUBLAS_OP_N;
     cublasLtEpilogue_t epilogue = epilogue_of(activation, plan->operands.bias != NULL);
-    int32_t sms = glet_cuda_sm_target(site);
 #define SET(name, value)                                                                           \
     GLET_CUBLASLT_TRY(l, err, cublasLtMatmulDescSetAttribute, plan->operation, name, &(value),     \
                       sizeof(value))
@@ -90,14 +93,18 @@ static int make_operation(const struct glet_cuda_site *site,
         SET(CUBLASLT_MATMUL_DESC_TRANSB, second) < 0 ||
         SET(CUBLASLT_MATMUL_DESC_EPILOGUE, epilogue) < 0)
         return -1;
-    /* an aim, not a condition */
-    if (sms > 0)
-        (void)l->cublasLtMatmulDescSetAttribute(
-            plan->operation, CUBLASLT_MATMUL_DESC_SM_COUNT_TARGET, &sms, sizeof sms);
     if (plan->operands.bias && SET(CUBLASLT_MATMUL_DESC_BIAS_POINTER, plan->operands.bias) < 0)
         return -1;
 #undef SET
     return 0;
+}
+
+/* 0: no aim but the whole device. False: the library takes none. */
+static bool aim_at(const struct glet_cuda_site *site, const struct glet_lt_plan *plan, int32_t sms)
+{
+    return libraries_of(site)->cublasLtMatmulDescSetAttribute(
+               plan->operation, CUBLASLT_MATMUL_DESC_SM_COUNT_TARGET, &sms, sizeof sms) ==
+           CUBLAS_STATUS_SUCCESS;
 }
 
 static int make_layouts(const struct glet_cuda_site *site, struct glet_lt_plan *plan,
@@ -212,13 +219,16 @@ static bool from_cache(const struct glet_cuda_site *site, const char *key,
     cublasLtMatmulHeuristicResult_t result;
     if (!text)
         return false;
-    bool ok = strlen(text) == 2 * sizeof bytes;
+    bool aimed = strcmp(text + strcspn(text, " "), AIMED) == 0;
+    bool ok = strcspn(text, " ") == 2 * sizeof bytes;
     for (size_t i = 0; ok && i < sizeof bytes; i++) {
         unsigned value;
         ok = sscanf(text + 2 * i, "%2x", &value) == 1;
         bytes[i] = (unsigned char)value;
     }
     free(text);
+    if (ok && aimed)
+        ok = aim_at(site, plan, site->sm_count);
     if (ok) {
         memcpy(&plan->algorithm, bytes, sizeof bytes);
         ok = libraries_of(site)->cublasLtMatmulAlgoCheck(
@@ -235,10 +245,12 @@ static void to_cache(const struct glet_cuda_site *site, const char *key,
                      const struct glet_lt_plan *plan)
 {
     unsigned char bytes[sizeof plan->algorithm];
-    char text[2 * sizeof bytes + 1];
+    char text[2 * sizeof bytes + sizeof AIMED];
     memcpy(bytes, &plan->algorithm, sizeof bytes);
     for (size_t i = 0; i < sizeof bytes; i++)
         snprintf(text + 2 * i, 3, "%02x", bytes[i]);
+    if (plan->aimed)
+        snprintf(text + 2 * sizeof bytes, sizeof AIMED, "%s", AIMED);
     glet_choice_cache_put(glet_cuda_store_choices(site->store), key, text);
 }
 
@@ -253,36 +265,44 @@ static int enqueue_run(void *context, struct glet_error *err)
     return glet_lt_plan_enqueue(run->site, run->plan, err);
 }
 
-static int time_candidates(const struct glet_cuda_site *site,
-                           const cublasLtMatmulPreference_t preference, struct glet_lt_plan *plan)
+/* Times what is suggested for this aim; keeps the fastest of all so far in the plan. */
+static void time_candidates(const struct glet_cuda_site *site,
+                            const cublasLtMatmulPreference_t preference, bool aimed,
+                            struct glet_lt_plan *plan)
 {
     cublasLtMatmulHeuristicResult_t results[CANDIDATES];
-    cublasLtMatmulAlgo_t best;
-    double best_ms = 0.0;
-    int count = 0, found = 0;
+    struct glet_lt_plan tried = *plan;
+    int count = 0;
+    if (!aim_at(site, plan, aimed ? site->sm_count : 0) && aimed)
+        return;
     if (libraries_of(site)->cublasLtMatmulAlgoGetHeuristic(
             glet_cuda_handles_of(site)->cublaslt, plan->operation, plan->w, plan->a, plan->c,
             plan->y, preference, CANDIDATES, results, &count) != CUBLAS_STATUS_SUCCESS)
-        return 0;
+        return;
     for (int i = 0; i < count; i++) {
-        struct run run = {site, plan};
+        struct run run = {site, &tried};
         struct glet_error ignored;
-        double ms;
         if (results[i].state != CUBLAS_STATUS_SUCCESS)
             continue;
-        plan->algorithm = results[i].algo;
-        if (glet_cuda_time(site, enqueue_run, &run, &ms, &ignored) == 0 &&
-            (!found || ms < best_ms)) {
-            found = 1;
-            best = plan->algorithm;
-            best_ms = ms;
+        tried.algorithm = results[i].algo;
+        if (glet_cuda_time(site, enqueue_run, &run, &tried.ms, &ignored) == 0 &&
+            (plan->ms == 0 || tried.ms < plan->ms)) {
+            plan->algorithm = tried.algorithm;
+            plan->ms = tried.ms;
+            plan->aimed = aimed;
         }
     }
-    if (found) {
-        plan->algorithm = best;
-        plan->ms = best_ms;
-    }
-    return found;
+}
+
+/* 1: chosen; 0: nothing ran. */
+static int choose_algorithm(const struct glet_cuda_site *site,
+                            const cublasLtMatmulPreference_t preference, struct glet_lt_plan *plan)
+{
+    time_candidates(site, preference, false, plan);
+    if (glet_cuda_aims_at_sms(site))
+        time_candidates(site, preference, true, plan);
+    (void)aim_at(site, plan, plan->aimed ? site->sm_count : 0);
+    return plan->ms > 0;
 }
 
 int glet_lt_choose(const struct glet_cuda_site *site, const struct glet_cuda_gemm *gemm,
@@ -306,7 +326,7 @@ int glet_lt_choose(const struct glet_cuda_site *site, const struct glet_cuda_gem
         return 1;
     int found = make_preference(site, out, &preference, err) < 0
                     ? -1
-                    : time_candidates(site, preference, out);
+                    : choose_algorithm(site, preference, out);
     if (preference)
         (void)libraries_of(site)->cublasLtMatmulPreferenceDestroy(preference);
     if (found == 1)

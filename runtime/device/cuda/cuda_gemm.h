@@ -21,7 +21,8 @@ struct glet_lt_plan {
     cublasLtMatmulDesc_t operation;
     cublasLtMatrixLayout_t a, w, c, y;
     cublasLtMatmulAlgo_t algorithm;
-    double ms; /* as timed; 0 = the choice was cached */
+    bool aimed; /* suggested for the gpu-let's number of SMs */
+    double ms;  /* as timed; 0 = the choice was cached */
 };
 
 bool glet_lt_has_activation(const struct glet_activation *activation);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Every kernel of the CUDA executor, by name (cuda_kernels.h). Compiled for GPUs by nvcc and, for
-// tests of the arithmetic, for the host. On a GPU: compiled, not yet run.
+// tests of the arithmetic, for the host.
 #include "runtime/device/cuda/cuda_kernels_map.cuh"
 #include "runtime/device/cuda/cuda_kernels_move.cuh"
 #include "runtime/device/cuda/cuda_kernels_rows.cuh"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A net: a plan, its memory, and the list of calls that a batch is. Building decides everything;
- * recording is a loop. On a GPU: not yet run.
+ * recording is a loop.
  */
 #include "runtime/device/cuda/cuda_net.h"
 

@@ -31,7 +31,7 @@ struct glet_cuda_site {
     CUcontext context; /* of the green context, or the primary one where there is one gpu-let */
     CUstream stream;   /* of that context; the only one that a net uses */
     CUstream copy_in, copy_out; /* of that context: from and to the host beside what computes */
-    int sm_count;               /* read back from the driver */
+    int sm_count, device_sms;   /* of the gpu-let, read back from the driver; of the device */
     void *handles; /* cuDNN's and cuBLASLt's handles of this gpu-let; owned by the site, made and
                       ended by glet_cuda_site_open() / _close() */
 };

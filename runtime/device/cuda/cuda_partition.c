@@ -177,7 +177,7 @@ static int open_partition(struct glet_cuda_partition *partition, int first, bool
     site->api = device->api;
     site->store = device->store;
     site->context = device->primary;
-    site->sm_count = device->base.info.sm_count;
+    site->sm_count = site->device_sms = device->base.info.sm_count;
     if (device->split.units &&
         (make_green(partition, first, with_remainder, err) < 0 || read_back(partition, err) < 0))
         return -1;

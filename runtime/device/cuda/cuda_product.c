@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Products, by cuBLASLt or, for an activation that only cuDNN has, whichever is faster; attention,
- * fused by cuDNN or in three steps. On a GPU: not yet run.
+ * fused by cuDNN or in three steps.
  */
 #include "runtime/device/cuda/cuda_action.h"
 

@@ -2,8 +2,6 @@
 /*
  * What a gpu-let has of its own: library handles on its stream, the kernels loaded into its
  * context, one workspace that all its nets use in turn, because they share the stream.
- *
- * On a GPU: not yet run.
  */
 #include "runtime/device/cuda/cuda_store.h"
 
@@ -70,10 +68,10 @@ void glet_cuda_site_close(struct glet_cuda_site *site)
     site->handles = NULL;
 }
 
-int glet_cuda_sm_target(const struct glet_cuda_site *site)
+bool glet_cuda_aims_at_sms(const struct glet_cuda_site *site)
 {
     const char *wish = getenv("GPULET_SM_TARGET");
-    return wish && strcmp(wish, "off") == 0 ? 0 : site->sm_count;
+    return site->sm_count < site->device_sms && (!wish || strcmp(wish, "off") != 0);
 }
 
 int glet_cuda_function(const struct glet_cuda_site *site, const char *kernel, CUfunction *out,

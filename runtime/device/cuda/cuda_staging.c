@@ -10,7 +10,6 @@
  * Two streams for copies, since a copy out waits for its net, and the next copy in must not wait
  * behind it. Nothing waits for what was never recorded.
  *
- * On a GPU: not yet run.
  */
 #include "runtime/device/cuda/cuda_staging.h"
 

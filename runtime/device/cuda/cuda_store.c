@@ -5,7 +5,6 @@
  * another may then lie at the same address. Packing and uploading happen under the lock, so that two
  * nets of one model do not both do it; building is not serving.
  *
- * On a GPU: not yet run.
  */
 #include "runtime/device/cuda/cuda_store.h"
 

@@ -35,9 +35,8 @@ struct glet_choice_cache *glet_cuda_store_choices(struct glet_cuda_store *store)
 /* What makes a choice this device's: GPU, driver, libraries. One line of text. */
 const char *glet_cuda_store_identity(const struct glet_cuda_store *store);
 
-/* SMs that the libraries' heuristics are told to aim at; 0 = nothing is told, as $GPULET_SM_TARGET
-   says with "off", to compare. */
-int glet_cuda_sm_target(const struct glet_cuda_site *site);
+/* Are the libraries also asked what suits the gpu-let's number of SMs? $GPULET_SM_TARGET: on, off. */
+bool glet_cuda_aims_at_sms(const struct glet_cuda_site *site);
 
 /* The constant as packed, on the GPU; uploaded by its first user, on the site's stream. Borrowed
    until glet_cuda_store_forget(model). Safe from any thread. */

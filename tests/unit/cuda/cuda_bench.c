@@ -46,6 +46,7 @@ static int open_stream(struct bench *bench, struct glet_error *err)
     bench->site.api = api;
     bench->site.context = bench->context;
     bench->site.sm_count = 24;
+    bench->site.device_sms = 132;
     if (GLET_CUDA_TRY(api, err, cuCtxSetCurrent, bench->context) < 0)
         return -1;
     return GLET_CUDA_TRY(api, err, cuStreamCreate, &bench->site.stream, CU_STREAM_NON_BLOCKING);

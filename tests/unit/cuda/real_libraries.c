@@ -5,7 +5,7 @@
 
 struct glet_cuda_store real_store;
 static struct glet_cuda_handles handles = {.workspace_bytes = 32 << 20};
-struct glet_cuda_site real_site = {.store = &real_store, .sm_count = 24, .handles = &handles};
+struct glet_cuda_site real_site = {.store = &real_store, .sm_count = 24, .device_sms = 132, .handles = &handles};
 
 const struct glet_cuda_libraries *glet_cuda_store_libraries(const struct glet_cuda_store *s)
 {
@@ -19,9 +19,9 @@ struct glet_choice_cache *glet_cuda_store_choices(struct glet_cuda_store *s)
 {
     return s->choices;
 }
-int glet_cuda_sm_target(const struct glet_cuda_site *s)
+bool glet_cuda_aims_at_sms(const struct glet_cuda_site *s)
 {
-    return s->sm_count;
+    return s->sm_count < s->device_sms;
 }
 int glet_cuda_time(const struct glet_cuda_site *s,
                    int (*enqueue)(void *context, struct glet_error *err), void *context,
