@@ -15,6 +15,7 @@
 #include "profiles/sweep_fit.h"
 #include "profiles/sweep_pairs.h"
 #include "profiles/sweep_session.h"
+#include "profiles/sweep_utilisation.h"
 #include "runtime/device/device_spec.h"
 
 #include <math.h>
@@ -53,7 +54,7 @@ struct sweep {
     size_t count;
     uint64_t begin_us;
     size_t measured, known, skipped; /* points */
-    size_t pairs;
+    size_t pairs, counted;           /* counted: models and batches */
     /* the sentinel */
     const struct glet_sweep_point *sentinel;
     double sentinel_low_ms, sentinel_high_ms;
@@ -111,15 +112,24 @@ static int plan_points(struct sweep *sweep, struct glet_error *err)
                             (uint64_t)sweep->values->seed, &sweep->points, &sweep->count, err);
 }
 
-/* Time for pairs is kept back: about three seconds each, at most a third of the budget. */
+/* Kept back for reading counters: about half a second each, at most a tenth of the budget. */
+static double counting_ms(const struct sweep *sweep)
+{
+    if (sweep->session.utilisation != GLET_UTILISATION_COUNTERS)
+        return 0;
+    return fmin(500 * (double)glet_sweep_uncounted(&sweep->session),
+                (double)sweep->values->budget_us / 1e4);
+}
+
+/* Time for pairs is kept back, too: about three seconds each, at most a third of the budget. */
 static double left_ms(const struct sweep *sweep)
 {
     if (sweep->values->budget_us == 0)
         return INFINITY;
-    double budget_ms = (double)sweep->values->budget_us / 1e3, reserve_ms = 0;
+    double budget_ms = (double)sweep->values->budget_us / 1e3, reserve_ms = counting_ms(sweep);
     double models = (double)sweep->session.model_count;
     if (sweep->interference == INTERFERENCE_MEASURED)
-        reserve_ms =
+        reserve_ms +=
             fmin(3000 * models * (models + 1) / 2 * glet_sweep_split_count(&sweep->session),
                  budget_ms / 3);
     return budget_ms - reserve_ms - (double)(glet_clock_us() - sweep->begin_us) / 1e3;
@@ -144,19 +154,12 @@ static int measure(struct sweep *sweep, const struct glet_sweep_point *point, do
 {
     struct glet_sweep_session *session = &sweep->session;
     struct glet_model *model = session->models[point->model];
-    const struct glet_measure_options options = {.max_ms = max_ms,
-                                                 .utilisation = session->utilisation ==
-                                                                GLET_UTILISATION_COUNTERS,
-                                                 .cold_l2 = sweep->values->cold_l2,
-                                                 .stop = &stopped};
+    const struct glet_measure_options options = {
+        .max_ms = max_ms, .cold_l2 = sweep->values->cold_l2, .stop = &stopped};
     if (glet_measure_point(session->device, model, point->batch, point->units, &options, m, err) <
         0)
         return glet_error_context(err, "%s, batch %d, %d units", glet_model_name(model),
                                   point->batch, point->units);
-    if (m->uncounted[0]) { /* said once; then nobody asks again */
-        fprintf(stderr, "counters: %s; utilisations are estimated instead\n", m->uncounted);
-        session->utilisation = GLET_UTILISATION_ESTIMATE;
-    }
     return 0;
 }
 
@@ -181,11 +184,28 @@ static void choose_interference(struct sweep *sweep)
               stderr);
 }
 
-static int put_utilisation_source(struct sweep *sweep, struct glet_error *err)
+/* Counts what was measured, and estimates what was not counted; the last use of the device.
+   Counters that may not be read are no failure. */
+static int find_utilisations(struct sweep *sweep, uint64_t deadline_us, struct glet_error *err)
 {
-    static const char *const names[] = {"none", "estimate", "counters"};
-    return glet_sweep_session_put_meta(&sweep->session, "utilisation_source",
-                                       names[sweep->session.utilisation], err);
+    struct glet_error why;
+    const char *source = "estimate";
+    size_t estimated;
+    if (sweep->session.utilisation == GLET_UTILISATION_NONE)
+        return glet_sweep_session_put_meta(&sweep->session, "utilisation_source", "none", err);
+    if (sweep->session.utilisation == GLET_UTILISATION_COUNTERS) {
+        if (glet_sweep_count(&sweep->session, deadline_us, &stopped, &sweep->counted, &why) == 0)
+            source = "counters";
+        else
+            fprintf(stderr, "counters: %s; utilisations are estimated instead\n", why.message);
+    }
+    if (stopped)
+        return 0;
+    if (glet_sweep_estimate(&sweep->session, &estimated, err) < 0)
+        return -1;
+    if (estimated > 0 && strcmp(source, "counters") == 0)
+        source = "counters, some estimated";
+    return glet_sweep_session_put_meta(&sweep->session, "utilisation_source", source, err);
 }
 
 static int visit_sentinel(struct sweep *sweep, double max_ms, struct glet_error *err)
@@ -256,6 +276,8 @@ static void summarise(const struct sweep *sweep)
         fprintf(stderr, ", %zu left out (too slow, or the budget is spent)", sweep->skipped);
     if (sweep->pairs)
         fprintf(stderr, ", %zu pairs", sweep->pairs);
+    if (sweep->counted)
+        fprintf(stderr, ", counters read %zu times", sweep->counted);
     fputc('\n', stderr);
     if (sweep->sentinel_high_ms > SENTINEL_LIMIT_RATIO * sweep->sentinel_low_ms)
         fprintf(stderr,
@@ -287,11 +309,16 @@ static int finish(struct sweep *sweep, struct glet_error *err)
         return 0;
     uint64_t deadline_us =
         sweep->values->budget_us ? sweep->begin_us + sweep->values->budget_us : 0;
+    uint64_t counting_us = (uint64_t)(1000 * counting_ms(sweep));
     if (sweep->interference == INTERFERENCE_MEASURED &&
-        (glet_sweep_pairs(&sweep->session, deadline_us, &stopped, &sweep->pairs, err) < 0 ||
+        (glet_sweep_pairs(&sweep->session, deadline_us ? deadline_us - counting_us : 0, &stopped,
+                          &sweep->pairs, err) < 0 ||
          glet_sweep_session_refresh(&sweep->session, err) < 0))
         return -1;
-    if (put_utilisation_source(sweep, err) < 0)
+    if (deadline_us && deadline_us < glet_clock_us() + counting_us) /* the last pair took long */
+        deadline_us = glet_clock_us() + counting_us;
+    if (find_utilisations(sweep, deadline_us, err) < 0 ||
+        glet_sweep_session_refresh(&sweep->session, err) < 0)
         return -1;
     return glet_sweep_fit(&sweep->session, sweep->values->quiet ? NULL : stderr, err);
 }

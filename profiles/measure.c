@@ -47,7 +47,7 @@ struct job {
     struct glet_model *model;
     int batch, units;
     double max_ms;
-    bool utilisation, cold_l2;
+    bool cold_l2;
     const volatile sig_atomic_t *stop;
     struct glet_measurement *out;
     struct glet_error *err;
@@ -186,21 +186,6 @@ static int measure(struct glet_executor *executor, const struct job *job,
     return 0;
 }
 
-/* Counters that may not be read are no failure: the measurement says why there are none. */
-static int count(struct glet_executor *executor, const struct job *job, struct glet_error *err)
-{
-    struct glet_measurement *out = job->out;
-    struct glet_error why;
-    if (!job->utilisation)
-        return 0;
-    if (glet_executor_utilisation(executor, &out->utilisation, &why) == 0)
-        return 0;
-    if (why.code != GLET_ERR_UNSUPPORTED)
-        return *err = why, -1;
-    snprintf(out->uncounted, sizeof out->uncounted, "%.159s", why.message);
-    return 0;
-}
-
 static int run_in_partition(struct glet_partition *partition, struct job *job,
                             struct glet_error *err)
 {
@@ -216,8 +201,6 @@ static int run_in_partition(struct glet_partition *partition, struct job *job,
                               is_cpu(job) ? 1 : INPUT_SETS, err);
     if (rc == 0)
         rc = measure(executor, job, &inputs, err);
-    if (rc == 0)
-        rc = count(executor, job, err);
     struct glet_partition_use use;
     glet_partition_achieved(partition, &use);
     job->out->slice_ms = use.longest_slice_ms;
@@ -246,14 +229,12 @@ int glet_measure_point(struct glet_device *device, struct glet_model *model, int
                        const struct glet_measure_options *options, struct glet_measurement *out,
                        struct glet_error *err)
 {
-    *out = (struct glet_measurement){
-        .device_p50_ms = NAN, .device_p99_ms = NAN, .clock_mhz = NAN, .utilisation = {NAN, NAN}};
+    *out = (struct glet_measurement){.device_p50_ms = NAN, .device_p99_ms = NAN, .clock_mhz = NAN};
     struct job job = {.device = device,
                       .model = model,
                       .batch = batch,
                       .units = units,
                       .max_ms = options->max_ms,
-                      .utilisation = options->utilisation,
                       .cold_l2 = options->cold_l2,
                       .stop = options->stop,
                       .out = out,

@@ -11,9 +11,8 @@
 #include <stdbool.h>
 
 struct glet_measure_options {
-    double max_ms;    /* of running; building not included */
-    bool utilisation; /* read the device's counters, too */
-    bool cold_l2;     /* every run finds an empty cache (glet_executor_cool()) */
+    double max_ms; /* of running; building not included */
+    bool cold_l2;  /* every run finds an empty cache (glet_executor_cool()) */
     const volatile sig_atomic_t *stop;
 };
 
@@ -27,8 +26,6 @@ struct glet_measurement {
     double achieved_units;
     double build_ms; /* of the executor */
     double activation_mib;
-    struct glet_utilisation utilisation; /* NAN = not counted */
-    char uncounted[160];                 /* why the counters that were asked for are not there */
     char flags[64]; /* "drift;few;foreign;throttled;unconverged": those that apply */
 };
 

@@ -247,18 +247,14 @@ static double longest_slice_ms(const struct glet_sweep_session *session)
     return longest_ms;
 }
 
-static int find_utilisation(const struct glet_sweep_session *session,
-                            const struct glet_sweep_point *point, const struct glet_measurement *m,
-                            struct glet_utilisation *out, struct glet_error *err)
+int glet_sweep_session_estimate(const struct glet_sweep_session *session, size_t model, int batch,
+                                double latency_ms, struct glet_utilisation *out,
+                                struct glet_error *err)
 {
     struct glet_traffic traffic;
-    *out = m->utilisation;
-    if (session->utilisation == GLET_UTILISATION_NONE || !isnan(out->dram_ratio))
-        return 0;
-    if (glet_traffic_estimate(session->models[point->model], point->batch,
-                              session->info->l2_mib * (1 << 20), &traffic, err) < 0)
+    if (glet_traffic_estimate(session->models[model], batch, session->info->l2_mib * (1 << 20),
+                              &traffic, err) < 0)
         return -1;
-    double latency_ms = isnan(m->device_p50_ms) ? m->p50_ms : m->device_p50_ms;
     *out = glet_traffic_utilisation(&traffic, latency_ms, session->info);
     return 0;
 }
@@ -274,8 +270,11 @@ int glet_sweep_session_put(struct glet_sweep_session *session, const struct glet
     snprintf(flags, sizeof flags, "%s%s%s", m->flags, m->flags[0] && !useful ? ";" : "",
              useful ? "" : "slices");
     double wait_ms = shared ? fmax(longest_slice_ms(session), m->slice_ms) : 0;
-    struct glet_utilisation utilisation;
-    if (find_utilisation(session, point, m, &utilisation, err) < 0)
+    double kernels_ms = isnan(m->device_p50_ms) ? m->p50_ms : m->device_p50_ms;
+    struct glet_utilisation utilisation = {NAN, NAN};
+    if (session->utilisation == GLET_UTILISATION_ESTIMATE &&
+        glet_sweep_session_estimate(session, point->model, point->batch, kernels_ms, &utilisation,
+                                    err) < 0)
         return -1;
     struct glet_profile_latency latency = {.batch = point->batch,
                                            .units = point->units,

@@ -21,7 +21,7 @@
 enum glet_utilisation_source {
     GLET_UTILISATION_NONE,
     GLET_UTILISATION_ESTIMATE, /* the model's shapes (traffic.h) */
-    GLET_UTILISATION_COUNTERS, /* the device's counters; ESTIMATE where they may not be read */
+    GLET_UTILISATION_COUNTERS, /* the device's counters, afterwards (sweep_utilisation.h) */
 };
 
 struct glet_sweep_session_options {
@@ -83,6 +83,12 @@ bool glet_sweep_session_has(const struct glet_sweep_session *session,
 GLET_MUST_CHECK
 int glet_sweep_session_put(struct glet_sweep_session *session, const struct glet_sweep_point *point,
                            const struct glet_measurement *measured, struct glet_error *err);
+
+/* The model's utilisations as its shapes tell them, for a batch that takes latency_ms. */
+GLET_MUST_CHECK
+int glet_sweep_session_estimate(const struct glet_sweep_session *session, size_t model, int batch,
+                                double latency_ms, struct glet_utilisation *out,
+                                struct glet_error *err);
 
 GLET_MUST_CHECK
 int glet_sweep_session_put_meta(struct glet_sweep_session *session, const char *key,

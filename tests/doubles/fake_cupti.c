@@ -112,6 +112,8 @@ EXPORTED CUptiResult cuptiRangeProfilerEnable(CUpti_RangeProfiler_Enable_Params 
     params->pRangeProfilerObject = (CUpti_RangeProfiler_Object *)&object;
     CUptiResult result = STEP(NOTHING, ENABLED);
     glet_fake_cupti.enabled += result == CUPTI_SUCCESS;
+    if (result == CUPTI_SUCCESS)
+        setenv(FAKE_CUPTI_COUNTED, "1", 1);
     return result;
 }
 

@@ -351,6 +351,8 @@ CUresult cuGreenCtxCreate(CUgreenCtx *out, CUdevResourceDesc description, CUdevi
     CUresult code = fake_check_quiet("cuGreenCtxCreate", true);
     if (code != CUDA_SUCCESS)
         return fake_end(code);
+    if (getenv("GPULET_FAKE_CUPTI_COUNTED")) /* tests/doubles/fake_cupti.h */
+        return fake_end(CUDA_ERROR_NOT_SUPPORTED);
     if (fake_memory_used() + (fake_config.context_mib << 20) > fake_config.memory_mib << 20)
         return fake_end(CUDA_ERROR_OUT_OF_MEMORY);
     struct fake_context *made = fake_new(FAKE_GREEN, sizeof *made);

@@ -28,6 +28,7 @@ static int set_up(void **state)
     assert_non_null(cupti);
     *cupti = (struct glet_fake_cupti){.passes = 1, .percent = {40, 70}};
     stop = 0;
+    unsetenv(FAKE_CUPTI_COUNTED);
     fake_cuda_configure(NULL);
     CHECK_OK(glet_device_open("cuda:0", &device, &err), &err);
     return 0;
@@ -46,54 +47,71 @@ static int tear_down(void **state)
     return 0;
 }
 
-static int measure(bool utilisation, struct glet_measurement *out)
+static int measure(struct glet_measurement *out)
 {
-    const struct glet_measure_options options = {
-        .max_ms = 100, .utilisation = utilisation, .stop = &stop};
+    const struct glet_measure_options options = {.max_ms = 100, .stop = &stop};
     return glet_measure_point(device, &model, 4, 3, &options, out, &err);
+}
+
+static int count(struct glet_utilisation *out)
+{
+    struct glet_partition_set *set;
+    struct glet_executor *executor;
+    const int units = 3;
+    CHECK_OK(glet_partitions_create(device, &units, 1, &set, &err), &err);
+    struct glet_partition *partition = glet_partition_at(set, 0);
+    CHECK_OK(glet_partition_enter(partition, &err), &err);
+    CHECK_OK(glet_executor_build(partition, &model, 4, &executor, &err), &err);
+    int rc = glet_executor_utilisation(executor, out, &err);
+    glet_executor_free(executor);
+    glet_partition_leave(partition);
+    glet_partitions_free(set);
+    return rc;
 }
 
 static void test_point(void **state)
 {
     (void)state;
     struct glet_measurement m;
-    CHECK_OK(measure(true, &m), &err);
+    CHECK_OK(measure(&m), &err);
     assert_true(m.samples >= 3 && m.p50_ms > 0 && m.p99_ms >= m.p50_ms);
     CHECK_NEAR(m.device_p50_ms, FAKE_CUDA_KERNEL_MS, 1e-6);
     CHECK_NEAR(m.device_p99_ms, FAKE_CUDA_KERNEL_MS, 1e-6);
-    CHECK_NEAR(m.utilisation.l2_ratio, 0.4, 1e-12);
-    CHECK_NEAR(m.utilisation.dram_ratio, 0.7, 1e-12);
-    assert_string_equal(m.uncounted, "");
     CHECK_NEAR(m.clock_mhz, 1755, 0);
     assert_non_null(strstr(m.flags, "throttled")); /* this GPU says so */
     CHECK_NEAR(m.achieved_units, 3, 0);
     assert_true(isnan(m.wall_ratio));
 }
 
+static void test_counters(void **state)
+{
+    (void)state;
+    struct glet_utilisation u;
+    CHECK_OK(count(&u), &err);
+    CHECK_NEAR(u.l2_ratio, 0.4, 1e-12);
+    CHECK_NEAR(u.dram_ratio, 0.7, 1e-12);
+}
+
 static void test_without_counters(void **state)
 {
     (void)state;
-    struct glet_measurement m;
+    struct glet_utilisation u;
     cupti->fail_call = "cuptiRangeProfilerStart";
     cupti->fail_code = CUPTI_ERROR_INSUFFICIENT_PRIVILEGES;
-    CHECK_OK(measure(true, &m), &err);
-    assert_true(isnan(m.utilisation.l2_ratio) && isnan(m.utilisation.dram_ratio));
-    assert_non_null(strstr(m.uncounted, "keeps its counters from this user"));
-    CHECK_NEAR(m.device_p50_ms, FAKE_CUDA_KERNEL_MS, 1e-6);
-    CHECK_OK(measure(false, &m), &err);
-    assert_string_equal(m.uncounted, "");
+    assert_int_equal(count(&u), -1);
+    assert_int_equal(err.code, GLET_ERR_UNSUPPORTED);
+    assert_non_null(strstr(err.message, "keeps its counters from this user"));
 }
 
 /* Not every CUPTI counts for a green context; the primary one counts the same. */
 static void test_counters_of_the_primary_context(void **state)
 {
     (void)state;
-    struct glet_measurement m;
+    struct glet_utilisation u;
     cupti->refused_contexts = 1;
-    CHECK_OK(measure(true, &m), &err);
+    CHECK_OK(count(&u), &err);
     assert_int_equal(cupti->refused_contexts, 0);
-    CHECK_NEAR(m.utilisation.l2_ratio, 0.4, 1e-12);
-    assert_string_equal(m.uncounted, "");
+    CHECK_NEAR(u.l2_ratio, 0.4, 1e-12);
 }
 
 static void test_peaks(void **state)
@@ -113,14 +131,14 @@ static void test_failures(void **state)
     static const char *const calls[] = {"cuGraphLaunch", "cuEventSynchronize",
                                         "cuEventElapsedTime"};
     for (size_t i = 0; i < COUNT_OF(calls); i++) {
-        CHECK_OK(measure(false, &m), &err);
+        CHECK_OK(measure(&m), &err);
         long of_a_point = fake_cuda_calls_of(calls[i]);
         fake_cuda_fail(calls[i], of_a_point / 2 + 1, CUDA_ERROR_ECC_UNCORRECTABLE, true);
-        (void)measure(true, &m);
+        (void)measure(&m);
         fake_cuda_fail(NULL, 0, CUDA_SUCCESS, false);
     }
     stop = 1;
-    assert_int_equal(measure(false, &m), -1);
+    assert_int_equal(measure(&m), -1);
     assert_int_equal(err.code, GLET_ERR_UNDECIDED);
 }
 
@@ -128,6 +146,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_point, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_counters, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_without_counters, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_counters_of_the_primary_context, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_peaks, set_up, tear_down),
