@@ -119,10 +119,10 @@ static int enqueue_range(void *context, struct glet_error *err)
 }
 
 static int time_range(const struct glet_cuda_actions *actions, size_t first, size_t end,
-                      double *ms_out, struct glet_error *err)
+                      double rival_ms, double *ms_out, struct glet_error *err)
 {
     struct range range = {actions, first, end};
-    return glet_cuda_time(actions->site, enqueue_range, &range, ms_out, err);
+    return glet_cuda_time(actions->site, enqueue_range, &range, rival_ms, ms_out, err);
 }
 
 /* The rivals' actions are appended in turn, and the slower of two taken out again. */
@@ -138,8 +138,8 @@ static int act_fastest(struct glet_cuda_actions *actions, const struct glet_cuda
         if (done < 0)
             return -1;
         if (done > 0 && *name) {
-            if ((best_ms <= 0.0 && time_range(actions, first, begin, &best_ms, err) < 0) ||
-                time_range(actions, begin, actions->count, &ms, err) < 0)
+            if ((best_ms <= 0.0 && time_range(actions, first, begin, 0, &best_ms, err) < 0) ||
+                time_range(actions, begin, actions->count, best_ms, &ms, err) < 0)
                 return -1;
             bool faster = ms < best_ms;
             drop(actions, faster ? first : begin, faster ? begin : actions->count);

@@ -211,7 +211,8 @@ static void try_suggestions(const struct glet_dnn_graph *graph, const struct sug
             continue;
         struct run run = {graph->site, &plan};
         tried++;
-        if (glet_cuda_time(graph->site, enqueue_run, &run, &plan.ms, &ignored) == 0 &&
+        double rival_ms = best->plan ? best->ms : 0;
+        if (glet_cuda_time(graph->site, enqueue_run, &run, rival_ms, &plan.ms, &ignored) == 0 &&
             (!best->plan || plan.ms < best->ms)) {
             struct glet_dnn_plan worse = *best;
             *best = plan;

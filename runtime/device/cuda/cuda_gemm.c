@@ -285,7 +285,7 @@ static void time_candidates(const struct glet_cuda_site *site,
         if (results[i].state != CUBLAS_STATUS_SUCCESS)
             continue;
         tried.algorithm = results[i].algo;
-        if (glet_cuda_time(site, enqueue_run, &run, &tried.ms, &ignored) == 0 &&
+        if (glet_cuda_time(site, enqueue_run, &run, plan->ms, &tried.ms, &ignored) == 0 &&
             (plan->ms == 0 || tried.ms < plan->ms)) {
             plan->algorithm = tried.algorithm;
             plan->ms = tried.ms;

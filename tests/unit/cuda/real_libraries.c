@@ -5,7 +5,8 @@
 
 struct glet_cuda_store real_store;
 static struct glet_cuda_handles handles = {.workspace_bytes = 32 << 20};
-struct glet_cuda_site real_site = {.store = &real_store, .sm_count = 24, .device_sms = 132, .handles = &handles};
+struct glet_cuda_site real_site = {
+    .store = &real_store, .sm_count = 24, .device_sms = 132, .handles = &handles};
 
 const struct glet_cuda_libraries *glet_cuda_store_libraries(const struct glet_cuda_store *s)
 {
@@ -25,9 +26,10 @@ bool glet_cuda_aims_at_sms(const struct glet_cuda_site *s)
 }
 int glet_cuda_time(const struct glet_cuda_site *s,
                    int (*enqueue)(void *context, struct glet_error *err), void *context,
-                   double *ms_out, struct glet_error *err)
+                   double rival_ms, double *ms_out, struct glet_error *err)
 {
     (void)s;
+    (void)rival_ms;
     (void)enqueue;
     (void)context;
     *ms_out = 0.0;
