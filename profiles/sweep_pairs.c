@@ -11,7 +11,15 @@ enum { MOST_BATCH = 8 };
 
 /* A run longer than this would need minutes per pair. */
 #define MAX_RUN_MS 500.0
-#define PHASE_MS   600.0
+
+/* Of a phase; a GPU's runs differ less from each other. */
+#define CPU_PHASE_MS 600.0
+#define GPU_PHASE_MS 250.0
+
+static bool is_cpu(const struct glet_sweep_session *session)
+{
+    return strcmp(session->info->mechanism, "cpu") == 0;
+}
 
 /* The largest profiled batch of a model at a size; 0 = none. */
 static int reference_batch(const struct glet_sweep_session *session, size_t model, int units)
@@ -78,7 +86,8 @@ static int visit_pair(struct glet_sweep_session *session, size_t first, size_t s
         {session->models[second], reference_batch(session, second, units[1]), units[1], NAN}};
     if (sides[0].batch == 0 || sides[1].batch == 0 || has_pair(session, &sides[0], &sides[1]))
         return 0;
-    if (glet_corun_measure(session->device, sides, PHASE_MS, stop, err) < 0)
+    double phase_ms = is_cpu(session) ? CPU_PHASE_MS : GPU_PHASE_MS;
+    if (glet_corun_measure(session->device, sides, phase_ms, stop, err) < 0)
         return glet_error_context(err, "%s beside %s", glet_model_name(sides[0].model),
                                   glet_model_name(sides[1].model));
     if (put_pair(session, &sides[0], &sides[1], err) < 0)
@@ -111,6 +120,5 @@ int glet_sweep_pairs(struct glet_sweep_session *session, uint64_t deadline_us,
 
 int glet_sweep_split_count(const struct glet_sweep_session *session)
 {
-    bool cpu = strcmp(session->info->mechanism, "cpu") == 0;
-    return cpu || session->info->units < 4 ? 1 : GLET_SWEEP_SPLITS;
+    return is_cpu(session) || session->info->units < 4 ? 1 : GLET_SWEEP_SPLITS;
 }
