@@ -5,6 +5,7 @@
 #include "runtime/device/cuda/cuda_action.h"
 
 #include "common/memory.h"
+#include "runtime/device/cuda/cuda_time.h"
 
 #include <inttypes.h>
 #include <stdarg.h>

@@ -9,6 +9,7 @@
 
 #include "common/log.h"
 #include "common/memory.h"
+#include "runtime/device/cuda/cuda_time.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -13,6 +13,7 @@
 #include "runtime/device/cuda/cuda_gemm.h"
 
 #include "common/log.h"
+#include "runtime/device/cuda/cuda_time.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/unit/cuda/real_libraries.h"
 
+#include "runtime/device/cuda/cuda_time.h"
+
 #include <stdio.h>
 
 struct glet_cuda_store real_store;
