@@ -222,7 +222,7 @@ const struct glet_command glet_command_show = {
     .description =
         "One line per point. Flags: drift (the latency moved while it was measured), few (too few "
         "runs for a 99th percentile: the slowest is given), foreign (other programs ran), "
-        "throttled "
+        "tail (the host made the slowest runs much slower than their kernels are), throttled "
         "(the GPU's clocks were held down), unconverged (the median is not known within 1 %).",
     .examples = examples,
     .exit_undecided = "the profile has no such model or device",

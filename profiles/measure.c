@@ -37,6 +37,7 @@
 #define FOREIGN_LIMIT_RATIO  0.05
 #define WALL_LIMIT_RATIO     1.05
 #define ACHIEVED_LIMIT_RATIO 0.9
+#define TAIL_LIMIT_RATIO     1.25 /* p99 / p50, above that of the kernels alone */
 
 #define DEVICE_TIME_PART 0.25 /* of the time for a point, on top of it */
 
@@ -154,6 +155,30 @@ static int measure_device_time(struct glet_executor *executor, const struct job 
     return 0;
 }
 
+static bool has_tail(const struct glet_measurement *m, const struct glet_sampler_result *result)
+{
+    double kernels_ratio = m->device_p99_ms / m->device_p50_ms;
+    return result->p99_ms > TAIL_LIMIT_RATIO * kernels_ratio * result->p50_ms;
+}
+
+/* A tail that the kernels do not have is the host's: what disturbs it lengthens runs and shortens
+   none, so that of two tails the shorter is nearer to the model's. */
+static int look_again_at_tail(struct glet_executor *executor, const struct job *job,
+                              struct glet_inputs *inputs, struct glet_sampler_result *result,
+                              struct glet_error *err)
+{
+    struct glet_sampler_result again;
+    if (!has_tail(job->out, result))
+        return 0;
+    if (measure_once(executor, job, inputs, &again, err) < 0)
+        return -1;
+    if (again.p99_ms < result->p99_ms)
+        *result = again;
+    if (has_tail(job->out, result))
+        add_flag(job->out->flags, "tail");
+    return 0;
+}
+
 static int measure(struct glet_executor *executor, const struct job *job,
                    struct glet_inputs *inputs, struct glet_error *err)
 {
@@ -162,6 +187,9 @@ static int measure(struct glet_executor *executor, const struct job *job,
     if (measure_once(executor, job, inputs, &result, err) < 0)
         return -1;
     if (result.drift && measure_once(executor, job, inputs, &result, err) < 0)
+        return -1;
+    if (!is_cpu(job) && (measure_device_time(executor, job, inputs, err) < 0 ||
+                         look_again_at_tail(executor, job, inputs, &result, err) < 0))
         return -1;
     out->samples = (double)result.samples;
     out->mean_ms = result.mean_ms;
@@ -179,8 +207,6 @@ static int measure(struct glet_executor *executor, const struct job *job,
     if (out->foreign_ratio > FOREIGN_LIMIT_RATIO ||
         (one_core && out->wall_ratio > WALL_LIMIT_RATIO))
         add_flag(out->flags, "foreign");
-    if (!is_cpu(job) && measure_device_time(executor, job, inputs, err) < 0)
-        return -1;
     if (result.unconverged)
         add_flag(out->flags, "unconverged");
     return 0;

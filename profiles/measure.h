@@ -26,12 +26,13 @@ struct glet_measurement {
     double achieved_units;
     double build_ms; /* of the executor */
     double activation_mib;
-    char flags[64]; /* "drift;few;foreign;throttled;unconverged": those that apply */
+    char flags[64]; /* "drift;few;foreign;tail;throttled;unconverged": those that apply */
 };
 
 /*
  * Runs until the sampler is content or max_ms are over (building not included; on a device with its
- * own clock a quarter of it more); repeats once when the latency drifted. A thread of its own does
+ * own clock a quarter of it more); repeats once when the latency drifted,
+ * and once when the host lengthened the tail. A thread of its own does
  * the work, so that the caller keeps its cores. When *stop becomes non-zero it returns early with
  * GLET_ERR_UNDECIDED. The errors of device.h otherwise.
  */

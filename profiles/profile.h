@@ -86,7 +86,7 @@ struct glet_profile_quality {
     double foreign_ratio; /* share of the cores that other processes used meanwhile */
     double p99_alone_ms;  /* before the wait for a neighbour's slice was added to p99_ms */
     double slice_ms;      /* longest stretch for which this point keeps a shared core */
-    char *flags;          /* empty, or any of "drift;few;foreign;throttled;unconverged" */
+    char *flags;          /* empty, or any of "drift;few;foreign;tail;throttled;unconverged" */
     char *model_sha256;   /* of the file that was measured; empty = unknown */
     char *machine;        /* digest of the machine facts that a remeasurement depends on */
     double device_p50_ms; /* of the kernels alone, by the device's own clock: without copies from */

@@ -75,7 +75,7 @@ def profile(run):
     flagged = sum(bool(point["flags"]) for point in quality)
     meta = {fact["key"]: fact["value"] for fact in csv_rows(folder / "meta.csv")}
     rows = [*failed, row("points measured", len(points), f"of {wanted}"),
-            row("points with a flag (drift, few, throttled, unconverged)", flagged),
+            row("points with a flag (drift, few, tail, throttled, unconverged)", flagged),
             row("largest spread of the repeated point",
                 float(meta.get("sentinel_spread_ratio") or "nan"), "ratio"),
             row("utilisations by", meta.get("utilisation_source", "none"))]
