@@ -42,7 +42,7 @@ struct values {
     uint64_t hang_us, drain_us, finish_us;
     bool no_watch;
     const char *listen, *metrics_listen, *admin_listen, *token_file, *admin_token_file;
-    bool allow_remote;
+    bool allow_remote, shared_memory;
     int metrics_compat;
     int64_t http_threads, max_connections, max_connections_per_client, max_body_memory_mib;
     const char *access_log;
@@ -201,6 +201,13 @@ static const struct glet_option options[] = {
      .low = 1,
      .high = 1048576,
      .help = "For the bodies of all requests in flight."},
+    {.name = "shared-memory",
+     .kind = GLET_OPTION_FLAG,
+     .offset = FIELD(shared_memory),
+     .help = "Allow clients on this machine to leave inputs and outputs in POSIX shared memory "
+             "objects that they register, instead of in bodies, as Triton does. Whoever may infer "
+             "may then name any object in /dev/shm that this process may open; with "
+             "--allow-remote it needs --token-file."},
     {.name = "metrics-compat",
      .kind = GLET_OPTION_CHOICE,
      .offset = FIELD(metrics_compat),
@@ -358,6 +365,7 @@ static int run(const void *filled, const struct glet_list *arguments, struct gle
                      .max_connections = (size_t)values->max_connections,
                      .max_connections_per_client = (size_t)values->max_connections_per_client,
                      .max_body_memory_bytes = (size_t)values->max_body_memory_mib << 20,
+                     .shared_memory = values->shared_memory,
                      .triton_metrics = values->metrics_compat == 1},
     };
     const char *slash = strrchr(daemon.plan_path, '/');

@@ -49,6 +49,8 @@ struct glet_request {
     int priority;         /* 0 = default; larger is more urgent */
     const void **inputs;  /* [inputs of the model]: rows x input bytes each */
     void **outputs;       /* [outputs of the model]: rows x output bytes each, to be filled */
+    uint64_t shared;      /* bit i: input i is memory that another process may change, and take away
+                             (shared_copy.h). It is copied; where that fails, GLET_INVALID */
     void (*done)(struct glet_request *request);
     void *user;
     /* filled before done() */
@@ -59,6 +61,7 @@ struct glet_request {
     const char *gpu;   /* whose gpu-let answered it, by its id in the plan, valid as long as the
                         service; NULL: none did */
     char message[128]; /* empty when done */
+    bool bad_input;    /* a shared input was no good: message says why */
     bool inputs_kept;  /* a device that hangs may read the inputs for ever: they may be read, but
                          neither freed nor written again */
     /* of the service */

@@ -53,6 +53,8 @@ static void set(struct glet_frontend_options *options, const char *key, const ch
         options->max_connections_per_client = (size_t)atoi(value);
     else if (!strcmp(key, "memory"))
         options->max_body_memory_bytes = (size_t)atol(value);
+    else if (!strcmp(key, "shared_memory"))
+        options->shared_memory = true;
     else if (!strcmp(key, "triton"))
         options->triton_metrics = true;
     else if (!strcmp(key, "log"))

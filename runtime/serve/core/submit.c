@@ -43,7 +43,7 @@ void glet_service_submit(struct glet_service *service, struct glet_request *requ
     request->batch_rows = 0;
     request->gpu = NULL;
     request->message[0] = '\0';
-    request->inputs_kept = false;
+    request->inputs_kept = request->bad_input = false;
     atomic_fetch_add(&slot->open, 1);
     if (atomic_load(&service->draining)) {
         refuse(slot, request, GLET_REFUSED_DRAIN, 1);

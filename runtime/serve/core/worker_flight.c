@@ -8,10 +8,13 @@
  * the requests. What a device may be reading then, inputs lent to it in place, is kept for good.
  *
  * An executor may refuse data (a token number out of range, say). Then each request of the batch
- * runs alone, so that one bad request costs its neighbours time but no answer.
+ * runs alone, so that one bad request costs its neighbours time but no answer. A shared input that
+ * is no good is known before that, when it is copied: its rows are zeros then, which suit any model,
+ * and its answer is the refusal.
  */
 #include "common/clock.h"
 #include "runtime/serve/core/worker_state.h"
+#include "runtime/serve/shared_copy.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -37,6 +40,35 @@ static void answer(struct glet_worker *worker, size_t share, struct glet_request
     worker->plan.answered(worker->plan.user, slot);
 }
 
+static bool is_shared(const struct glet_request *request, size_t input)
+{
+    return input < 64 && (request->shared >> input & 1) != 0;
+}
+
+/* In the copy, which nobody else can change. */
+static bool all_booleans(const unsigned char *values, size_t bytes)
+{
+    unsigned char seen = 0;
+    for (size_t i = 0; i < bytes; i++)
+        seen |= values[i];
+    return seen <= 1;
+}
+
+static void copy_shared(unsigned char *to, const struct glet_model_io *io,
+                        struct glet_request *request, const void *from, size_t bytes)
+{
+    const char *why = NULL;
+    if (!glet_shared_copy(to, from, bytes))
+        why = "its shared memory has become shorter";
+    else if (io->dtype == GLET_BOOL && !all_booleans(to, bytes))
+        why = "a BOOL is neither 0 nor 1";
+    if (!why)
+        return;
+    memset(to, 0, bytes);
+    request->bad_input = true;
+    snprintf(request->message, sizeof request->message, "input '%.60s': %s", io->name, why);
+}
+
 /* One request alone need not be copied where the device can read it in place. Returns whether it
    will read any memory of the requests'. */
 static bool gather(const struct glet_model *model, struct glet_executor *executor,
@@ -45,16 +77,20 @@ static bool gather(const struct glet_model *model, struct glet_executor *executo
     bool lent = false;
     for (size_t input = 0; input < glet_model_input_count(model); input++) {
         const struct glet_request *first = items[0].request;
-        if (count == 1 && glet_executor_lend(executor, input, first->inputs[input], first->rows)) {
+        if (count == 1 && !is_shared(first, input) &&
+            glet_executor_lend(executor, input, first->inputs[input], first->rows)) {
             lent = true;
             continue;
         }
-        size_t row_bytes = glet_model_input(model, input)->bytes;
+        const struct glet_model_io *io = glet_model_input(model, input);
         unsigned char *to = glet_executor_input(executor, input);
         for (size_t i = 0; i < count; i++) {
-            const struct glet_request *request = items[i].request;
-            size_t bytes = row_bytes * (size_t)request->rows;
-            memcpy(to, request->inputs[input], bytes);
+            struct glet_request *request = items[i].request;
+            size_t bytes = io->bytes * (size_t)request->rows;
+            if (is_shared(request, input))
+                copy_shared(to, io, request, request->inputs[input], bytes);
+            else
+                memcpy(to, request->inputs[input], bytes);
             to += bytes;
         }
     }
@@ -154,7 +190,8 @@ static int finish(struct glet_worker *worker, struct glet_flight *flight, const 
         request->start_us = start_ns / 1000;
         request->end_us = end_ns / 1000;
         request->batch_rows = run->rows;
-        request->message[0] = '\0';
+        if (!request->bad_input)
+            request->message[0] = '\0';
     }
     struct glet_batch_times times = {flight->gather_ns, end_ns - start_ns,
                                      glet_clock_ns() - end_ns};
@@ -166,6 +203,10 @@ static void answer_done(struct glet_worker *worker, size_t share,
                         const struct glet_sched_item *item)
 {
     struct glet_request *request = item->request;
+    if (request->bad_input) {
+        answer(worker, share, request, GLET_INVALID);
+        return;
+    }
     glet_counters_done(&worker->counters[share], request, glet_request_slo_us(request));
     answer(worker, share, request, GLET_DONE);
 }

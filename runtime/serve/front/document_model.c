@@ -9,10 +9,13 @@
 
 void glet_document_server(struct glet_call *call)
 {
-    glet_text_put(&call->response.json,
-                  "{\"name\":\"gpulet\",\"version\":\"" GLET_VERSION "\",\"extensions\":["
-                  "\"binary_tensor_data\",\"model_configuration\",\"model_repository\","
-                  "\"statistics\"]}");
+    struct glet_text *text = &call->response.json;
+    glet_text_put(text, "{\"name\":\"gpulet\",\"version\":\"" GLET_VERSION "\",\"extensions\":["
+                        "\"binary_tensor_data\",\"model_configuration\",\"model_repository\","
+                        "\"statistics\"");
+    if (call->listener->frontend->regions)
+        glet_text_put(text, ",\"system_shared_memory\"");
+    glet_text_put(text, "]}");
 }
 
 static void put_dims(struct glet_text *text, const struct glet_v2_tensor *tensor, int first,

@@ -101,10 +101,10 @@ static int parse_model(const struct piece *rest, size_t count, struct glet_endpo
     return is(rest, "stats") ? found(out, GLET_EP_MODEL_STATS) : 404;
 }
 
-static int take_name(const struct piece *piece, struct glet_endpoint *out)
+static int take_name(const struct piece *piece, char out[GLET_ENDPOINT_NAME_BYTES])
 {
-    memcpy(out->model, piece->text, sizeof out->model);
-    return out->model[0] ? 0 : 404;
+    memcpy(out, piece->text, GLET_ENDPOINT_NAME_BYTES);
+    return out[0] ? 0 : 404;
 }
 
 static int parse_models(const struct piece *rest, size_t count, struct glet_endpoint *out)
@@ -113,7 +113,7 @@ static int parse_models(const struct piece *rest, size_t count, struct glet_endp
         return found(out, GLET_EP_MODELS);
     if (count == 1 && is(rest, "stats"))
         return found(out, GLET_EP_ALL_STATS);
-    int status = take_name(rest, out);
+    int status = take_name(rest, out->model);
     return status ? status : parse_model(rest + 1, count - 1, out);
 }
 
@@ -122,10 +122,27 @@ static int parse_repository(const struct piece *rest, size_t count, struct glet_
     if (count == 1 && is(rest, "index"))
         return found(out, GLET_EP_INDEX);
     if (count == 3 && is(rest, "models") && (is(&rest[2], "load") || is(&rest[2], "unload"))) {
-        int status = take_name(&rest[1], out);
+        int status = take_name(&rest[1], out->model);
         return status ? status : found(out, GLET_EP_LOAD_OR_UNLOAD);
     }
     return 404;
+}
+
+/* What follows /v2/systemsharedmemory or /v2/cudasharedmemory. */
+static int parse_shared(const struct piece *rest, size_t count, struct glet_endpoint *out)
+{
+    bool region = count == 3 && is(rest, "region");
+    if (!region && count != 1)
+        return 404;
+    int status = region ? take_name(&rest[1], out->region) : 0;
+    const struct piece *last = &rest[count - 1];
+    if (status)
+        return status;
+    if (is(last, "status"))
+        return found(out, GLET_EP_REGION_STATUS);
+    if (is(last, "unregister"))
+        return found(out, GLET_EP_REGION_UNREGISTER);
+    return region && is(last, "register") ? found(out, GLET_EP_REGION_REGISTER) : 404;
 }
 
 static int parse_v2(const struct piece *rest, size_t count, struct glet_endpoint *out)
@@ -136,6 +153,9 @@ static int parse_v2(const struct piece *rest, size_t count, struct glet_endpoint
         return parse_models(rest + 1, count - 1, out);
     if (is(rest, "repository"))
         return parse_repository(rest + 1, count - 1, out);
+    out->cuda = is(rest, "cudasharedmemory");
+    if (out->cuda || is(rest, "systemsharedmemory"))
+        return parse_shared(rest + 1, count - 1, out);
     if (count == 2 && is(rest, "health") && is(&rest[1], "live"))
         return found(out, GLET_EP_LIVE);
     if (count == 2 && is(rest, "health") && is(&rest[1], "ready"))
@@ -147,7 +167,8 @@ int glet_endpoint_parse(struct glet_slice path, struct glet_endpoint *out)
 {
     struct piece pieces[MAX_PIECES] = {0};
     size_t count = 0;
-    out->model[0] = '\0';
+    out->model[0] = out->region[0] = '\0';
+    out->cuda = false;
     out->known_version = true;
     if (path.length == 0 || path.data[0] != '/')
         return 404;
@@ -166,6 +187,7 @@ int glet_endpoint_parse(struct glet_slice path, struct glet_endpoint *out)
 static bool takes_post(enum glet_endpoint_kind kind, bool plan_changes)
 {
     return kind == GLET_EP_INFER || kind == GLET_EP_INDEX || kind == GLET_EP_LOAD_OR_UNLOAD ||
+           kind == GLET_EP_REGION_REGISTER || kind == GLET_EP_REGION_UNREGISTER ||
            (kind == GLET_EP_PLAN && plan_changes);
 }
 

@@ -21,16 +21,22 @@ enum glet_endpoint_kind {
     GLET_EP_INFER,          /* .../infer */
     GLET_EP_INDEX,          /* /v2/repository/index */
     GLET_EP_LOAD_OR_UNLOAD, /* /v2/repository/models/{m}/load, .../unload */
-    GLET_EP_PLAN,           /* /v2/plan, /plan */
-    GLET_EP_METRICS,        /* /metrics */
-    GLET_EP_DASHBOARD,      /* / */
+    /* of /v2/systemsharedmemory and /v2/cudasharedmemory, each [/region/{r}]: */
+    GLET_EP_REGION_STATUS,     /* .../status */
+    GLET_EP_REGION_REGISTER,   /* .../register, of a region only */
+    GLET_EP_REGION_UNREGISTER, /* .../unregister */
+    GLET_EP_PLAN,              /* /v2/plan, /plan */
+    GLET_EP_METRICS,           /* /metrics */
+    GLET_EP_DASHBOARD,         /* / */
     GLET_EP_COUNT
 };
 
 struct glet_endpoint {
     enum glet_endpoint_kind kind;
-    char model[GLET_ENDPOINT_NAME_BYTES]; /* decoded; "" where the path names none */
-    bool known_version;                   /* no version, or the one there is: 1 */
+    char model[GLET_ENDPOINT_NAME_BYTES];  /* decoded; "" where the path names none */
+    char region[GLET_ENDPOINT_NAME_BYTES]; /* likewise */
+    bool cuda;                             /* of shared memory */
+    bool known_version;                    /* no version, or the one there is: 1 */
 };
 
 /* Returns 0, or the status to refuse the path with: 400 (malformed) or 404. */

@@ -43,6 +43,9 @@ struct glet_front_model {
     struct glet_front_answers answers;
 };
 
+struct glet_region;
+struct glet_regions;
+
 struct glet_listener {
     struct glet_frontend *frontend;
     enum glet_front_role role;
@@ -70,6 +73,7 @@ struct glet_frontend {
     struct glet_service *service;
     struct glet_bearer token, admin_token;
     struct glet_buffer_budget budget;
+    struct glet_regions *regions; /* NULL: shared memory is off */
     struct glet_access_log *log;
     atomic_bool draining;
     uint64_t start_unix_ms;
@@ -102,6 +106,10 @@ struct glet_call {
     struct glet_v2_request request;
     struct glet_request job;
     void *outputs[GLET_V2_MAX_TENSORS];
+    uint64_t shared; /* the inputs that are in shared memory, as in glet_request */
+    void *places[GLET_V2_MAX_TENSORS]; /* in it, of the outputs asked for, in their order */
+    struct glet_region *held[2 * GLET_V2_MAX_TENSORS]; /* whose memory these are */
+    size_t held_count;
 };
 
 /* The steps of every exchange (front_exchange.c); user is the listener. */
@@ -144,6 +152,15 @@ void glet_infer_finished(struct glet_call *call);
 
 void glet_change_body(struct glet_call *call);
 void glet_change_resumed(struct glet_call *call);
+
+/* --- shared memory (front_regions.c) --- */
+
+void glet_regions_body(struct glet_call *call);
+/* Finds the tensors of call->request that are in shared memory. false: it is answered. */
+bool glet_regions_find(struct glet_call *call);
+/* Copies the results that go there. false: it is answered. */
+bool glet_regions_fill(struct glet_call *call);
+void glet_regions_let_go(struct glet_call *call);
 
 /* --- documents: each fills call->response.json --- */
 

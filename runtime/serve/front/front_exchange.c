@@ -32,6 +32,7 @@ static struct glet_call *take_call(struct glet_listener *listener,
     call->headers[0] = '\0';
     call->headers_length = 0;
     call->submitted = false;
+    call->shared = 0;
     call->response.part_count = 0;
     call->response.binary = false;
     glet_text_clear(&call->response.json);
@@ -211,6 +212,9 @@ static void on_body(void *user, struct glet_http_exchange *exchange, size_t leng
         answer_model_ready(call);
     else if (kind == GLET_EP_LOAD_OR_UNLOAD)
         glet_front_refuse(call, 501, 0, "models are loaded and unloaded by the plan");
+    else if (kind == GLET_EP_REGION_STATUS || kind == GLET_EP_REGION_REGISTER ||
+             kind == GLET_EP_REGION_UNREGISTER)
+        glet_regions_body(call);
     else if (kind == GLET_EP_PLAN && glet_http_exchange_head(exchange)->method == GLET_HTTP_POST)
         glet_change_body(call);
     else

@@ -3,8 +3,8 @@
 /*
  * POST .../infer. Everything that can be refused is refused before the body is read; the body is
  * received into a pooled buffer and stays there: binary inputs are pointers into it, the first of
- * them aligned so that a device may read it in place. Results go to a second buffer and leave from
- * there.
+ * them aligned so that a device may read it in place, and those in shared memory are pointers
+ * there. Results go to a second buffer and leave from there, to the client or to shared memory.
  *
  * The service may complete a job before glet_service_submit() returns, on this thread or another;
  * done() only hands the exchange back, and the answer is always made on the server's thread.
@@ -133,6 +133,7 @@ static void submit(struct glet_call *call)
                                  .priority = call->request.priority,
                                  .inputs = call->request.inputs,
                                  .outputs = call->outputs,
+                                 .shared = call->shared,
                                  .done = job_done,
                                  .user = call};
     if (call->request.timeout_us > 0)
@@ -155,6 +156,8 @@ void glet_infer_body(struct glet_call *call)
     else if (glet_v2_request_parse(model, call->body, call->body_length, call->header_length,
                                    call->json, &call->request, &err) < 0)
         glet_front_refuse(call, glet_error_http_status(err.code), 0, "%s", err.message);
+    else if (!glet_regions_find(call))
+        return;
     else if (!take_results(call))
         glet_front_refuse(call, 503, 1, "too many requests are in flight: no memory for results");
     else
@@ -164,6 +167,8 @@ void glet_infer_body(struct glet_call *call)
 static void answer_done(struct glet_call *call)
 {
     struct glet_error err = {0};
+    if (!glet_regions_fill(call))
+        return;
     if (glet_v2_response_emit(&call->model->v2, &call->request, call->outputs, &call->response,
                               call->parts + 1, &err) < 0) {
         glet_front_refuse(call, 500, 0, "%s%s%s", err.message, err.hint[0] ? ": " : "", err.hint);
@@ -208,5 +213,6 @@ void glet_infer_finished(struct glet_call *call)
         glet_buffer_give(buffers, call->json);
     }
     glet_buffer_give(buffers, call->results);
+    glet_regions_let_go(call);
     call->body_buffer = call->body = call->json = call->results = NULL;
 }

@@ -11,6 +11,7 @@
 #include "common/log.h"
 #include "common/memory.h"
 #include "runtime/serve/front/front.h"
+#include "runtime/serve/front/regions.h"
 #include "runtime/serve/http/http_listen.h"
 
 #include <signal.h>
@@ -119,6 +120,9 @@ static int add_inference_listeners(struct glet_frontend *frontend, struct glet_e
 static int load_tokens(const struct glet_frontend_options *options, struct glet_bearer *token,
                        struct glet_bearer *admin_token, struct glet_error *err)
 {
+    if (options->allow_remote && options->shared_memory && !options->token_file)
+        return glet_error_set(err, GLET_ERR_USAGE,
+                              "shared memory that other machines may name needs a token");
     if (options->token_file && glet_bearer_load(options->token_file, token, err) < 0)
         return -1;
     if (options->admin_token_file)
@@ -173,6 +177,8 @@ static int open_all(struct glet_frontend *frontend, struct glet_error *err)
     const char *metrics = options->metrics_listen, *admin = options->admin_listen;
     signal(SIGPIPE, SIG_IGN);
     if (load_tokens(options, &frontend->token, &frontend->admin_token, err) < 0)
+        return -1;
+    if (options->shared_memory && glet_regions_new(&frontend->regions, err) < 0)
         return -1;
     if (options->access_log && glet_access_log_open(options->access_log, &frontend->log, err) < 0)
         return -1;
@@ -277,6 +283,7 @@ bool glet_frontend_close(struct glet_frontend *frontend, int grace_ms)
         listener_fini(&frontend->listeners[i]);
     for (size_t i = 0; i < GLET_FRONT_MAX_MODELS; i++)
         glet_front_model_free(atomic_load(&frontend->models[i]));
+    glet_regions_free(frontend->regions);
     pthread_mutex_destroy(&frontend->models_lock);
     free(frontend);
     return true;

@@ -40,6 +40,7 @@ struct glet_frontend_options {
     size_t max_connections;            /* per listener thread; 0 = 1024 */
     size_t max_connections_per_client; /* of one address; 0 = 512 */
     size_t max_body_memory_bytes;      /* requests in flight, all together; 0 = 1 GiB */
+    bool shared_memory;                /* clients may register shared memory objects of this host */
     bool triton_metrics;               /* also Triton's metric names */
     FILE *access_log;                  /* one JSON line per request; NULL = none */
 

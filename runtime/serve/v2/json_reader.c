@@ -304,6 +304,18 @@ static size_t put_utf8(uint32_t point, char out[4])
     return bytes;
 }
 
+/* The next character of a string, decoded, as UTF-8. */
+static size_t next_character(const char **at, const char *end, char out[4])
+{
+    uint32_t point;
+    if (**at != '\\') {
+        out[0] = *(*at)++;
+        return 1;
+    }
+    *at += unescape(*at, end, &point);
+    return put_utf8(point, out);
+}
+
 bool glet_json_is(const struct glet_json_string *string, const char *text)
 {
     if (!string->escaped)
@@ -312,18 +324,26 @@ bool glet_json_is(const struct glet_json_string *string, const char *text)
     size_t left = strlen(text);
     while (at < end) {
         char character[4];
-        size_t bytes = 1;
-        uint32_t point;
-        if (*at == '\\') {
-            at += unescape(at, end, &point);
-            bytes = put_utf8(point, character);
-        } else {
-            character[0] = *at++;
-        }
+        size_t bytes = next_character(&at, end, character);
         if (left < bytes || memcmp(text, character, bytes) != 0)
             return false;
         text += bytes;
         left -= bytes;
     }
     return left == 0;
+}
+
+bool glet_json_decode(const struct glet_json_string *string, char *out, size_t room)
+{
+    const char *at = string->raw.data, *end = at + string->raw.length;
+    while (at < end) {
+        char character[4];
+        size_t bytes = next_character(&at, end, character);
+        if (bytes >= room || character[0] == '\0')
+            return false;
+        out = mempcpy(out, character, bytes);
+        room -= bytes;
+    }
+    *out = '\0';
+    return true;
 }

@@ -69,4 +69,8 @@ bool glet_json_fail(struct glet_json_reader *reader, const char *error);
 /* Whether the string, decoded, is text. */
 bool glet_json_is(const struct glet_json_string *string, const char *text);
 
+/* Writes it, decoded and terminated, to out, of room >= 1 bytes; false: it does not fit, or holds a
+   NUL. */
+bool glet_json_decode(const struct glet_json_string *string, char *out, size_t room);
+
 #endif

@@ -19,6 +19,7 @@ struct input {
     int rank;
     int64_t shape[GLET_MAX_RANK];
     int64_t binary_bytes;
+    struct glet_v2_place place;  /* of one in shared memory */
     struct glet_slice late_data; /* seen before the name */
     const void *data;
     size_t count;
@@ -29,13 +30,18 @@ static size_t pad(const char *at)
     return (GLET_V2_ALIGNMENT - (uintptr_t)at % GLET_V2_ALIGNMENT) % GLET_V2_ALIGNMENT;
 }
 
+static bool is_given(const struct glet_v2_parser *p, int index)
+{
+    return p->out->inputs[index] || p->out->places[index].region.raw.data;
+}
+
 static bool read_data(struct glet_v2_parser *p, struct glet_json_reader *reader, struct input *in)
 {
     const struct glet_v2_tensor *tensor = &p->model->inputs[in->index];
     if (tensor->type->kind == GLET_V2_OPAQUE)
         return glet_v2_fail(p, GLET_ERR_UNSUPPORTED, "input '%s': %s tensors are binary only",
                             tensor->name, tensor->type->name);
-    if (p->out->inputs[in->index]) /* before its memory is used a second time */
+    if (is_given(p, in->index)) /* before its memory is used a second time */
         return glet_v2_fail(p, GLET_ERR_INPUT, "input '%s' is given twice", tensor->name);
     p->json += pad(p->json);
     in->data = p->json;
@@ -70,20 +76,22 @@ static bool read_input_parameters(struct glet_v2_parser *p, struct input *in)
 {
     struct glet_json_scope scope;
     struct glet_json_string key;
+    struct glet_v2_place_reader place = {0};
     unsigned seen = 0;
+    bool fine;
     if (!glet_json_enter(&p->reader, '{', &scope))
         return false;
     while (glet_json_next_member(&p->reader, &scope, &key)) {
-        if (glet_json_is(&key, "binary_data_size")) {
-            in->has_binary = glet_v2_once(p, &seen, 1, "binary_data_size") &&
-                             glet_json_integer(&p->reader, &in->binary_bytes);
-        } else if (glet_json_is(&key, "shared_memory_region")) {
-            return glet_v2_fail(p, GLET_ERR_UNSUPPORTED, "shared memory is not supported");
-        } else {
-            glet_json_skip(&p->reader, NULL);
-        }
+        if (glet_json_is(&key, "binary_data_size"))
+            in->has_binary = fine = glet_v2_once(p, &seen, 1, "binary_data_size") &&
+                                    glet_json_integer(&p->reader, &in->binary_bytes);
+        else if (!glet_v2_place_member(p, &place, &key, &fine))
+            fine = glet_json_skip(&p->reader, NULL);
+        if (!fine)
+            return false;
     }
-    return !p->reader.error;
+    in->place = place.place;
+    return !p->reader.error && glet_v2_place_check(p, &place);
 }
 
 static bool read_input_member(struct glet_v2_parser *p, struct input *in, unsigned *seen,
@@ -172,6 +180,19 @@ static bool take_binary(struct glet_v2_parser *p, const struct input *in)
     return glet_v2_check_booleans(p, tensor, p->out->inputs[in->index], bytes);
 }
 
+static bool take_shared(struct glet_v2_parser *p, const struct input *in)
+{
+    const struct glet_v2_tensor *tensor = &p->model->inputs[in->index];
+    size_t bytes = tensor->row_bytes * (size_t)p->out->rows;
+    if (in->place.bytes != bytes)
+        return glet_v2_fail(
+            p, GLET_ERR_INPUT,
+            "input '%s' takes %zu bytes at this shape, shared_memory_byte_size is %" PRIu64,
+            tensor->name, bytes, in->place.bytes);
+    p->out->places[in->index] = in->place;
+    return true;
+}
+
 static bool take_json(struct glet_v2_parser *p, struct input *in)
 {
     const struct glet_v2_tensor *tensor = &p->model->inputs[in->index];
@@ -195,7 +216,7 @@ static bool judge_input(struct glet_v2_parser *p, struct input *in)
     if (in->index < 0)
         return glet_v2_fail(p, GLET_ERR_INPUT, "an input has no name");
     const struct glet_v2_tensor *tensor = &p->model->inputs[in->index];
-    if (p->out->inputs[in->index])
+    if (is_given(p, in->index))
         return glet_v2_fail(p, GLET_ERR_INPUT, "input '%s' is given twice", tensor->name);
     if (!in->has_shape || !in->has_datatype)
         return glet_v2_fail(p, GLET_ERR_INPUT, "input '%s' has no %s", tensor->name,
@@ -204,12 +225,21 @@ static bool judge_input(struct glet_v2_parser *p, struct input *in)
         return glet_v2_fail(p, GLET_ERR_INPUT, "input '%s' is %s, the request says '%.*s'",
                             tensor->name, tensor->type->name, glet_v2_shown(&in->datatype),
                             in->datatype.raw.data);
-    if (in->has_data == in->has_binary)
-        return glet_v2_fail(p, GLET_ERR_INPUT, "input '%s' has %s data and binary_data_size",
-                            tensor->name, in->has_data ? "both" : "neither");
+    bool is_shared = in->place.region.raw.data;
+    int sources = in->has_data + in->has_binary + is_shared;
+    if (sources == 0)
+        return glet_v2_fail(p, GLET_ERR_INPUT,
+                            "input '%s' has neither data, binary_data_size nor "
+                            "shared_memory_region",
+                            tensor->name);
+    if (sources > 1)
+        return glet_v2_fail(p, GLET_ERR_INPUT, "input '%s' has both %s and %s", tensor->name,
+                            in->has_data ? "data" : "binary_data_size",
+                            in->has_binary && in->has_data ? "binary_data_size"
+                                                           : "shared_memory_region");
     if (!check_shape(p, in))
         return false;
-    return in->has_data ? take_json(p, in) : take_binary(p, in);
+    return in->has_data ? take_json(p, in) : is_shared ? take_shared(p, in) : take_binary(p, in);
 }
 
 bool glet_v2_read_inputs(struct glet_v2_parser *p)

@@ -37,6 +37,19 @@ int glet_v2_find(const struct glet_v2_tensor *tensors, size_t count,
 /* How much of a client's text a message repeats. */
 int glet_v2_shown(const struct glet_json_string *string);
 
+/*
+ * The members of "parameters" that say where in shared memory a tensor is. A new one is {0}.
+ * glet_v2_place_member() reads one of them, *fine tells whether that went well, or returns false for
+ * any other key; glet_v2_place_check() is for when all have been read.
+ */
+struct glet_v2_place_reader {
+    struct glet_v2_place place;
+    unsigned seen;
+};
+bool glet_v2_place_member(struct glet_v2_parser *p, struct glet_v2_place_reader *reader,
+                          const struct glet_json_string *key, bool *fine);
+bool glet_v2_place_check(struct glet_v2_parser *p, const struct glet_v2_place_reader *reader);
+
 /* The value of "inputs". */
 bool glet_v2_read_inputs(struct glet_v2_parser *p);
 

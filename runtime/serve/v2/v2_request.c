@@ -56,36 +56,47 @@ int glet_v2_shown(const struct glet_json_string *string)
 
 /* --- outputs --- */
 
-static bool read_output_parameters(struct glet_v2_parser *p, int *binary)
+static bool read_output_parameters(struct glet_v2_parser *p, int *binary,
+                                   struct glet_v2_place *place)
 {
     struct glet_json_scope scope;
     struct glet_json_string key;
+    struct glet_v2_place_reader shared = {0};
     unsigned seen = 0;
+    bool fine;
     if (!glet_json_enter(&p->reader, '{', &scope))
         return false;
     while (glet_json_next_member(&p->reader, &scope, &key)) {
         if (glet_json_is(&key, "binary_data")) {
             bool value = false;
-            if (glet_v2_once(p, &seen, 1, "binary_data") && glet_json_boolean(&p->reader, &value))
-                *binary = value;
-        } else if (glet_json_is(&key, "shared_memory_region")) {
-            return glet_v2_fail(p, GLET_ERR_UNSUPPORTED, "shared memory is not supported");
-        } else {
-            glet_json_skip(&p->reader, NULL);
+            fine =
+                glet_v2_once(p, &seen, 1, "binary_data") && glet_json_boolean(&p->reader, &value);
+            *binary = value;
+        } else if (!glet_v2_place_member(p, &shared, &key, &fine)) {
+            fine = glet_json_skip(&p->reader, NULL);
         }
+        if (!fine)
+            return false;
     }
-    return !p->reader.error;
+    *place = shared.place;
+    return !p->reader.error && glet_v2_place_check(p, &shared);
 }
 
-static bool add_output(struct glet_v2_parser *p, int index, int binary)
+static bool add_output(struct glet_v2_parser *p, int index, int binary,
+                       const struct glet_v2_place *place)
 {
     struct glet_v2_request *out = p->out;
     for (size_t i = 0; i < out->output_count; i++)
         if (out->outputs[i].index == (size_t)index)
             return glet_v2_fail(p, GLET_ERR_INPUT, "output '%s' is asked for twice",
                                 p->model->outputs[index].name);
+    if (place->region.raw.data && binary == true)
+        return glet_v2_fail(p, GLET_ERR_INPUT,
+                            "output '%s' has both binary_data and shared_memory_region",
+                            p->model->outputs[index].name);
     p->said_binary[out->output_count] = binary;
-    out->outputs[out->output_count++].index = (size_t)index;
+    out->outputs[out->output_count++] =
+        (struct glet_v2_request_output){.index = (size_t)index, .place = *place};
     return true;
 }
 
@@ -93,6 +104,7 @@ static bool read_output(struct glet_v2_parser *p)
 {
     struct glet_json_scope object;
     struct glet_json_string key, name;
+    struct glet_v2_place place = {0};
     unsigned seen = 0;
     int index = -1, binary = GLET_V2_UNSAID;
     if (!glet_json_enter(&p->reader, '{', &object))
@@ -106,7 +118,8 @@ static bool read_output(struct glet_v2_parser *p)
                 return glet_v2_fail(p, GLET_ERR_INPUT, "model '%s' has no output '%.*s'",
                                     p->model->name, glet_v2_shown(&name), name.raw.data);
         } else if (glet_json_is(&key, "parameters")) {
-            if (!glet_v2_once(p, &seen, 2, "parameters") || !read_output_parameters(p, &binary))
+            if (!glet_v2_once(p, &seen, 2, "parameters") ||
+                !read_output_parameters(p, &binary, &place))
                 return false;
         } else {
             glet_json_skip(&p->reader, NULL);
@@ -116,7 +129,7 @@ static bool read_output(struct glet_v2_parser *p)
         return false;
     if (index < 0)
         return glet_v2_fail(p, GLET_ERR_INPUT, "an output has no name");
-    return add_output(p, index, binary);
+    return add_output(p, index, binary, &place);
 }
 
 static bool read_outputs(struct glet_v2_parser *p)
@@ -213,12 +226,22 @@ static bool settle_outputs(struct glet_v2_parser *p)
     struct glet_v2_request *out = p->out;
     if (!p->has_outputs)
         for (size_t i = 0; i < p->model->output_count; i++)
-            if (!add_output(p, (int)i, GLET_V2_UNSAID))
+            if (!add_output(p, (int)i, GLET_V2_UNSAID, &(struct glet_v2_place){0}))
                 return false;
     for (size_t i = 0; i < out->output_count; i++) {
         struct glet_v2_request_output *output = &out->outputs[i];
         output->binary = p->said_binary[i] == GLET_V2_UNSAID ? p->binary_output : p->said_binary[i];
         const struct glet_v2_tensor *tensor = &p->model->outputs[output->index];
+        size_t bytes = tensor->row_bytes * (size_t)out->rows;
+        if (output->place.region.raw.data) {
+            if (output->place.bytes < bytes)
+                return glet_v2_fail(p, GLET_ERR_INPUT,
+                                    "output '%s' gives %zu bytes, shared_memory_byte_size is "
+                                    "%" PRIu64,
+                                    tensor->name, bytes, output->place.bytes);
+            output->place.bytes = bytes;
+            continue;
+        }
         if (!output->binary && tensor->type->kind == GLET_V2_OPAQUE)
             return glet_v2_fail(p, GLET_ERR_UNSUPPORTED,
                                 "output '%s': %s tensors are binary only: ask for binary_data",
@@ -230,7 +253,7 @@ static bool settle_outputs(struct glet_v2_parser *p)
 static bool check_complete(struct glet_v2_parser *p)
 {
     for (size_t i = 0; i < p->model->input_count; i++)
-        if (!p->out->inputs[i])
+        if (!p->out->inputs[i] && !p->out->places[i].region.raw.data)
             return glet_v2_fail(p, GLET_ERR_INPUT, "input '%s' is missing",
                                 p->model->inputs[i].name);
     if (p->out->rows == 0) /* a model without inputs */
@@ -268,6 +291,7 @@ int glet_v2_request_parse(const struct glet_v2_model *model, const char *body, s
     out->priority = 0;
     out->output_count = 0;
     memset(out->inputs, 0, model->input_count * sizeof *out->inputs);
+    memset(out->places, 0, model->input_count * sizeof *out->places);
     if (header_length == 0)
         return take_raw(&p, body, length) ? 0 : -1;
     if (header_length == SIZE_MAX)

@@ -9,16 +9,26 @@
 
 #include "common/error.h"
 #include "runtime/serve/slice.h"
+#include "runtime/serve/v2/json_reader.h"
 #include "runtime/serve/v2/v2_model.h"
+
+/* Where in a client's shared memory a tensor is, or is to be put. */
+struct glet_v2_place {
+    struct glet_json_string region; /* its registered name; raw.data NULL = not in shared memory */
+    uint64_t offset, bytes;
+};
 
 struct glet_v2_request_output {
     size_t index; /* of the model's outputs */
     bool binary;
+    struct glet_v2_place place; /* bytes are those of its rows */
 };
 
 struct glet_v2_request {
     int rows;
-    const void *inputs[GLET_V2_MAX_TENSORS]; /* in the body (any alignment), or in `json` */
+    const void *inputs[GLET_V2_MAX_TENSORS]; /* in the body (any alignment), or in `json`; NULL: in
+                                                its place */
+    struct glet_v2_place places[GLET_V2_MAX_TENSORS]; /* of inputs; bytes are those of its rows */
     struct glet_slice id; /* as JSON text between the quotes; data NULL = none given */
     int64_t timeout_us;   /* 0 = none given */
     int priority;         /* 0 = none given; larger is more urgent */

@@ -53,6 +53,10 @@ int glet_v2_response_emit(const struct glet_v2_model *model, const struct glet_v
         glet_text_put(text, tensor->type->name);
         glet_text_put(text, "\",\"shape\":");
         put_shape(text, tensor, request->rows);
+        if (request->outputs[i].place.region.raw.data) { /* the data are there */
+            glet_text_put(text, "}");
+            continue;
+        }
         if (request->outputs[i].binary) {
             response->binary = true;
             glet_text_put(text, ",\"parameters\":{\"binary_data_size\":");

@@ -17,7 +17,8 @@ struct glet_v2_response {
 };
 
 /*
- * outputs[i] is the model's output i, request->rows rows. parts has room for 1 +
+ * outputs[i] is the model's output i, request->rows rows; not used of one with a place in shared
+ * memory, which says no more than its name, datatype and shape. parts has room for 1 +
  * GLET_V2_MAX_TENSORS; they point into response->json and outputs. response->json keeps its memory
  * from one use to the next.
  *

@@ -162,7 +162,7 @@ class Json(fake.Case):
         self.fails(but(data=[1, 2, 3, True]), "number")
         self.fails(but(data=3), "array")
         self.fails(but(data=[1, 2, 3, 1e39]), "range")
-        self.fails(but(parameters={"shared_memory_region": "x"}), "shared memory")
+        self.fails(but(parameters={"shared_memory_region": "x"}), "no shared_memory_byte_size")
         self.fails({"inputs": [good, good]}, "given twice")
         self.fails({**but(), "outputs": [{"name": "nope"}]}, "no output 'nope'")
         self.fails({**but(), "outputs": [{}]}, "no name")

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The signal is sent to the thread that touched the memory, in the middle of memcpy(), which holds
+ * nothing that has to be given back: so the handler can jump out of it.
+ */
+#include "runtime/serve/shared_copy.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <string.h>
+
+static _Thread_local sigjmp_buf *volatile way_out; /* NULL: this thread is in no copy */
+static struct sigaction before;
+
+static void on_sigbus(int number, siginfo_t *info, void *context)
+{
+    (void)info;
+    (void)context;
+    if (way_out)
+        siglongjmp(*way_out, 1);
+    sigaction(number, &before, NULL); /* and the same access comes again */
+}
+
+static int failed; /* errno of the one attempt */
+
+static void setup(void)
+{
+    /* The mask is left alone, so that jumping out has none to restore. */
+    struct sigaction action = {.sa_sigaction = on_sigbus, .sa_flags = SA_SIGINFO | SA_NODEFER};
+    sigemptyset(&action.sa_mask);
+    failed = sigaction(SIGBUS, &action, &before) < 0 ? errno : 0;
+}
+
+int glet_shared_copy_setup(struct glet_error *err)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, setup);
+    return failed ? glet_error_errno(err, failed, "SIGBUS") : 0;
+}
+
+bool glet_shared_copy(void *to, const void *from, size_t bytes)
+{
+    sigjmp_buf here;
+    if (sigsetjmp(here, 0) != 0) {
+        way_out = NULL;
+        return false;
+    }
+    way_out = &here;
+    atomic_signal_fence(memory_order_seq_cst); /* the copy stays between the two */
+    memcpy(to, from, bytes);
+    atomic_signal_fence(memory_order_seq_cst);
+    way_out = NULL;
+    return true;
+}
