@@ -15,6 +15,7 @@
 #include <string.h>
 
 enum { DIMENSIONS_MAX = 16, STRING_LETTERS = 8 };
+enum { ALIGNMENT = 64 };                                    /* of each input in shared memory */
 static const size_t request_limit_bytes = (size_t)64 << 20; /* what servers commonly accept */
 
 static const size_t several_limit_bytes = (size_t)4 << 20; /* above, memory matters more */
@@ -116,8 +117,41 @@ static int parse_input(const cJSON *item, struct input *input, const char *model
     return 0;
 }
 
-static char *json_header(const struct input *inputs, size_t count, size_t *length,
-                         struct glet_error *err)
+/* Where the data of a request are: region NULL = in its body. */
+struct place {
+    const char *region;
+    size_t offset;
+};
+
+static size_t aligned(size_t bytes)
+{
+    return (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+}
+
+static void put_input(struct glet_json *json, const struct input *input, struct place *place)
+{
+    glet_json_object(json, NULL);
+    glet_json_string(json, "name", input->name);
+    glet_json_array(json, "shape");
+    for (int d = 0; d < input->rank; d++)
+        glet_json_int(json, NULL, input->dims[d]);
+    glet_json_end(json);
+    glet_json_string(json, "datatype", input->type->name);
+    glet_json_object(json, "parameters");
+    if (place->region) {
+        glet_json_string(json, "shared_memory_region", place->region);
+        glet_json_uint(json, "shared_memory_offset", place->offset);
+        glet_json_uint(json, "shared_memory_byte_size", input->bytes);
+        place->offset += aligned(input->bytes);
+    } else {
+        glet_json_uint(json, "binary_data_size", input->bytes);
+    }
+    glet_json_end(json);
+    glet_json_end(json);
+}
+
+static char *json_header(const struct input *inputs, size_t count, struct place place,
+                         size_t *length, struct glet_error *err)
 {
     char *text = NULL;
     FILE *stream = open_memstream(&text, length);
@@ -128,19 +162,8 @@ static char *json_header(const struct input *inputs, size_t count, size_t *lengt
     struct glet_json json = glet_json_begin(stream, GLET_JSON_COMPACT);
     glet_json_object(&json, NULL);
     glet_json_array(&json, "inputs");
-    for (size_t i = 0; i < count; i++) {
-        glet_json_object(&json, NULL);
-        glet_json_string(&json, "name", inputs[i].name);
-        glet_json_array(&json, "shape");
-        for (int d = 0; d < inputs[i].rank; d++)
-            glet_json_int(&json, NULL, inputs[i].dims[d]);
-        glet_json_end(&json);
-        glet_json_string(&json, "datatype", inputs[i].type->name);
-        glet_json_object(&json, "parameters");
-        glet_json_uint(&json, "binary_data_size", inputs[i].bytes);
-        glet_json_end(&json);
-        glet_json_end(&json);
-    }
+    for (size_t i = 0; i < count; i++)
+        put_input(&json, &inputs[i], &place);
     glet_json_end(&json);
     glet_json_object(&json, "parameters");
     glet_json_bool(&json, "binary_data_output", true);
@@ -176,72 +199,130 @@ char *glet_get_request(const char *host, const char *path, struct glet_error *er
                        host);
 }
 
-static int assemble(struct glet_infer_request *request, const char *head, const char *json,
-                    size_t json_length, const struct input *inputs, size_t count, size_t data_bytes,
-                    struct glet_random *random, struct glet_error *err)
+struct inputs { /* of a model */
+    struct input *list;
+    size_t count;
+    size_t bytes, shared_bytes; /* of all, one after the other; likewise, in shared memory */
+};
+
+static int parse_inputs(const cJSON *list, struct inputs *out, const char *model,
+                        struct glet_error *err)
 {
-    size_t head_length = strlen(head);
-    request->length = head_length + json_length + data_bytes;
-    request->variants = data_bytes <= several_limit_bytes ? GLET_INFER_VARIANTS : 1;
-    for (size_t v = 0; v < request->variants; v++) {
-        char *at = request->bytes[v] = glet_alloc(request->length, 1, err);
-        if (!at)
+    const cJSON *item;
+    if (!cJSON_IsArray(list) || cJSON_GetArraySize(list) == 0)
+        return glet_error_set(err, GLET_ERR_INPUT, "metadata of %s: no inputs", model);
+    out->list = glet_alloc((size_t)cJSON_GetArraySize(list), sizeof *out->list, err);
+    if (!out->list)
+        return -1;
+    cJSON_ArrayForEach(item, list)
+    {
+        struct input *input = &out->list[out->count++];
+        if (parse_input(item, input, model, err) < 0)
             return -1;
-        at = mempcpy(at, head, head_length);
-        at = mempcpy(at, json, json_length);
-        for (size_t i = 0; i < count; i++)
-            for (size_t e = 0; e < inputs[i].elements; e++, at += inputs[i].type->size_bytes)
-                put_value(inputs[i].type, random, at);
+        out->bytes += input->bytes;
+        out->shared_bytes += aligned(input->bytes);
+        if (out->bytes > request_limit_bytes)
+            return glet_error_set(err, GLET_ERR_RANGE,
+                                  "metadata of %s: a request would exceed %zu MiB", model,
+                                  request_limit_bytes >> 20);
+    }
+    return 0;
+}
+
+/* alignment: of each input. */
+static void put_values(const struct inputs *inputs, size_t alignment, struct glet_random *random,
+                       char *at)
+{
+    for (size_t i = 0; i < inputs->count; i++) {
+        const struct input *input = &inputs->list[i];
+        for (size_t e = 0; e < input->elements; e++)
+            put_value(input->type, random, at + e * input->type->size_bytes);
+        at += (input->bytes + alignment - 1) / alignment * alignment;
+    }
+}
+
+/* The request's head and JSON, with room for the rest of its body behind them: *end_out. */
+static int put_head(struct glet_infer_request *request, size_t variant, const char *host,
+                    const char *path, const struct inputs *inputs, struct place place,
+                    char **end_out, struct glet_error *err)
+{
+    size_t json_length = 0, body_bytes = place.region ? 0 : inputs->bytes;
+    GLET_CLEANUP(glet_cleanup_free)
+    char *json = json_header(inputs->list, inputs->count, place, &json_length, err);
+    GLET_CLEANUP(glet_cleanup_free)
+    char *head = json ? glet_format(err,
+                                    "POST %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: gpulet-load\r\n"
+                                    "Content-Type: application/octet-stream\r\n"
+                                    "Inference-Header-Content-Length: %zu\r\n"
+                                    "Content-Length: %zu\r\n\r\n",
+                                    path, host, json_length, json_length + body_bytes)
+                      : NULL;
+    if (!head)
+        return -1;
+    size_t head_length = strlen(head);
+    request->lengths[variant] = head_length + json_length + body_bytes;
+    request->bytes[variant] = glet_alloc(request->lengths[variant], 1, err);
+    if (!request->bytes[variant])
+        return -1;
+    *end_out = mempcpy(mempcpy(request->bytes[variant], head, head_length), json, json_length);
+    return 0;
+}
+
+static int create_region(struct glet_load_region *region, const struct inputs *inputs,
+                         size_t variants, const char *model, struct glet_random *random,
+                         struct glet_error *err)
+{
+    size_t bytes = variants * inputs->shared_bytes;
+    for (size_t i = 0; i < inputs->count; i++)
+        if (inputs->list[i].bytes == 0)
+            return glet_error_set(err, GLET_ERR_UNSUPPORTED,
+                                  "input %s of %s has no bytes: it cannot be in shared memory",
+                                  inputs->list[i].name, model);
+    if (region->memory)
+        return region->bytes == bytes
+                   ? 0
+                   : glet_error_set(err, GLET_ERR_INPUT, "the targets differ in the inputs of %s",
+                                    model);
+    if (glet_load_region_create(region, bytes, err) < 0)
+        return -1;
+    for (size_t v = 0; v < variants; v++)
+        put_values(inputs, ALIGNMENT, random, region->memory + v * inputs->shared_bytes);
+    return 0;
+}
+
+static int assemble(struct glet_infer_request *request, const char *host, const char *model,
+                    const struct inputs *inputs, struct glet_random *random,
+                    struct glet_load_region *region, struct glet_error *err)
+{
+    bool shared = region && region->name[0];
+    GLET_CLEANUP(glet_cleanup_free) char *path = glet_model_path(model, "/infer", err);
+    request->variants = inputs->bytes <= several_limit_bytes ? GLET_INFER_VARIANTS : 1;
+    if (!path ||
+        (shared && create_region(region, inputs, request->variants, model, random, err) < 0))
+        return -1;
+    for (size_t v = 0; v < request->variants; v++) {
+        struct place place = {shared ? region->name : NULL, v * inputs->shared_bytes};
+        char *end;
+        if (put_head(request, v, host, path, inputs, place, &end, err) < 0)
+            return -1;
+        if (!shared)
+            put_values(inputs, 1, random, end);
     }
     return 0;
 }
 
 int glet_infer_request_init(struct glet_infer_request *request, const char *host, const char *model,
                             const char *metadata, struct glet_random *random,
-                            struct glet_error *err)
+                            struct glet_load_region *region, struct glet_error *err)
 {
     *request = (struct glet_infer_request){0};
-    int rc = -1;
-    size_t count = 0, data_bytes = 0, json_length = 0;
-    char *path = NULL, *json = NULL, *head = NULL;
-    struct input *inputs = NULL;
+    struct inputs inputs = {0};
     cJSON *root = cJSON_Parse(metadata);
-    const cJSON *list = cJSON_GetObjectItemCaseSensitive(root, "inputs"), *item;
-    if (!cJSON_IsArray(list) || cJSON_GetArraySize(list) == 0) {
-        glet_error_set(err, GLET_ERR_INPUT, "metadata of %s: no inputs", model);
-        goto out;
-    }
-    inputs = glet_alloc((size_t)cJSON_GetArraySize(list), sizeof *inputs, err);
-    if (!inputs)
-        goto out;
-    cJSON_ArrayForEach(item, list)
-    {
-        if (parse_input(item, &inputs[count], model, err) < 0)
-            goto out;
-        data_bytes += inputs[count++].bytes;
-        if (data_bytes > request_limit_bytes) {
-            glet_error_set(err, GLET_ERR_RANGE, "metadata of %s: a request would exceed %zu MiB",
-                           model, request_limit_bytes >> 20);
-            goto out;
-        }
-    }
-    path = glet_model_path(model, "/infer", err);
-    json = path ? json_header(inputs, count, &json_length, err) : NULL;
-    head = json ? glet_format(err,
-                              "POST %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: gpulet-load\r\n"
-                              "Content-Type: application/octet-stream\r\n"
-                              "Inference-Header-Content-Length: %zu\r\n"
-                              "Content-Length: %zu\r\n\r\n",
-                              path, host, json_length, json_length + data_bytes)
-                : NULL;
-    if (head)
-        rc = assemble(request, head, json, json_length, inputs, count, data_bytes, random, err);
-out:
+    int rc = parse_inputs(cJSON_GetObjectItemCaseSensitive(root, "inputs"), &inputs, model, err);
+    if (rc == 0)
+        rc = assemble(request, host, model, &inputs, random, region, err);
     cJSON_Delete(root);
-    free(inputs);
-    free(path);
-    free(json);
-    free(head);
+    free(inputs.list);
     return rc;
 }
 

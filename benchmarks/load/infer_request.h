@@ -4,10 +4,11 @@
 
 /*
  * KServe v2 infer requests made from a model's metadata: every input a binary tensor of random
- * values, one row, outputs asked for in binary. Whole HTTP requests, ready for the wire, made once
+ * values, one row, in the body or in shared memory; outputs asked for in binary. Whole HTTP requests, ready for the wire, made once
  * and sent many times.
  */
 
+#include "benchmarks/load/load_region.h"
 #include "common/error.h"
 #include "common/random.h"
 
@@ -18,19 +19,21 @@ enum { GLET_INFER_VARIANTS = 4 }; /* different data, so that nothing is served f
 struct glet_infer_request {
     char *bytes[GLET_INFER_VARIANTS];
     size_t variants; /* of them are there: one when the request is large */
-    size_t length;   /* of each */
+    size_t lengths[GLET_INFER_VARIANTS];
 };
 
 /*
- * metadata is the JSON of GET /v2/models/{model}; a free dimension becomes 1. Fails with
- * GLET_ERR_INPUT when it is not such JSON, GLET_ERR_UNSUPPORTED for an unknown datatype,
- * GLET_ERR_RANGE for more than 64 MiB, GLET_ERR_NOMEM. Release with glet_infer_request_fini()
+ * metadata is the JSON of GET /v2/models/{model}; a free dimension becomes 1. A region with a name is
+ * created and filled by the model's first request, for those of its other targets too; NULL or one
+ * without a name: the data go in bodies. Fails with GLET_ERR_INPUT when metadata is not such JSON, or
+ * is of other inputs than the region holds, GLET_ERR_UNSUPPORTED for an unknown datatype or an input
+ * without bytes that were to be shared, GLET_ERR_RANGE for more than 64 MiB, GLET_ERR_NOMEM. Release with glet_infer_request_fini()
  * whatever happens.
  */
 GLET_MUST_CHECK
 int glet_infer_request_init(struct glet_infer_request *request, const char *host, const char *model,
                             const char *metadata, struct glet_random *random,
-                            struct glet_error *err);
+                            struct glet_load_region *region, struct glet_error *err);
 void glet_infer_request_fini(struct glet_infer_request *request);
 
 /* "GET path" as a whole request, the caller's to free. */

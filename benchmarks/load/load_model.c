@@ -23,6 +23,7 @@ void glet_load_model_fini(struct glet_load_model *model)
     for (size_t t = 0; t < model->target_count; t++)
         glet_infer_request_fini(&model->targets[t].request);
     free(model->targets);
+    glet_load_region_fini(&model->region);
     *model = (struct glet_load_model){0};
 }
 
@@ -39,10 +40,10 @@ struct glet_load_shot glet_load_model_next(struct glet_load_model *model)
     }
     struct glet_load_target *target = &model->targets[best];
     target->credit -= total;
-    size_t round = model->sent++ / model->target_count;
+    size_t variant = model->sent++ / model->target_count % target->request.variants;
     return (struct glet_load_shot){.target = best,
-                                   .bytes = target->request.bytes[round % target->request.variants],
-                                   .length = target->request.length};
+                                   .bytes = target->request.bytes[variant],
+                                   .length = target->request.lengths[variant]};
 }
 
 void glet_load_model_rewind(struct glet_load_model *model)

@@ -10,10 +10,13 @@
 
 #include "benchmarks/load/infer_request.h"
 
+#include <stdbool.h>
+
 struct glet_load_target {
     struct glet_infer_request request;
-    double weight; /* >= 0; the share of this model's requests, relative to the other targets */
-    double credit; /* of the round robin */
+    bool registered; /* the model's region, with this server */
+    double weight;   /* >= 0; the share of this model's requests, relative to the other targets */
+    double credit;   /* of the round robin */
 };
 
 struct glet_load_model {
@@ -21,6 +24,7 @@ struct glet_load_model {
     struct glet_load_target *targets;
     size_t target_count;
     size_t sent;
+    struct glet_load_region region; /* of its data, for all targets; without a name: in bodies */
 };
 
 /* One request: where it goes, and its bytes, borrowed from the model. */

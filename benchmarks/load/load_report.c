@@ -77,11 +77,12 @@ int glet_load_report_table(const struct glet_load_report *report, FILE *out, str
     int rc = glet_table_print(&table, out);
     glet_table_fini(&table);
     fprintf(out,
-            "\n%.4g x the rates, measured %.1f s after %.1f s of warm-up, seed %ju\n"
+            "\n%.4g x the rates, measured %.1f s after %.1f s of warm-up, seed %ju%s\n"
             "sent late by at most %.2f ms (p99); up to %zu requests open on %zu connections\n",
             report->rate_scale, report->result->measured_s, report->warmup_s,
-            (uintmax_t)report->seed, (double)worst_lag_us(report->set) / 1e3,
-            report->result->max_open_calls, report->result->max_connections);
+            (uintmax_t)report->seed, report->shared_memory ? ", inputs in shared memory" : "",
+            (double)worst_lag_us(report->set) / 1e3, report->result->max_open_calls,
+            report->result->max_connections);
     if (is_punctuality_in_doubt(report->set))
         fprintf(out, "that is more than a tenth of an SLO: this machine was too busy to load on "
                      "time, and some of the latency is its own\n");
@@ -174,6 +175,7 @@ int glet_load_report_json(const struct glet_load_report *report, FILE *out, stru
     glet_json_string(&json, "schema", "gpulet-load/1");
     glet_json_bool(&json, "slo_met", glet_load_set_meets_slo(report->set));
     glet_json_uint(&json, "seed", report->seed);
+    glet_json_bool(&json, "shared_memory", report->shared_memory);
     glet_json_double(&json, "rate_scale", report->rate_scale);
     if (report->searched) /* null: no factor was too much */
         glet_json_double(&json, "missed_rate_scale", report->missed_scale);

@@ -37,12 +37,18 @@ int glet_load_run(struct glet_client *client, struct glet_stream *streams, size_
 
 /*
  * Asks each target whether it is ready, for up to wait_us, then for the metadata of every model,
- * and makes the requests. A target that does not serve a model gets weight 0 for it. GLET_ERR_IO
- * when a target is not there or not ready in time, GLET_ERR_INPUT when none serves a model.
+ * and makes the requests; the region of a model that has one is registered with each of its targets.
+ * A target that does not serve a model gets weight 0 for it. GLET_ERR_IO when a target is not there
+ * or not ready in time, or refuses a region; GLET_ERR_INPUT when none serves a model;
+ * GLET_ERR_UNDECIDED when *stop (may be NULL) is not 0 before all is done.
  */
 GLET_MUST_CHECK
 int glet_load_prepare(struct glet_client *client, size_t target_count,
                       struct glet_load_model *models, size_t model_count, uint64_t wait_us,
-                      uint64_t seed, struct glet_error *err);
+                      uint64_t seed, const volatile int *stop, struct glet_error *err);
+
+/* Unregisters all regions, whatever was prepared; a server that does not answer is left alone. */
+void glet_load_unregister(struct glet_client *client, size_t target_count,
+                          struct glet_load_model *models, size_t model_count);
 
 #endif

@@ -24,7 +24,7 @@ struct load_values {
     double rate_scale, burstiness;
     const char *trace, *plan, *hdr;
     int arrival, format;
-    bool find_max, quiet;
+    bool shared_memory, find_max, quiet;
 };
 
 enum { ARRIVAL_WORKLOAD, ARRIVAL_POISSON, ARRIVAL_UNIFORM, ARRIVAL_BURST };
@@ -130,6 +130,12 @@ static const struct glet_option options[] = {
      .value = "FILE.csv",
      .help = "Replay recorded arrivals instead: a column t_s, in seconds, and optionally one named "
              "model. It starts again when it ends."},
+    {.name = "shared-memory",
+     .kind = GLET_OPTION_FLAG,
+     FIELD(shared_memory),
+     .help = "Leave the inputs in shared memory that is registered with each server, instead of in "
+             "bodies: for servers on this machine that have Triton's system shared memory "
+             "extension (gpulet-runtime --shared-memory). Outputs come in bodies."},
     {.name = "find-max",
      .kind = GLET_OPTION_FLAG,
      FIELD(find_max),
@@ -159,10 +165,14 @@ static const struct glet_option options[] = {
 
 static volatile sig_atomic_t interrupted;
 
+/* timeout(1) sends its signal twice: a third one is somebody's who does not want to wait. */
 static void interrupt(int signal_number)
 {
-    (void)signal_number;
+    static volatile sig_atomic_t times;
     interrupted = 1;
+    times = times + 1;
+    if (times == 2)
+        signal(signal_number, SIG_DFL);
 }
 
 struct load {
@@ -179,6 +189,9 @@ struct load {
 static void close_load(struct load *load)
 {
     glet_load_set_fini(&load->set);
+    if (load->client && load->models)
+        glet_load_unregister(load->client, load->targets.count, load->models,
+                             load->workload->model_count);
     glet_client_close(load->client);
     if (load->workload)
         glet_load_models_free(load->models, load->workload->model_count);
@@ -315,8 +328,10 @@ static int prepare(struct load *load, const char *workload_path, struct glet_err
     const struct glet_client_options client = {.max_connections = (size_t)values->connections};
     if (glet_client_open(load->targets.urls, load->targets.count, &client, &load->client, err) < 0)
         return -1;
+    for (size_t k = 0; values->shared_memory && k < model_count; k++)
+        glet_load_region_name(&load->models[k].region, k);
     return glet_load_prepare(load->client, load->targets.count, load->models, model_count,
-                             values->wait_us, (uint64_t)values->seed, err);
+                             values->wait_us, (uint64_t)values->seed, &interrupted, err);
 }
 
 static int run_command(const void *values_void, const struct glet_list *arguments,
@@ -324,16 +339,17 @@ static int run_command(const void *values_void, const struct glet_list *argument
 {
     const struct load_values *values = values_void;
     GLET_CLEANUP(close_load) struct load load = {.values = values};
+    struct sigaction action = {.sa_handler = interrupt};
+    sigaction(SIGINT, &action, NULL); /* before there is anything to unregister */
+    sigaction(SIGTERM, &action, NULL);
     if (prepare(&load, arguments->items[0], err) < 0)
         return -1;
-    struct sigaction action = {.sa_handler = interrupt, .sa_flags = (int)SA_RESETHAND};
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
     struct glet_load_result result = {0};
     struct glet_load_report report = {.set = &load.set,
                                       .result = &result,
                                       .warmup_s = (double)values->warmup_us / 1e6,
                                       .seed = (uint64_t)values->seed,
+                                      .shared_memory = values->shared_memory,
                                       .rate_scale = values->rate_scale};
     int rc = values->find_max ? find_max(&load, &report, &result, err)
                               : run_at(&load, values->rate_scale, &result, err);

@@ -17,7 +17,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         abort();
     memcpy(text, data, size);
     text[size] = '\0';
-    if (glet_infer_request_init(&request, "h:1", "m", text, &random, &err) == 0) {
+    if (glet_infer_request_init(&request, "h:1", "m", text, &random, NULL, &err) == 0) {
         if (request.variants == 0 || memcmp(request.bytes[0], "POST ", 5) != 0)
             abort();
     } else if (err.code == GLET_OK || !err.message[0]) {
