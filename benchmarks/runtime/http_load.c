@@ -3,7 +3,8 @@
 /*
  * A closed-loop client for comparing servers: CONNECTIONS keep-alive connections send the same
  * no-op inference again and again until COUNT are answered.
- * usage: http_load PORT CONNECTIONS COUNT PID [MODEL RAW_BYTES]
+ * usage: http_load PORT CONNECTIONS COUNT PID [MODEL RAW_BYTES | MODEL JSON...]
+ * With several JSON bodies, each connection has its own, in turn.
  * Prints "REQUESTS SECONDS SERVER_CPU_US_PER_REQUEST P50_US P99_US"; PID is the server, whose CPU
  * time is taken before and after.
  */
@@ -25,15 +26,21 @@
 #define BODY_BYTES      150528
 #define MAX_CONNECTIONS 256
 
+struct request {
+    char *bytes;
+    size_t length;
+};
+
 struct connection {
     int fd;
+    const struct request *request;
     size_t sent, got, want;
     double began_us;
     char answer[16384];
 };
 
-static char *request;
-static size_t request_bytes;
+static struct request requests[MAX_CONNECTIONS];
+static int request_count = 1;
 static double *latencies_us;
 static long started, finished, total;
 static int epoll_fd;
@@ -61,32 +68,47 @@ static double cpu_us(int pid)
     return (double)used.tv_sec * 1e6 + (double)used.tv_nsec / 1e3;
 }
 
-static void make_raw_request(const char *model, size_t bytes)
+static struct request make_raw_request(const char *model, size_t bytes)
 {
-    request = calloc(1, bytes + 512);
-    int n = snprintf(request, 512,
+    struct request request = {.bytes = calloc(1, bytes + 512)};
+    int n = snprintf(request.bytes, 512,
                      "POST /v2/models/%s/infer HTTP/1.1\r\nHost: localhost\r\n"
                      "Inference-Header-Content-Length: 0\r\nContent-Length: %zu\r\n\r\n",
                      model, bytes);
-    request_bytes = (size_t)n + bytes;
+    request.length = (size_t)n + bytes;
+    return request;
 }
 
-static void make_request(void)
+/* tail_bytes of binary tensors follow. */
+static struct request make_request(const char *model, const char *json, size_t tail_bytes)
 {
-    static const char json[] =
+    char head[512];
+    size_t json_bytes = strlen(json);
+    int n = snprintf(head, sizeof head,
+                     "POST /v2/models/%s/infer HTTP/1.1\r\nHost: localhost\r\n"
+                     "Inference-Header-Content-Length: %zu\r\nContent-Length: %zu\r\n"
+                     "Content-Type: application/octet-stream\r\n\r\n",
+                     model, json_bytes, json_bytes + tail_bytes);
+    struct request request = {.length = (size_t)n + json_bytes + tail_bytes};
+    request.bytes = calloc(1, request.length);
+    memcpy(request.bytes, head, (size_t)n);
+    memcpy(request.bytes + n, json, json_bytes);
+    return request;
+}
+
+static void make_requests(int count, char **arguments)
+{
+    static const char noop[] =
         "{\"inputs\":[{\"name\":\"image\",\"shape\":[1,3,112,112],\"datatype\":\"FP32\","
         "\"parameters\":{\"binary_data_size\":150528}}],\"outputs\":[{\"name\":\"scores\","
         "\"parameters\":{\"binary_data\":true}}]}";
-    char head[512];
-    int n = snprintf(head, sizeof head,
-                     "POST /v2/models/noop/infer HTTP/1.1\r\nHost: localhost\r\n"
-                     "Inference-Header-Content-Length: %zu\r\nContent-Length: %zu\r\n"
-                     "Content-Type: application/octet-stream\r\n\r\n",
-                     sizeof json - 1, sizeof json - 1 + BODY_BYTES);
-    request_bytes = (size_t)n + sizeof json - 1 + BODY_BYTES;
-    request = calloc(1, request_bytes);
-    memcpy(request, head, (size_t)n);
-    memcpy(request + n, json, sizeof json - 1);
+    if (count == 0)
+        requests[0] = make_request("noop", noop, BODY_BYTES);
+    else if (arguments[1][0] != '{')
+        requests[0] = make_raw_request(arguments[0], strtoul(arguments[1], NULL, 10));
+    else
+        for (request_count = 0; request_count < count - 1; request_count++)
+            requests[request_count] = make_request(arguments[0], arguments[request_count + 1], 0);
 }
 
 static void begin(struct connection *c)
@@ -100,8 +122,9 @@ static void begin(struct connection *c)
 
 static void write_on(struct connection *c)
 {
-    while (c->sent < request_bytes) {
-        ssize_t n = send(c->fd, request + c->sent, request_bytes - c->sent, MSG_NOSIGNAL);
+    while (c->sent < c->request->length) {
+        ssize_t n =
+            send(c->fd, c->request->bytes + c->sent, c->request->length - c->sent, MSG_NOSIGNAL);
         if (n < 0) {
             if (errno == EAGAIN)
                 return;
@@ -171,7 +194,7 @@ static void open_connection(struct connection *c, int port)
 int main(int argc, char **argv)
 {
     static struct connection connections[MAX_CONNECTIONS];
-    if (argc != 5 && argc != 7)
+    if (argc < 5 || argc == 6 || argc > 6 + MAX_CONNECTIONS)
         return 2;
     int port = atoi(argv[1]), count = atoi(argv[2]), pid = atoi(argv[4]);
     total = atol(argv[3]);
@@ -179,12 +202,11 @@ int main(int argc, char **argv)
         return 2;
     latencies_us = calloc((size_t)total, sizeof *latencies_us);
     epoll_fd = epoll_create1(0);
-    if (argc == 7)
-        make_raw_request(argv[5], strtoul(argv[6], NULL, 10));
-    else
-        make_request();
-    for (int i = 0; i < count; i++)
+    make_requests(argc - 5, argv + 5);
+    for (int i = 0; i < count; i++) {
+        connections[i].request = &requests[i % request_count];
         open_connection(&connections[i], port);
+    }
     double began_us = now_us(), cpu_before_us = cpu_us(pid);
     for (int i = 0; i < count; i++)
         begin(&connections[i]);

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Writes the models that do nothing: noop.onnx, FP32 [N,3,112,112] (150 528 bytes) in, its first
-3 584 bytes out, and tiny.onnx, FP32 [N,4] in, the first two numbers out. Needs onnx.
+3 584 bytes out; image.onnx, FP32 [N,3,224,224] (602 112 bytes) in, its first 3 584 bytes out; and
+tiny.onnx, FP32 [N,4] in, the first two numbers out. Needs onnx.
 usage: make_noop.py [FOLDER]"""
 import sys
 from pathlib import Path
@@ -28,4 +29,5 @@ def write(path, input_name, shape, output_name, ends):
 
 folder = Path(sys.argv[1] if len(sys.argv) > 1 else ".")
 write(folder / "noop.onnx", "image", [3, 112, 112], "scores", [1, 8])
+write(folder / "image.onnx", "image", [3, 224, 224], "scores", [1, 4])
 write(folder / "tiny.onnx", "x", [4], "y", [2])
