@@ -22,9 +22,9 @@ def find_promtool():
 
 
 class Server:
-    def __init__(self, *options):
+    def __init__(self, *options, user=None):
         self.process = subprocess.Popen([PROGRAM, *options], stdout=subprocess.PIPE,
-                                        stderr=subprocess.PIPE, text=True)
+                                        stderr=subprocess.PIPE, text=True, user=user)
         words = self.process.stdout.readline().split()
         if not words:
             self.process.wait()

@@ -30,6 +30,10 @@ try:
     import tritonclient.http.aio as triton_aio
 except ImportError:
     triton_aio = None
+try:
+    import tritonclient.utils.shared_memory as triton_shared
+except ImportError:
+    triton_shared = None
 
 TYPES = {"FP32": "float32", "FP64": "float64", "FP16": "float16", "INT8": "int8",
          "INT16": "int16", "INT32": "int32", "INT64": "int64", "UINT8": "uint8",
@@ -119,6 +123,42 @@ class Triton(fake.Case):
         numpy.testing.assert_array_equal(answer.as_numpy("out"), tensor(triton, "FP32")[0])
 
 
+@unittest.skipUnless(triton_shared, "no tritonclient with shared memory")
+class TritonShared(fake.Case):
+    options = ("shared_memory=1",)
+
+    def test_inputs_and_outputs(self):
+        client = triton.InferenceServerClient(f"127.0.0.1:{self.server.port}")
+        self.addCleanup(client.close)
+        values = numpy.array([[1.5, -2, 3, 4]], "float32")
+        for name in "in", "out":
+            key = f"/gpulet-test-{os.getpid()}-{name}"
+            handle = triton_shared.create_shared_memory_region(name, key, values.nbytes)
+            self.addCleanup(triton_shared.destroy_shared_memory_region, handle)
+            client.register_system_shared_memory(name, key, values.nbytes)
+            if name == "in":
+                triton_shared.set_shared_memory_region(handle, [values])
+        self.assertEqual(len(client.get_system_shared_memory_status()), 2)
+        given = triton.InferInput("in", [1, 4], "FP32")
+        given.set_shared_memory("in", values.nbytes)
+        numpy.testing.assert_array_equal(
+            client.infer("echo_FP32", [given]).as_numpy("out"), values)
+        asked = triton.InferRequestedOutput("out")
+        asked.set_shared_memory("out", values.nbytes)
+        answer = client.infer("echo_FP32", [given], outputs=[asked])
+        self.assertEqual(answer.get_output("out"),
+                         {"name": "out", "datatype": "FP32", "shape": [1, 4]})
+        numpy.testing.assert_array_equal(
+            triton_shared.get_contents_as_numpy(handle, numpy.float32, [1, 4]), values)
+        client.unregister_cuda_shared_memory()  # as clients do that use either
+        client.unregister_system_shared_memory("in")
+        with self.assertRaisesRegex(triton.InferenceServerException, "region 'in'") as caught:
+            client.infer("echo_FP32", [given])
+        self.assertIn("404", caught.exception.status())
+        client.unregister_system_shared_memory()
+        self.assertEqual(client.get_system_shared_memory_status(), [])
+
+
 @unittest.skipUnless(triton_aio, "no tritonclient with asyncio")
 class TritonAsyncio(fake.Case):
     def test_infer(self):
@@ -152,6 +192,8 @@ def perf_analyzer():
 
 @unittest.skipUnless(perf_analyzer(), "no perf_analyzer")
 class PerfAnalyzer(fake.Case):
+    options = ("shared_memory=1",)
+
     def run_it(self, *options):
         program, environment = perf_analyzer()
         with tempfile.TemporaryDirectory() as folder:
@@ -172,6 +214,12 @@ class PerfAnalyzer(fake.Case):
     def test_batches_and_two_inputs(self):
         self.run_it("-m", "echo_FP32", "-b", "8", "--concurrency-range", "1")
         self.run_it("-m", "two", "--concurrency-range", "1")
+
+    def test_shared_memory(self):
+        row = self.run_it("-m", "noop", "-b", "3", "--shared-memory", "system",
+                          "--output-shared-memory-size", "10752", "--concurrency-range", "4")
+        self.assertGreater(float(row["Inferences/Second"]), 0)
+        self.assertEqual(self.server.json("GET", "/v2/systemsharedmemory/status"), (200, []))
 
     def test_poisson(self):
         row = self.run_it("-m", "noop", "--request-rate-range", "100",

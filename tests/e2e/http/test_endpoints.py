@@ -96,7 +96,7 @@ class Documents(fake.Case):
                              ("/v2/models/a%2fb", 400), ("/v2/models/%00", 400),
                              ("/v2/models/%zz", 400), ("/v2/models/%4", 400),
                              ("/v2/models/" + "x" * 300, 404), ("/metrics", 404),
-                             ("/v2/systemsharedmemory/status", 404)):
+                             ("/v2/systemsharedmemory", 404)):
             with self.subTest(path):
                 self.refused(self.server.request("GET", path), status, "")
 
