@@ -24,21 +24,22 @@ static void on_sigbus(int number, siginfo_t *info, void *context)
     sigaction(number, &before, NULL); /* and the same access comes again */
 }
 
-static int failed; /* errno of the one attempt */
-
-static void setup(void)
-{
-    /* The mask is left alone, so that jumping out has none to restore. */
-    struct sigaction action = {.sa_sigaction = on_sigbus, .sa_flags = SA_SIGINFO | SA_NODEFER};
-    sigemptyset(&action.sa_mask);
-    failed = sigaction(SIGBUS, &action, &before) < 0 ? errno : 0;
-}
-
 int glet_shared_copy_setup(struct glet_error *err)
 {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, setup);
-    return failed ? glet_error_errno(err, failed, "SIGBUS") : 0;
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    /* The mask is left alone, so that jumping out has none to restore. */
+    struct sigaction action = {.sa_sigaction = on_sigbus, .sa_flags = SA_SIGINFO | SA_NODEFER};
+    struct sigaction now;
+    sigemptyset(&action.sa_mask);
+    pthread_mutex_lock(&lock);
+    int failed = sigaction(SIGBUS, NULL, &now) < 0;
+    if (!failed && now.sa_sigaction != on_sigbus) {
+        before = now;
+        failed = sigaction(SIGBUS, &action, NULL) < 0;
+    }
+    int number = errno;
+    pthread_mutex_unlock(&lock);
+    return failed ? glet_error_errno(err, number, "SIGBUS") : 0;
 }
 
 bool glet_shared_copy(void *to, const void *from, size_t bytes)

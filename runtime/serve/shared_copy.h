@@ -15,8 +15,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Takes the process's SIGBUS; one that no copy caused goes where it went before. Once is enough,
-   more does no harm. Any thread, before the first copy. */
+/* Takes the process's SIGBUS, unless it has it; one that no copy caused goes where it went before. Any
+   thread, before the first copy. */
 GLET_MUST_CHECK int glet_shared_copy_setup(struct glet_error *err);
 
 /* As memcpy(); false: some of the memory is gone, and what `to` holds is not defined. Any thread. */

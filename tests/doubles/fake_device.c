@@ -365,6 +365,7 @@ static int read_model(FILE *file, const char *path, struct glet_model *model,
     unsigned long value;
     int fields;
     unsigned long bytes = 16;
+    enum glet_dtype dtype = GLET_UINT8;
     while ((fields = fscanf(file, "%31s %lu", key, &value)) == 2) {
         if (strcmp(key, "bytes") == 0)
             bytes = value;
@@ -382,6 +383,8 @@ static int read_model(FILE *file, const char *path, struct glet_model *model,
             model->depth = value;
         else if (strcmp(key, "largest") == 0)
             model->largest = value;
+        else if (strcmp(key, "bool") == 0)
+            dtype = value ? GLET_BOOL : GLET_UINT8;
         else
             break;
     }
@@ -391,7 +394,7 @@ static int read_model(FILE *file, const char *path, struct glet_model *model,
     rewind(file);
     glet_sha256_hex(text, fread(text, 1, sizeof text, file), model->sha256);
     struct glet_model_io io = {.name = "IN",
-                               .dtype = GLET_UINT8,
+                               .dtype = dtype,
                                .rank = 2,
                                .dims = {GLET_DIM_BATCH, (int64_t)bytes},
                                .bytes = bytes};

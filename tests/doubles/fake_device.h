@@ -7,6 +7,7 @@
  * tests of what sits above them. A "model file" is a text of `key value` lines:
  *
  *     bytes 64        of its one input IN and of its one output OUT (UINT8) (default 16)
+ *     bool 1          both are BOOL (default 0)
  *     fixed_us 500    a run sleeps for fixed_us + row_us x batch (default 0, 0)
  *     row_us 100
  *     skips 1         row_us counts for the rows used, not for the whole batch (default 0)

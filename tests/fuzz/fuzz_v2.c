@@ -3,7 +3,8 @@
 /*
  * The codec over any bytes. The first byte picks a model, the second and third the header length
  * (0xffff = none); the rest is the body. What is accepted must be JSON for cJSON too, its tensors
- * must be readable to their last byte, and its answer must be JSON.
+ * must be readable to their last byte, or be in shared memory with all of their bytes, and its answer
+ * must be JSON.
  */
 
 #include "tests/fuzz/fuzz_common.h"
@@ -56,6 +57,36 @@ static unsigned touch(const void *data, size_t bytes)
     return sum;
 }
 
+/* The region's name, decoded, is what it is taken for. */
+static void check_place(const struct glet_v2_place *place, size_t bytes)
+{
+    char name[256];
+    REQUIRE(place->bytes == bytes && place->offset <= INT64_MAX);
+    if (glet_json_decode(&place->region, name, sizeof name))
+        REQUIRE(glet_json_is(&place->region, name));
+    else
+        REQUIRE(place->region.raw.length >= sizeof name || place->region.escaped);
+}
+
+/* An input in shared memory is filled in, as if it had been found there. */
+static void find_shared(const struct glet_v2_model *model, struct glet_v2_request *request)
+{
+    static const char memory[TENSOR_BYTES];
+    for (size_t i = 0; i < model->input_count; i++) {
+        REQUIRE(!request->inputs[i] == (request->places[i].region.raw.data != NULL));
+        if (request->inputs[i])
+            continue;
+        check_place(&request->places[i], (size_t)request->rows * model->inputs[i].row_bytes);
+        request->inputs[i] = memory;
+    }
+    for (size_t i = 0; i < request->output_count; i++) {
+        const struct glet_v2_request_output *output = &request->outputs[i];
+        if (output->place.region.raw.data)
+            check_place(&output->place,
+                        (size_t)request->rows * model->outputs[output->index].row_bytes);
+    }
+}
+
 static void answer(const struct glet_v2_model *model, const struct glet_v2_request *request)
 {
     static char results[TENSOR_BYTES];
@@ -92,6 +123,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (glet_v2_request_parse(&model, body, length, header_length, json, &request, &err) == 0) {
         REQUIRE(request.rows >= 1 && request.rows <= model.max_rows);
         volatile unsigned sum = 0;
+        find_shared(&model, &request);
         for (size_t i = 0; i < model.input_count; i++)
             sum += touch(request.inputs[i], (size_t)request.rows * model.inputs[i].row_bytes);
         if (header_length != 0) {
