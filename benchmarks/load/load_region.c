@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 void glet_load_region_name(struct glet_load_region *region, size_t number)
@@ -25,8 +26,9 @@ int glet_load_region_create(struct glet_load_region *region, size_t bytes, struc
     int fd = shm_open(region->name, O_RDWR | O_CREAT | O_EXCL, 0600);
     if (fd < 0)
         return glet_error_errno(err, errno, "shared memory object %s", region->name);
-    /* Takes the memory now: writing to what is not there would be a signal. */
-    int failed = posix_fallocate(fd, 0, (off_t)bytes);
+    /* Servers may be other users. The memory is taken now: writing to what is not there would be a
+       signal. */
+    int failed = fchmod(fd, 0644) < 0 ? errno : posix_fallocate(fd, 0, (off_t)bytes);
     void *memory =
         failed ? MAP_FAILED : mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     if (!failed && memory == MAP_FAILED)

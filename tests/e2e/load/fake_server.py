@@ -18,11 +18,16 @@ def status(code):
 
 
 class FakeServer:
-    def __init__(self, metadata=None, stall=None, capacity_rps=None, delay_s=0.03):
+    def __init__(self, metadata=None, stall=None, capacity_rps=None, delay_s=0.03,
+                 shares=True):
         self.metadata = metadata          # replaces the models' metadata, as bytes
         self.stall = stall                # (from, to): seconds after the first request
         self.capacity_rps = capacity_rps  # of `limited`: what exceeds it gets 503
         self.delay_s = delay_s            # of `slow`
+        self.shares = shares              # it has the shared memory extension
+        self.regions = {}                 # name -> what was in it when it was registered
+        self.forgotten = []               # names of regions, as they were unregistered
+        self.places = set()               # (region, offset, bytes) that requests named
         self.requests = {}                # model -> [(time, body length)]
         self.first = None
         self.spent = 0.0
@@ -80,6 +85,9 @@ class FakeServer:
         if path == "/v2/health/ready":
             writer.write(OK)
             return True
+        if path.startswith("/v2/systemsharedmemory/region/"):
+            writer.write(self._share(*path.split("/")[4:], body))
+            return True
         model = path.split("/")[3]
         if verb == "GET":
             text = self.metadata or json.dumps({"name": model, "inputs": [
@@ -94,11 +102,31 @@ class FakeServer:
         self.first = self.first or now
         self.requests.setdefault(model, []).append((now, len(body)))
         n = int(headers["inference-header-content-length"])
-        sizes = [i["parameters"]["binary_data_size"] for i in json.loads(body[:n])["inputs"]]
-        if sum(sizes) != len(body) - n:
+        given = [i["parameters"] for i in json.loads(body[:n])["inputs"]]
+        sizes = [parameters.get("binary_data_size", 0) for parameters in given]
+        if sum(sizes) != len(body) - n or not all(map(self._has_place, given)):
             writer.write(status(400))
             return True
         return await getattr(self, "_" + model.split("-")[0])(writer)
+
+    def _share(self, name, verb, body):
+        if not self.shares:
+            return b'HTTP/1.1 501 X\r\nContent-Length: 23\r\n\r\n{"error": "not at all"}'
+        if verb == "unregister":
+            self.forgotten.append(name)
+            del self.regions[name]
+            return status(200)
+        wanted = json.loads(body)
+        with open("/dev/shm" + wanted["key"], "rb") as file:
+            self.regions[name] = file.read()[wanted["offset"]:]
+        return status(200 if len(self.regions[name]) == wanted["byte_size"] else 400)
+
+    def _has_place(self, parameters):
+        if "shared_memory_region" not in parameters:
+            return True
+        place = tuple(parameters["shared_memory_" + key] for key in ("region", "offset", "byte_size"))
+        self.places.add(place)
+        return place[1] + place[2] <= len(self.regions.get(place[0], b""))
 
     async def _ok(self, writer):
         if self.stall:

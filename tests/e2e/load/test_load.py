@@ -9,6 +9,7 @@ import json
 import math
 import os
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
@@ -286,6 +287,76 @@ class LoadTest(unittest.TestCase):
         self.assertEqual(load.returncode, 3, err)
         self.assertIn("s of 60.0 s", err)
         self.assertGreaterEqual(json.loads(out)["models"][0]["requests"]["offered"], 5)
+
+    # ---- shared memory ----
+
+    def left_behind(self):
+        """Objects of those that have ended; another test's may be there for a moment."""
+        return [name for name in os.listdir("/dev/shm") if name.startswith("gpulet-load-")
+                and not os.path.exists("/proc/" + name.split("-")[2])]
+
+    def test_shared_memory(self):
+        """Two models and an app on two servers; each input of each variant has a place of its own."""
+        servers = [self.server(), self.server()]
+        text = workload([("ok-a", 100, SLO_MS), ("ok-b", 100, SLO_MS)],
+                        [("app", 50, SLO_MS, "{model: ok-a}, {model: ok-b, after: [ok-a]}")])
+        report = self.load(text, "--shared-memory", *(
+            word for server in servers for word in ("--target", server.url)))
+        self.assertTrue(report["shared_memory"])
+        for row in report["models"] + report["apps"]:
+            self.assertEqual(row["requests"]["answered"], row["requests"]["offered"], row)
+        self.assertEqual(servers[0].places, servers[1].places)
+        for server in servers:
+            self.assertEqual((len(server.forgotten), server.regions), (2, {}))
+            for name in server.forgotten:
+                places = sorted(place[1:] for place in server.places if place[0] == name)
+                # FP32 [1, 3] and eight letters behind their length, each from a multiple of 64 on
+                self.assertEqual(places, [(64 * i, 12) for i in range(8)])
+            self.assertLess(max(size for rows in server.requests.values() for _, size in rows), 500)
+        self.assertEqual(self.left_behind(), [])
+
+    def test_shared_memory_holds_what_bodies_would(self):
+        server = self.server()
+        kept = []
+        server._share_real = server._share
+
+        def share(name, verb, body):
+            answer = server._share_real(name, verb, body)
+            kept.extend(server.regions.values() if verb == "register" else [])
+            return answer
+        server._share = share
+        self.one("ok", "--shared-memory", server=server)
+        numbers = struct.unpack("<3f", kept[0][:12])
+        self.assertTrue(all(-1 <= number < 1 for number in numbers), numbers)
+        self.assertEqual(kept[0][64:68], struct.pack("<I", 8))
+        self.assertTrue(kept[0][68:76].isalpha())
+        self.assertEqual(len(kept[0]), 512)
+
+    def test_a_signal_unregisters(self):
+        server = self.server()
+        load = subprocess.Popen(
+            [PROGRAM, self.file("w.yaml", workload([("ok", 50, 5000)])), "--target", server.url,
+             "--warmup", "0", "--duration", "60s", "--shared-memory"],
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        while server.count("ok") < 5 and load.poll() is None:
+            time.sleep(0.01)
+        for _ in range(2):  # as timeout(1) sends it
+            load.send_signal(signal.SIGTERM)
+        self.assertEqual(load.wait(timeout=60), 3)
+        self.assertEqual((len(server.forgotten), server.regions), (1, {}))
+
+    def test_servers_without_shared_memory(self):
+        server, other = self.server(shares=False), self.server()
+        self.load(workload([("ok", 50, SLO_MS)]), "--shared-memory", "--target", other.url,
+                  "--target", server.url, expect=4)
+        self.assertIn("takes no shared memory: status 501: not at all", self.stderr)
+        self.assertEqual((len(other.forgotten), other.regions), (1, {}))
+        empty = self.server(metadata=b'{"inputs": [{"name": "x", "datatype": "FP32", '
+                                     b'"shape": [-1, 0]}]}')
+        self.load(workload([("ok", 50, SLO_MS)]), "--shared-memory", "--target", empty.url,
+                  expect=2)
+        self.assertIn("input x of ok has no bytes", self.stderr)
+        self.assertEqual(self.left_behind(), [])
 
     # ---- mistakes ----
 
