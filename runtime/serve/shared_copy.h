@@ -19,7 +19,8 @@
    thread, before the first copy. */
 GLET_MUST_CHECK int glet_shared_copy_setup(struct glet_error *err);
 
-/* As memcpy(); false: some of the memory is gone, and what `to` holds is not defined. Any thread. */
+/* As memcpy(); false: some of the memory is gone, and what `to` holds is not defined. Any thread that
+   does not block SIGBUS: blocked, it ends the process. */
 GLET_MUST_CHECK bool glet_shared_copy(void *to, const void *from, size_t bytes);
 
 #endif

@@ -377,9 +377,10 @@ static int start(struct glet_http_server *server, struct glet_error *err)
     if (watch(server, server->wake_fd, EPOLLIN | EPOLLET, NULL, err) < 0 ||
         watch(server, server->options.listen_fd, EPOLLIN, server, err) < 0)
         return -1;
-    /* signals are the main thread's */
+    /* signals are the main thread's, but one that a copy of this thread causes (shared_copy.h) */
     sigset_t all, before;
     sigfillset(&all);
+    sigdelset(&all, SIGBUS);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     int status = pthread_create(&server->thread, NULL, thread_main, server);
     pthread_sigmask(SIG_SETMASK, &before, NULL);

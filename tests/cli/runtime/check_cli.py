@@ -151,6 +151,7 @@ def test_nothing_to_look_at():
     says(2, "malformed listen address", *TWO, "--listen", "nonsense")
     says(2, "can be reached from other machines", *TWO, "--metrics", "0.0.0.0:1")
     says(2, "needs a token", *TWO, "--admin", "[::]:1", "--allow-remote")
+    says(2, "needs a token", *TWO, "--shared-memory", "--allow-remote")
     says(4, "no-token", *TWO, "--token-file", "no-token")
     says(2, "--random-weights x", *TWO, "--random-weights", "x")
     says(4, "none.yaml: No such file", *TWO, plan="none.yaml")
