@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <ucontext.h>
 
 static _Thread_local sigjmp_buf *volatile way_out; /* NULL: this thread is in no copy */
 static struct sigaction before;
@@ -18,17 +19,18 @@ static struct sigaction before;
 static void on_sigbus(int number, siginfo_t *info, void *context)
 {
     (void)info;
-    (void)context;
-    if (way_out)
+    if (way_out) {
+        const ucontext_t *interrupted = context;
+        pthread_sigmask(SIG_SETMASK, &interrupted->uc_sigmask, NULL); /* as a return would */
         siglongjmp(*way_out, 1);
+    }
     sigaction(number, &before, NULL); /* and the same access comes again */
 }
 
 int glet_shared_copy_setup(struct glet_error *err)
 {
     static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-    /* The mask is left alone, so that jumping out has none to restore. */
-    struct sigaction action = {.sa_sigaction = on_sigbus, .sa_flags = SA_SIGINFO | SA_NODEFER};
+    struct sigaction action = {.sa_sigaction = on_sigbus, .sa_flags = SA_SIGINFO};
     struct sigaction now;
     sigemptyset(&action.sa_mask);
     pthread_mutex_lock(&lock);
@@ -45,7 +47,7 @@ int glet_shared_copy_setup(struct glet_error *err)
 bool glet_shared_copy(void *to, const void *from, size_t bytes)
 {
     sigjmp_buf here;
-    if (sigsetjmp(here, 0) != 0) {
+    if (sigsetjmp(here, 0) != 0) { /* without a mask, whose saving is a system call */
         way_out = NULL;
         return false;
     }

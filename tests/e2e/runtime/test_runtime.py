@@ -531,19 +531,21 @@ def test_shared_memory_is_cut_short_under_load(folder):
 
 def test_shared_memory_of_outputs_is_cut_short(folder):
     runtime = Runtime(folder, "--drain", "0s", "--shared-memory").ready()
-    with Sharing(runtime, "out") as sharing:
-        body = json.loads(BODY)
-        body["outputs"] = [{"name": "OUT", "parameters": {
-            "shared_memory_region": "out", "shared_memory_byte_size": 4}}]
-        for _ in range(3):
-            assert runtime.ask("POST", "/v2/models/a/infer", json.dumps(body))[0] == 200
-            with open(sharing.path, "rb") as file:
-                assert file.read() == bytes([2, 3, 4, 5])
-            os.truncate(sharing.path, 0)
-            assert runtime.ask("POST", "/v2/models/a/infer", json.dumps(body)) == (
-                400, json.dumps({"error": "output 'OUT': its shared memory has become shorter"},
-                                separators=(",", ":")))
-            sharing.write()
+    out = Sharing(runtime, "out")
+    out.register()
+    body = json.loads(BODY)
+    body["outputs"] = [{"name": "OUT", "parameters": {
+        "shared_memory_region": "out", "shared_memory_byte_size": 4}}]
+    shorter = {"error": "output 'OUT': its shared memory has become shorter"}
+    for _ in range(3):
+        assert runtime.ask("POST", "/v2/models/a/infer", json.dumps(body))[0] == 200
+        with open(out.path, "rb") as file:
+            assert file.read() == bytes([2, 3, 4, 5])
+        os.truncate(out.path, 0)
+        status, text = runtime.ask("POST", "/v2/models/a/infer", json.dumps(body))
+        assert (status, json.loads(text)) == (400, shorter), text
+        out.write()
+    os.unlink(out.path)
     assert runtime.end()[0] == 0
 
 
