@@ -11,10 +11,12 @@
 #include "tests/doubles/fake_service.h"
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -100,16 +102,39 @@ static struct request make(const char *line, const char *lines, const char *body
     return r;
 }
 
+/* A region of an object that has no name any more. */
+static void register_region(int fd)
+{
+    char key[64], body[128];
+    snprintf(key, sizeof key, "/gpulet-test-%d", (int)getpid());
+    snprintf(body, sizeof body, "{\"key\":\"%s\",\"byte_size\":64}", key);
+    int object = shm_open(key, O_RDWR | O_CREAT | O_EXCL, 0600);
+    assert_true(object >= 0 && ftruncate(object, 64) == 0);
+    struct request r =
+        make("POST /v2/systemsharedmemory/region/r/register", "", body, strlen(body), 200);
+    exchange(fd, r.data, r.length, r.status);
+    free(r.data);
+    close(object);
+    shm_unlink(key);
+}
+
 static void test_no_allocation(void **state)
 {
     (void)state;
     static char zeros[150528];
     const char *json = "{\"id\":\"x\",\"inputs\":[{\"name\":\"in\",\"shape\":[2,4],"
                        "\"datatype\":\"FP32\",\"data\":[1,2.5,3e-7,4,5,6,7,0.1]}]}";
+    const char *shared =
+        "{\"inputs\":[{\"name\":\"in\",\"shape\":[1,4],\"datatype\":\"FP32\",\"parameters\":"
+        "{\"shared_memory_region\":\"r\",\"shared_memory_byte_size\":16}}],\"outputs\":"
+        "[{\"name\":\"out\",\"parameters\":{\"shared_memory_region\":\"r\","
+        "\"shared_memory_offset\":32,\"shared_memory_byte_size\":16}}]}";
     struct glet_error err = {0};
     FILE *log = fopen("/dev/null", "we");
-    struct glet_frontend_options options = {
-        .listen = "127.0.0.1:0", .metrics_listen = "127.0.0.1:0", .access_log = log};
+    struct glet_frontend_options options = {.listen = "127.0.0.1:0",
+                                            .metrics_listen = "127.0.0.1:0",
+                                            .access_log = log,
+                                            .shared_memory = true};
     struct glet_frontend *frontend = NULL;
     struct glet_service *service = glet_fake_service_new(true);
     CHECK_OK(glet_frontend_open(&options, service, &frontend, &err), &err);
@@ -118,12 +143,14 @@ static void test_no_allocation(void **state)
              sizeof zeros, 200),
         make("POST /v2/models/echo_FP32/infer", "traceparent: bad\r\n", json, strlen(json), 200),
         make("POST /v2/models/echo_FP32/infer", "", json, strlen(json) - 1, 400),
+        make("POST /v2/models/echo_FP32/infer", "", shared, strlen(shared), 200),
         make("POST /v2/models/rate/infer", "Inference-Header-Content-Length: 0\r\n", zeros, 4, 429),
         make("GET /v2/models/noop/stats", "", "", 0, 200),
         make("GET /v2/nothing", "", "", 0, 404),
     };
     int fd = connect_to(glet_frontend_port(frontend));
     long before = 0;
+    register_region(fd);
     for (int round = 0; round < 300; round++) {
         if (round == 20)
             before = atomic_load(&allocations);
