@@ -3,15 +3,16 @@
  * One model on one device, for the runs that compare engines: how long it takes, and what it
  * answers to given inputs.
  *
- *     bench_device MODEL.onnx --device cuda:0 --batch 8 [--units 4] [--seconds 2] [--overlap 2]
- *                  [--inputs DIR --outputs DIR]
+ *     bench_device MODEL.onnx --device cuda:0 --batch 1,8,32 [--units 4] [--seconds 2]
+ *                  [--overlap 2] [--inputs DIR --outputs DIR]
  *
- * Prints one JSON object. Inputs and outputs are files of raw row-major values, DIR/0.bin and so on
- * in the model's order.
+ * Opens the device once and prints one line of JSON for each batch. Inputs and outputs are files of
+ * raw row-major values, DIR/0.bin and so on in the model's order.
  */
 #include "common/clock.h"
 #include "common/json.h"
 #include "common/memory.h"
+#include "common/number.h"
 #include "common/options.h"
 #include "profiles/inputs.h"
 #include "profiles/measure.h"
@@ -21,9 +22,12 @@
 #include <errno.h>
 #include <stdlib.h>
 
+enum { MOST_BATCH = 4096 };
+
 struct values {
     const char *device, *inputs, *outputs;
-    int64_t units, batch, seed;
+    struct glet_list batches;
+    int64_t units, seed;
     double seconds, overlap_s;
     bool counters, cold_l2;
 };
@@ -32,7 +36,7 @@ struct bench {
     const struct values *values;
     struct glet_device *device;
     struct glet_model *model;
-    int units;
+    int units, batch;
 };
 
 static void close_bench(struct bench *bench)
@@ -65,12 +69,12 @@ static int answer(struct bench *bench, struct glet_partition *partition,
     (void)partition;
     (void)json;
     const struct values *v = bench->values;
-    size_t rows = (size_t)v->batch;
+    size_t rows = (size_t)bench->batch;
     for (size_t i = 0; i < glet_model_input_count(bench->model); i++)
         if (transfer(v->inputs, i, false, glet_executor_input(executor, i),
                      glet_model_input(bench->model, i)->bytes * rows, err) < 0)
             return -1;
-    if (glet_executor_run(executor, (int)v->batch, err) < 0)
+    if (glet_executor_run(executor, bench->batch, err) < 0)
         return -1;
     for (size_t i = 0; i < glet_model_output_count(bench->model); i++)
         if (transfer(v->outputs, i, true, (void *)(uintptr_t)glet_executor_output(executor, i),
@@ -96,7 +100,7 @@ static int overlap(struct bench *bench, struct glet_partition *partition,
     struct bench_overlap o;
     if (bench_overlap(partition, executor, bench->model, bench->values->overlap_s, &o, err) < 0)
         return -1;
-    double input_bytes = 0, batch = (double)bench->values->batch;
+    double input_bytes = 0, batch = bench->batch;
     for (size_t i = 0; i < glet_model_input_count(bench->model); i++)
         input_bytes += (double)glet_model_input(bench->model, i)->bytes * batch;
     glet_json_double(json, "input_mib", input_bytes / (1 << 20));
@@ -119,8 +123,7 @@ static int with_executor(struct bench *bench, struct glet_json *json,
     struct glet_partition *partition = glet_partition_at(set, 0);
     int rc = glet_partition_enter(partition, err);
     if (rc == 0) {
-        rc =
-            glet_executor_build(partition, bench->model, (int)bench->values->batch, &executor, err);
+        rc = glet_executor_build(partition, bench->model, bench->batch, &executor, err);
         if (rc == 0)
             rc = use(bench, partition, executor, json, err);
         glet_executor_free(executor);
@@ -137,8 +140,8 @@ static int time_it(struct bench *bench, struct glet_json *json, struct glet_erro
                                                  .cold_l2 = bench->values->cold_l2,
                                                  .stop = &never};
     struct glet_measurement m;
-    if (glet_measure_point(bench->device, bench->model, (int)bench->values->batch, bench->units,
-                           &options, &m, err) < 0)
+    if (glet_measure_point(bench->device, bench->model, bench->batch, bench->units, &options, &m,
+                           err) < 0)
         return -1;
     glet_json_double(json, "build_ms", m.build_ms);
     glet_json_double(json, "samples", m.samples);
@@ -161,8 +164,8 @@ static int count(struct bench *bench, struct glet_partition *partition,
     struct glet_utilisation utilisation;
     struct glet_error why;
     (void)partition;
-    glet_inputs_fill(executor, bench->model, (int)bench->values->batch, 1);
-    if (glet_executor_run(executor, (int)bench->values->batch, err) < 0)
+    glet_inputs_fill(executor, bench->model, bench->batch, 1);
+    if (glet_executor_run(executor, bench->batch, err) < 0)
         return -1;
     if (glet_executor_utilisation(executor, &utilisation, &why) < 0) {
         glet_json_string(json, "uncounted", why.message);
@@ -185,11 +188,30 @@ static void describe(struct bench *bench, struct glet_json *json)
     glet_json_int(json, "device_units", info->units);
     glet_json_int(json, "max_gpulets", info->max_gpulets);
     glet_json_int(json, "units", bench->units);
-    glet_json_int(json, "batch", bench->values->batch);
+    glet_json_int(json, "batch", bench->batch);
     glet_json_object(json, "facts");
     for (size_t i = 0; i < count; i++)
         glet_json_string(json, facts[i].key, facts[i].value);
     glet_json_end(json);
+}
+
+static int run_batch(struct bench *bench, struct glet_error *err)
+{
+    const struct values *v = bench->values;
+    struct glet_json json = glet_json_begin(stdout, GLET_JSON_COMPACT);
+    glet_json_object(&json, NULL);
+    describe(bench, &json);
+    int rc = v->inputs ? with_executor(bench, &json, answer, err) : 0;
+    if (rc == 0 && v->overlap_s > 0)
+        rc = with_executor(bench, &json, overlap, err);
+    if (rc == 0 && v->seconds > 0)
+        rc = time_it(bench, &json, err);
+    if (rc == 0 && v->counters) /* the last: no partitions are made after it */
+        rc = with_executor(bench, &json, count, err);
+    glet_json_end(&json);
+    fputc('\n', stdout);
+    fflush(stdout); /* who waits for the next batch, or ends it, has this one */
+    return rc;
 }
 
 static int run(const void *opaque, const struct glet_list *arguments, struct glet_error *err)
@@ -199,23 +221,23 @@ static int run(const void *opaque, const struct glet_list *arguments, struct gle
     const struct glet_model_options options = {.random_weights = true, .seed = (uint64_t)v->seed};
     if (!v->inputs != !v->outputs)
         return glet_error_set(err, GLET_ERR_USAGE, "--inputs and --outputs go together");
+    if (v->counters && v->batches.count > 1)
+        return glet_error_set(err, GLET_ERR_USAGE, "--counters takes one --batch");
     if (glet_model_load(arguments->items[0], &options, &bench.model, err) < 0 ||
         glet_device_open(v->device, &bench.device, err) < 0)
         return -1;
     bench.units = v->units ? (int)v->units : glet_device_info(bench.device)->units;
-    struct glet_json json = glet_json_begin(stdout, GLET_JSON_COMPACT);
-    glet_json_object(&json, NULL);
-    describe(&bench, &json);
-    int rc = v->inputs ? with_executor(&bench, &json, answer, err) : 0;
-    if (rc == 0 && v->overlap_s > 0)
-        rc = with_executor(&bench, &json, overlap, err);
-    if (rc == 0 && v->seconds > 0)
-        rc = time_it(&bench, &json, err);
-    if (rc == 0 && v->counters) /* the last: no partitions are made after it */
-        rc = with_executor(&bench, &json, count, err);
-    glet_json_end(&json);
-    fputc('\n', stdout);
-    return rc;
+    for (size_t i = 0; i < v->batches.count; i++) {
+        int64_t batch;
+        if (!glet_parse_int(v->batches.items[i], &batch) || batch < 1 || batch > MOST_BATCH)
+            return glet_error_set(err, GLET_ERR_USAGE,
+                                  "--batch: '%s' is not a whole number from 1 to %d",
+                                  v->batches.items[i], MOST_BATCH);
+        bench.batch = (int)batch;
+        if (run_batch(&bench, err) < 0)
+            return -1;
+    }
+    return 0;
 }
 
 #define AT(field) offsetof(struct values, field)
@@ -236,13 +258,11 @@ static const struct glet_option options[] = {
      .high = 1e6,
      .help = "Size of the partition; 0: the whole device."},
     {.name = "batch",
-     .kind = GLET_OPTION_INT,
-     .offset = AT(batch),
-     .value = "N",
+     .kind = GLET_OPTION_LIST,
+     .offset = AT(batches),
+     .value = "N,...",
      .fallback = "1",
-     .low = 1,
-     .high = 4096,
-     .help = "Rows of a run."},
+     .help = "Rows of a run; several are done one after the other."},
     {.name = "random-weights",
      .kind = GLET_OPTION_INT,
      .offset = AT(seed),
