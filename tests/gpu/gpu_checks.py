@@ -11,6 +11,7 @@ import time
 from gpu_support import BUNDLE, Failed, row, wheel_folders
 
 CHECKS = ("units", "sets", "leak", "graph-home", "queues", "launch", "stall", "events")
+SM_TARGET_MODELS, SM_TARGETS = ("resnet50", "bert_base"), ("off", "conv", "gemm", "on")
 
 
 def first_lines(run, command, count):
@@ -78,14 +79,25 @@ def one(run, name):
     return rows
 
 
+def parts():
+    """Every check by its name."""
+    own = (plan_builds, sm_targets, cold_l2, counters, loading)
+    return ({name: functools.partial(one, name=name) for name in CHECKS} |
+            {function.__name__.replace("_", "-"): function for function in own})
+
+
+def forget(run, names):
+    """These are to be done again."""
+    results = {name.replace("_", "-"): rows for name, rows in run.read("checks.json", {}).items()}
+    run.write("checks.json", {name: rows for name, rows in results.items() if name not in names})
+
+
 def checks(run):
     """Check by check; what there is no time for is left to the next call."""
     run.need_gpu("what a CUDA driver does")
     results = run.read("checks.json", {})
-    parts = {name: functools.partial(one, name=name) for name in CHECKS}
-    parts |= {more.__name__: more for more in (plan_builds, sm_targets, cold_l2, counters, loading)}
-    for name, part in parts.items():
-        if name in results:
+    for name, part in parts().items():
+        if name in results or name not in (run.options.checks or parts()):
             continue
         if run.left_s() < 2:  # what is left waits for the next call
             break
@@ -94,15 +106,15 @@ def checks(run):
         except Failed as reason:
             results[name] = [row(f"{name}: {reason}", None, target="done", met=False)]
         run.write("checks.json", results)
-    rows = [line for name in parts for line in results.get(name, [])]
-    return "done" if len(results) == len(parts) else "to be continued", rows
+    rows = [line for name in parts() for line in results.get(name, [])]
+    return "done" if set(parts()) <= set(results) else "to be continued", rows
 
 
 def counters(run):
     """Are the counters to be had, and do they tell a busy network from a small one?"""
     name = run.zoo()[0] if run.rehearsal else "vgg16"
     text = run.call("bench_device", run.model(name), "--device", run.device, "--batch", 8,
-                    "--random-weights", 1, "--seconds", 0.5, "--counters")
+                    "--random-weights", 1, "--seconds", 0.3, "--counters")
     found = json.loads(text)
     if found.get("uncounted"):
         return [row(f"counters: {found['uncounted']}", None)]
@@ -131,7 +143,7 @@ def cold_l2(run):
     rows = []
     for what, options in (("warm", ()), ("cold", ("--cold-l2",))):
         text = run.call("bench_device", run.model(name), "--device", run.device, "--batch", 8,
-                        "--random-weights", 1, "--seconds", 0.5, *options)
+                        "--random-weights", 1, "--seconds", 0.3, *options)
         rows.append(row(f"L2 {what}: {name} b=8", json.loads(text)["device_p50_ms"], "ms"))
     return rows
 
@@ -152,15 +164,16 @@ def plan_builds(run):
 
 
 def sm_targets(run):
-    """What it is good for that the libraries' heuristics are told the gpu-let's number of SMs."""
-    rows = []
-    name, units = run.zoo()[0], max(1, run.device_facts()["device_units"] // 4)
-    for mode in ("on", "off"):
-        with run.with_environment(GPULET_SM_TARGET=mode):
-            text = run.call("bench_device", run.model(name), "--device", run.device, "--batch", 8,
-                            "--random-weights", 1, "--seconds", 0.5, "--units", units)
-        rows.append(row(f"SM targets {mode}: {name} b=8 in {units} units",
-                        json.loads(text)["device_p50_ms"], "ms"))
+    """What it is good for that the libraries' heuristics are told the gpu-let's number of SMs:
+    those of convolutions, of matrix products, of both."""
+    rows, units = [], max(1, run.device_facts()["device_units"] // 4)
+    for name in run.zoo()[:1] if run.rehearsal else SM_TARGET_MODELS:
+        for mode in SM_TARGETS:
+            with run.with_environment(GPULET_SM_TARGET=mode):
+                text = run.call("bench_device", run.model(name), "--device", run.device, "--batch",
+                                8, "--random-weights", 1, "--seconds", 0.3, "--units", units)
+            rows.append(row(f"SM targets {mode}: {name} b=8 in {units} units",
+                            json.loads(text)["device_p50_ms"], "ms"))
     return rows
 
 

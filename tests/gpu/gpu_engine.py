@@ -1,31 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The engine's answers and speed against PyTorch, and its answers against our own CPU device."""
+"""The engine's answers against PyTorch and our own CPU device; what overlapping batches gains."""
 import array
 import concurrent.futures
-import importlib.util
 import json
 import math
 import shutil
 
-from gpu_support import PATIENCE_S, Failed, at_least, at_most, row
+from gpu_support import Failed, at_least, at_most, row
 
 ERROR_LIMIT = 1e-2  # relative L2 in fp16
-RATIO_LIMITS = {"resnet50": 1.0, "vgg16": 1.0, "bert_base": 1.0, "mobilenet_v2": 1.0}
-OTHER_RATIO_LIMIT = 1.1
-BATCHES = (1, 8, 32)
-QUICK_MODES, SLOW_MODES = "eager,graph", "compile"  # PyTorch's
-COMPILE_S = 60  # below which no network is compiled
 MOST_FAULTS = 1  # models whose fault is looked for in a call
 WORKERS = 3  # that prepare references while the GPU answers
 BATCH = 4  # of the comparison of answers
 WAYS = ("direct", "fused", "gemm", "bare")  # of convolutions, to tell which is wrong
-# A large input for the time it takes, the paper's standard, and two with large outputs.
-OVERLAP = ("mobilenet_v2", "resnet50", "ssdlite_mobilenet_v3", "bert_base")
-OVERLAP_BATCH = 32
-
-
-def has(module):
-    return importlib.util.find_spec(module) is not None
+# A large input for the time it takes, large outputs; then the paper's standard, and two outputs.
+OVERLAP = ("mobilenet_v2", "bert_base", "resnet50", "ssdlite_mobilenet_v3")
+OVERLAP_BATCH, OVERLAP_S = 32, 1.0  # of both sides
 
 
 def floats(path):
@@ -157,7 +147,7 @@ def correctness(run):
                 results[name]["fault"] = find_fault(run, name, coming[name].result())
             shutil.rmtree(run.out / "scratch" / name, ignore_errors=True)
             run.write("correctness.json", results)
-    return "done", correctness_rows(results)
+    return run.ended("models"), correctness_rows(results)
 
 
 def correctness_rows(results):
@@ -177,83 +167,8 @@ def correctness_rows(results):
     return rows
 
 
-def our_times(run, name, batch):
-    seconds = 0.2 if run.rehearsal else 1
-    try:
-        text = run.call("bench_device", run.model(name), "--device", run.device, "--batch", batch,
-                        "--random-weights", 1, "--seconds", seconds)
-    except Failed as reason:
-        return {"batch": batch, "failed": str(reason)}
-    return json.loads(text)
-
-
-def torch_times(run, name, batches, modes, left_s):
-    try:
-        text = run.python("gpu_torch_speed.py", name, ",".join(map(str, batches)),
-                          int(left_s - 20), modes, timeout_s=left_s - 15, partial=True)
-    except Failed as reason:
-        return [{"batch": batch, "failed": str(reason)} for batch in batches]
-    return [json.loads(line) for line in text.splitlines() if line.startswith("{")]
-
-
-def speed(run):
-    """Model by model: a model that was begun is finished, so that its ratios are of one run. What
-    takes long, PyTorch's compiler, has the time that is left when all were measured without."""
-    torch = has("torch") and not run.is_cpu()
-    results = run.read("speed.json", {})
-    longest_s = 30.0
-    batches = BATCHES[:1] if run.rehearsal else BATCHES
-    for name in run.zoo():
-        if name in results:
-            continue
-        left_s = run.left_s()
-        if left_s < longest_s:
-            return "to be continued", speed_rows(results)
-        theirs = []
-        if torch:
-            theirs = torch_times(run, name, batches, QUICK_MODES, left_s)
-        ours = []
-        for batch in batches:
-            if run.left_s() < -PATIENCE_S:  # its builds are kept: the next time they cost nothing
-                return "to be continued", speed_rows(results)
-            ours.append(our_times(run, name, batch))
-        results[name] = {"ours": ours, "theirs": theirs}
-        run.write("speed.json", results)
-        longest_s = max(longest_s, 1.2 * (left_s - run.left_s()))
-    for name in run.zoo() if torch else ():
-        if results[name].get("compiled"):
-            continue
-        if run.left_s() < COMPILE_S:
-            return "to be continued", speed_rows(results)
-        results[name]["theirs"] += torch_times(run, name, batches, SLOW_MODES, run.left_s())
-        results[name]["compiled"] = True
-        run.write("speed.json", results)
-    return "done", speed_rows(results)
-
-
-def speed_rows(results):
-    rows = []
-    for name, result in results.items():
-        for ours in result["ours"]:
-            if "failed" in ours:
-                rows.append(row(f"{name} b={ours['batch']}: {ours['failed']}", None, target="done",
-                                met=False))
-                continue
-            time_ms = ours["device_p50_ms"] or ours["served_p50_ms"]
-            modes = [x for x in result["theirs"] if x["batch"] == ours["batch"] and x.get("p50_ms")]
-            what = f"{name} b={ours['batch']}: {time_ms:.4g} ms"
-            if not modes:
-                rows.append(row(what + ", nothing to compare with", None))
-                continue
-            best = min(modes, key=lambda mode: mode["p50_ms"])
-            rows.append(at_most(f"{what} / torch {best['mode']} {best['p50_ms']:.4g} ms",
-                                time_ms / best["p50_ms"],
-                                RATIO_LIMITS.get(name, OTHER_RATIO_LIMIT), "ratio"))
-    return rows
-
-
 def overlap_point(run, name, units):
-    seconds = 0.2 if run.rehearsal else 2
+    seconds = 0.2 if run.rehearsal else OVERLAP_S
     try:
         text = run.call("bench_device", run.model(name), "--device", run.device, "--batch",
                         8 if run.rehearsal else OVERLAP_BATCH, "--units", units,
@@ -272,7 +187,7 @@ def overlap(run):
             key = f"{name}, {size} units"
             if key in results and "failed" not in results[key]:
                 continue
-            if run.left_s() < (1 if run.rehearsal else 15):
+            if run.left_s() < (1 if run.rehearsal else 5):
                 return "to be continued", overlap_rows(results)
             results[key] = overlap_point(run, name, size)
             run.write("overlap.json", results)

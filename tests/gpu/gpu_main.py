@@ -20,7 +20,8 @@ import gpu_checks
 import gpu_engine
 import gpu_headline
 import gpu_profile
-from gpu_support import BUNDLE, Failed, Run, Skipped
+import gpu_speed
+from gpu_support import BUNDLE, ZOO, Failed, Run, Skipped
 
 # name: (what it shows, function, seconds below which it is not begun, its share of the time)
 SLICES = {
@@ -29,15 +30,20 @@ SLICES = {
                5),
     "isolation": ("no SM in two gpu-lets; a storm next door", gpu_checks.isolation, 20, 2),
     "correctness": ("the engine against PyTorch and the CPU device", gpu_engine.correctness, 30, 7),
-    "speed": ("the engine against PyTorch's fastest mode", gpu_engine.speed, 40, 10),
+    "speed": ("the engine against PyTorch's fastest mode", gpu_speed.speed, 20, 10),
     "profile": ("profiles of the zoo", gpu_profile.profile, 30, 12),
     "corun": ("pairs side by side, and the interference model", gpu_profile.corun, 30, 6),
-    "headline": ("largest rates served, spatial against temporal", gpu_headline.paper_slos, 60, 12),
-    "headline-tight": ("the same, SLO = 2 x latency at batch 32 here", gpu_headline.tight_slos, 60,
+    "headline": ("largest rates served, spatial against temporal", gpu_headline.paper_slos, 35, 12),
+    "headline-tight": ("the same, SLO = 2 x latency at batch 32 here", gpu_headline.tight_slos, 35,
                        8),
-    "change": ("how long a plan change takes under load", gpu_headline.change, 20, 2),
-    "overlap": ("what copying beside computing gains", gpu_engine.overlap, 30, 3),
+    "change": ("how long a plan change takes under load", gpu_headline.change, 15, 2),
+    "overlap": ("what copying beside computing gains", gpu_engine.overlap, 10, 3),
+    "planners": ("other planners on these workloads; needs no GPU", gpu_headline.planners, 2, 1),
 }
+LATER = ("planners",)  # only by name: what needs no GPU takes no time of one
+NARROWED = (("models", "of the zoo", ZOO),
+            ("checks", "to do again, alone, in the slice checks", tuple(gpu_checks.parts())),
+            ("workloads", "of headline and headline-tight", gpu_headline.ORDER))
 MOST_SUMMARY_CHARACTERS = 10000  # some machines give back the last 12000 of what was printed
 MOST_CHOICES_BYTES = 12 << 20
 MARKS = {True: "met", False: "MISSED", None: ""}
@@ -51,7 +57,8 @@ def parse():
         epilog=f"slices, in this order:\n{listing}\n\n"
                "exit status: 0 done and every target met, 1 a target missed or a slice failed,\n"
                "3 to be continued (the same command goes on), 4 environment, 77 all skipped")
-    parser.add_argument("slices", nargs="*", metavar="SLICE", help="without any: all")
+    parser.add_argument("slices", nargs="*", metavar="SLICE",
+                        help=f"without any: all but {', '.join(LATER)}")
     parser.add_argument("--device", default="cuda:0",
                         help="cuda:N; cpu rehearses every slice's plumbing in about a minute")
     parser.add_argument("--out", type=pathlib.Path,
@@ -65,17 +72,35 @@ def parse():
     parser.add_argument("--resume", type=pathlib.Path, action="append", default=[],
                         metavar="ARCHIVE", help="unpack results.tar.gz or choices.tar.gz of an "
                         "earlier call into the output folder first; may be repeated")
+    less = parser.add_argument_group("less than everything, comma separated, in the order of use")
+    numbers = {"type": lambda text: [int(word) for word in text.split(",")], "metavar": "N,..."}
+    for name, what, known in NARROWED:
+        less.add_argument(f"--{name}", default=[], help=f"{what}: {', '.join(known)}",
+                          type=lambda text: text.split(","), metavar="NAME,...")
+    less.add_argument("--sizes", default=[], help="units, of the slice profile", **numbers)
+    less.add_argument("--batches", default=[], help="of the slice profile", **numbers)
+    less.add_argument("--compile", type=float, default=75, metavar="S",
+                      help="seconds at most to compile all networks with PyTorch, 0: none (75)")
+    less.add_argument("--trial", type=float, default=2, metavar="S",
+                      help="seconds of a trial of headline, twice that for the last one (2)")
     options = parser.parse_args()
-    unknown = [name for name in options.slices if name not in SLICES]
-    if unknown:
-        parser.error(f"no slice {', '.join(unknown)}")
+    for what, names, known in [("slices", options.slices, SLICES)] + [
+            (name, getattr(options, name), known) for name, _, known in NARROWED]:
+        unknown = [name for name in names if name not in known]
+        if unknown:
+            parser.error(f"{what}: there is no {', '.join(unknown)}")
     return options
+
+
+def is_done(run, name):
+    status = run.state.get(name, {}).get("status")
+    return status == "done" and not (name == "checks" and run.options.checks)
 
 
 def run_slice(run, name, again):
     what, function, least_s, _ = SLICES[name]
     entry = run.state.get(name, {})
-    if entry.get("status") == "done" and not again:
+    if is_done(run, name) and not again:
         return
     if run.left_s() < least_s:
         run.state.setdefault(name, {"status": "to do", "rows": []})
@@ -103,7 +128,7 @@ def run_slice(run, name, again):
 def run_slices(run, names, again):
     """Each slice has its share of the time that is left; what some did not need, the others that
     are to be continued have in further rounds."""
-    todo = [name for name in names if again or run.state.get(name, {}).get("status") != "done"]
+    todo = [name for name in names if again or not is_done(run, name)]
     while todo:
         left_s = run.total_left_s()
         for i, name in enumerate(todo):
@@ -253,8 +278,10 @@ def main():
     for earlier in options.resume:
         with tarfile.open(earlier) as tar:
             tar.extractall(out, filter="data")
-    run = Run(out, options.device, options.budget, rehearsal)
-    names = options.slices or list(SLICES)
+    run = Run(out, options, rehearsal)
+    names = options.slices or [name for name in SLICES if rehearsal or name not in LATER]
+    if "checks" in names:
+        gpu_checks.forget(run, options.checks)
     run_slices(run, names, options.again)
     leave_results(run)
     print("\n" + summary(run), end="")

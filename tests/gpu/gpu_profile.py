@@ -6,12 +6,10 @@ import shutil
 
 from gpu_support import Failed, row
 
-BATCHES = "1,8,32,16,4,2"
+BATCHES = (1, 8, 32, 16, 4, 2)
+FIRST = ("lenet", "googlenet", "resnet50", "ssdlite_mobilenet_v3", "vgg16")  # half the workloads'
 REFERENCE_BATCH = 8  # of pairs
-
-
-def models_of(run):
-    return [str(run.model(name)) for name in run.zoo()]
+EXPORT_S = 5  # to write down what was measured
 
 
 def sweep_models(run, models, budget_s, options):
@@ -20,17 +18,17 @@ def sweep_models(run, models, budget_s, options):
              timeout_s=budget_s + 120)
 
 
-def sweep(run, budget_s, *options):
-    """All models; where one of them cannot be profiled, each for itself, so that it does not keep
+def sweep(run, names, budget_s, *options):
+    """These models; where one of them cannot be profiled, each for itself, so that it does not keep
     the others from it. True when that ended before the budget did, nothing left to do; and rows."""
-    models, rows, end_s = models_of(run), [], run.left_s() - budget_s
+    models, rows, end_s = [str(run.model(name)) for name in names], [], run.left_s() - budget_s
     try:
         sweep_models(run, models, budget_s, options)
     except Failed as reason:
         if "measured on another machine" in str(reason):  # an earlier call's: begin anew
             (run.out / "profiles.db").rename(run.out / "profiles-elsewhere.db")
-            return sweep(run, run.left_s() - end_s, *options)
-        rows.append(row(f"the whole zoo at once: {reason}", None, target="done", met=False))
+            return sweep(run, names, run.left_s() - end_s, *options)
+        rows.append(row(f"{len(models)} models at once: {reason}", None, target="done", met=False))
         for i, model in enumerate(models):
             part_s = max(1, (run.left_s() - end_s) / (len(models) - i))
             try:
@@ -63,15 +61,26 @@ def counters_work(run):
 
 def profile(run):
     sizes = run.sizes()
-    batches = "1,8" if run.rehearsal else BATCHES
-    budget_s = 6 if run.rehearsal else run.left_s() - 15
-    done, failed = sweep(run, budget_s, "--batches", batches, "--units",
-                         ",".join(map(str, sizes)),
-                         "--interference", "counters" if counters_work(run) else "none")
+    batches = run.options.batches or (BATCHES[:2] if run.rehearsal else BATCHES)
+    first = [name for name in FIRST if name in run.zoo()]
+    end_s = run.left_s() - 6 if run.rehearsal else EXPORT_S
+    done, failed = True, []
+    for names in (first, [name for name in run.zoo() if name not in first]):
+        if not names or run.left_s() < end_s + 2:
+            done = done and not names
+            continue
+        part_s = run.left_s() - end_s
+        if run.rehearsal and names is first:
+            part_s /= 2
+        part_done, part_failed = sweep(
+            run, names, part_s, "--batches", ",".join(map(str, batches)), "--units",
+            ",".join(map(str, sizes)), "--interference",
+            "counters" if counters_work(run) else "none")
+        done, failed = done and part_done, failed + part_failed
     folder = export(run)
     points = csv_rows(folder / "latency.csv")
     quality = csv_rows(folder / "quality.csv")
-    wanted = len(run.zoo()) * len(sizes) * len(batches.split(","))
+    wanted = len(run.zoo()) * len(sizes) * len(batches)
     flagged = sum(bool(point["flags"]) for point in quality)
     meta = {fact["key"]: fact["value"] for fact in csv_rows(folder / "meta.csv")}
     rows = [*failed, row("points measured", len(points), f"of {wanted}"),
@@ -81,7 +90,8 @@ def profile(run):
             row("utilisations by", meta.get("utilisation_source", "none"))]
     rows += copies(quality, points)
     # A rehearsal ends with its few seconds, whatever they sufficed for.
-    return "done" if done or run.rehearsal else "to be continued", rows
+    done = done or run.rehearsal
+    return run.ended("models", "sizes", "batches") if done else "to be continued", rows
 
 
 def copies(quality, points):
@@ -101,9 +111,9 @@ def copies(quality, points):
 def corun(run):
     units = run.device_facts()["device_units"]
     sizes = {units // 2} if run.rehearsal else {units // 2, units // 4, units - units // 4}
-    budget_s = 12 if run.rehearsal else run.left_s() - 15
+    budget_s = 12 if run.rehearsal else run.left_s() - EXPORT_S
     batch = 1 if run.rehearsal else REFERENCE_BATCH
-    done, failed = sweep(run, budget_s, "--batches", batch, "--units",
+    done, failed = sweep(run, run.zoo(), budget_s, "--batches", batch, "--units",
                          ",".join(map(str, sorted(sizes, reverse=True))), "--interference",
                          "measured")
     folder = export(run)
@@ -115,7 +125,7 @@ def corun(run):
             value = slowdowns[min(len(slowdowns) - 1, int(share * len(slowdowns)))]
             rows.append(row(f"slowdown, {share:.0%} of {len(slowdowns)} at most", value, "x"))
     rows += fit_rows(run)
-    return "done" if done or run.rehearsal else "to be continued", rows
+    return run.ended("models") if done or run.rehearsal else "to be continued", rows
 
 
 def fit_rows(run):

@@ -61,9 +61,10 @@ def program_environment(out):
 class Run:
     """One call of tests/gpu/run: options, results so far, and what time is left."""
 
-    def __init__(self, out, device, budget_s, rehearsal):
-        self.out, self.device, self.rehearsal = out, device, rehearsal
-        self.end = self.total_end = time.monotonic() + budget_s
+    def __init__(self, out, options, rehearsal):
+        self.out, self.options, self.rehearsal = out, options, rehearsal
+        self.device = device = options.device
+        self.end = self.total_end = time.monotonic() + options.budget
         self.state_file = out / "state.json"
         self.state = json.loads(self.state_file.read_text()) if self.state_file.exists() else {}
         self.environment = program_environment(out)
@@ -87,7 +88,13 @@ class Run:
         self.end = time.monotonic() + part_s
 
     def zoo(self):
-        return ("lenet", "mobilenet_v2") if self.rehearsal else ZOO
+        return self.options.models or (("lenet", "mobilenet_v2") if self.rehearsal else ZOO)
+
+    def ended(self, *narrowed_by):
+        """How a slice ended that did all that was asked for: more is left where that was less than
+        everything."""
+        is_part = any(getattr(self.options, name) for name in narrowed_by)
+        return "to be continued" if is_part else "done"
 
     def model(self, name):
         return BUNDLE / "zoo" / f"{name}.onnx"
@@ -117,22 +124,31 @@ class Run:
 
     def start(self, name, *arguments, **options):
         """A program in the background; its standard error goes to the log."""
-        command = [self.program(name), *map(str, arguments)]
+        return self.start_command([self.program(name), *map(str, arguments)], self.environment,
+                                  **options)
+
+    def start_python(self, script, changes, **options):
+        """The same of a script, with these variables changed."""
+        return self.start_command([sys.executable, "-B", str(BUNDLE / "gpu" / script)],
+                                  dict(os.environ) | changes, **options)
+
+    def start_command(self, command, environment, **options):
         print("$", " ".join(command), file=self.log, flush=True)
-        return subprocess.Popen(command, env=self.environment, stderr=self.log, text=True, **options)
+        return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=self.log,
+                                text=True, process_group=0, **options)
 
-    def call(self, name, *arguments, timeout_s=600, accept=(0,)):
+    def call(self, name, *arguments, timeout_s=600, accept=(0,), nice=0):
         """Runs a program of the bundle to its end; its standard output."""
-        return self.execute([self.program(name), *map(str, arguments)], self.environment, timeout_s,
-                            accept)
+        command = ["nice", f"-n{nice}"] if nice else []
+        return self.execute(command + [self.program(name), *map(str, arguments)], self.environment,
+                            timeout_s, accept)
 
-    def python(self, script, *arguments, timeout_s=600, partial=False):
-        """A script in a process of its own: what it loads and breaks stays there. partial: what it
-        had printed when its time was over counts."""
+    def python(self, script, *arguments, timeout_s=600):
+        """A script in a process of its own: what it loads and breaks stays there."""
         command = [sys.executable, "-B", str(BUNDLE / "gpu" / script), *map(str, arguments)]
-        return self.execute(command, dict(os.environ), timeout_s, (0,), partial)
+        return self.execute(command, dict(os.environ), timeout_s, (0,))
 
-    def execute(self, command, environment, timeout_s, accept, partial=False):
+    def execute(self, command, environment, timeout_s, accept):
         """No program takes more than its slice's part and some patience: whatever hangs, the other
         slices and the table come. What it started ends with it."""
         print("$", " ".join(command), file=self.log, flush=True)
@@ -145,8 +161,6 @@ class Run:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
             output = late.stdout.decode() if isinstance(late.stdout, bytes) else late.stdout or ""
-            if partial:
-                return output
             raise Failed(f"{pathlib.Path(command[0]).name}: not done after {timeout_s:.0f} s",
                          output) from late
         self.log.write(output + errors)
@@ -168,6 +182,8 @@ class Run:
 
     def sizes(self):
         """Eight sizes worth profiling, each with its complement, most useful first."""
+        if self.options.sizes:
+            return self.options.sizes
         units = self.device_facts()["device_units"]
         eighths = (8, 4, 2, 6, 1, 3, 5, 7)
         sizes = dict.fromkeys(max(1, round(units * part / 8)) for part in eighths)

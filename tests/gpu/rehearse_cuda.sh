@@ -68,6 +68,42 @@ run --budget 100 correctness
 grep -q '^MISSED correctness: lenet: errors: fp32 1, direct 1, fused 1, gemm 1, bare 1 ' "$work/log" ||
     fail "a fault was not looked for"
 
+# PyTorch's process answers, dies, or hangs: what it did not answer is left out, and no more.
+mv "$bench.right" "$bench"
+mkdir "$work/stub"
+touch "$work/stub/torch.py"
+cat >"$work/there/build/gpu-bundle/gpu/gpu_torch_speed.py" <<'EOF'
+import json, os, sys, time
+for line in sys.stdin:
+    request = json.loads(line)
+    failing = request.get("model") == "mobilenet_v2"
+    if request["do"] == "measure":
+        for mode in ("graph", "eager"):
+            print(json.dumps({"mode": mode, "batch": 1, "p50_ms": 7e5}), flush=True)
+            if failing: os._exit(1)
+    elif failing:
+        time.sleep(1000)
+    else:
+        print(json.dumps({"mode": "compile", "batch": 1} |
+                         ({} if request["do"] == "prepare" else {"p50_ms": 6e5})))
+    print("done", flush=True)
+EOF
+libraries+=(PYTHONPATH="$work/stub")
+rm -rf "$work/out"
+run --budget 100 --compile 3 speed
+for row in 'slice speed: done' 'speed: lenet b=1: .* / torch compile 6e+05 ms = .*met' \
+    'speed: mobilenet_v2 b=1: .* / torch graph 7e+05 ms = .*met' \
+    'speed: without torch.compile: mobilenet_v2 b=1 = -'; do
+    grep -q "^$row" "$work/log" || fail "no row: $row"
+done
+grep -q 'not compiled in 3 s' "$work/out/speed.json" ||
+    fail "a network that is not compiled in time"
+
+# A check that is named is done again, alone.
+run --budget 100 --checks sm-targets checks
+[ "$(grep -c '^checks: ' "$work/log")" = 4 ] || fail "more than the check that was named"
+grep -q '^checks: SM targets gemm: lenet b=8 in' "$work/log" || fail "the check that was named"
+
 # A device that cannot be opened: what the loader found is told.
 libraries=(GPULET_LIBCUDA="$work/none.so")
 rm -rf "$work/out"
