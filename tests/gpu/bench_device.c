@@ -136,9 +136,8 @@ static int with_executor(struct bench *bench, struct glet_json *json,
 static int time_it(struct bench *bench, struct glet_json *json, struct glet_error *err)
 {
     static const volatile sig_atomic_t never;
-    const struct glet_measure_options options = {.max_ms = bench->values->seconds * 1000,
-                                                 .cold_l2 = bench->values->cold_l2,
-                                                 .stop = &never};
+    const struct glet_measure_options options = {
+        .max_ms = bench->values->seconds * 1000, .cold_l2 = bench->values->cold_l2, .stop = &never};
     struct glet_measurement m;
     if (glet_measure_point(bench->device, bench->model, bench->batch, bench->units, &options, &m,
                            err) < 0)
