@@ -129,7 +129,7 @@ def make_plan(run, path):
 def shared_memory(run):
     """The option of server and load, where they have it, that saves the copies of inputs."""
     known = "--shared-memory" in run.call("gpulet-load", "--help")
-    return ("--shared-memory",) if known else ()
+    return ("--shared-memory",) if known and os.access("/dev/shm", os.W_OK) else ()
 
 
 class Server:
@@ -141,7 +141,7 @@ class Server:
                                  run.model("lenet").parent, "--random-weights", 1, "--listen",
                                  "127.0.0.1:0", "--metrics", "127.0.0.1:0", "--admin",
                                  "127.0.0.1:0", "--drain", "0s", "--no-watch", "--http-threads",
-                                 threads, *shared_memory(run))
+                                 threads, "--planned-batches-only", *shared_memory(run))
         late = threading.Timer(START_S, self.process.kill)
         late.start()
         line = self.process.stdout.readline()
@@ -418,9 +418,11 @@ def planners(run):
 def change(run):
     """From the spatial plan to the temporal one and back, twice, under a third of the load; where
     the two are the same, to one with another size and back."""
-    results = run.read("headline.json", {})
-    for name, result in results.items():
-        paths = [run.out / "paper" / f"{name}-{kind}.yaml" for kind in KINDS]
+    results = [(folder, *item) for folder, file in (("paper", "headline.json"),
+                                                    ("tight", "headline_tight.json"))
+               for item in run.read(file, {}).items()]
+    for folder, name, result in results:
+        paths = [run.out / folder / f"{name}-{kind}.yaml" for kind in KINDS]
         plans = [plan_of(path) for path in paths]
         if set(KINDS) <= set(result) and all(plan.exists() for plan in plans):
             break
