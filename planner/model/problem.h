@@ -52,6 +52,7 @@ struct glet_cell {
 struct glet_cell_row {
     int first_batch, last_batch; /* 0, 0: nothing profiled here */
     struct glet_cell *cells;     /* [last_batch - first_batch + 1]; NULL when empty */
+    bool falls;                  /* some batch takes less time than a smaller one */
 };
 
 /* A directed pair that was measured together: the slowdown of the victim. */

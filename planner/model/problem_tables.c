@@ -106,6 +106,8 @@ static int fill_row(struct glet_cell_row *out, const struct row_ref *refs, size_
         fill_cell(&out->cells[batch - out->first_batch], refs[low].row, refs[high].row, batch,
                   latency_factor, model);
     }
+    for (int i = 0; i < out->last_batch - out->first_batch; i++)
+        out->falls |= out->cells[i + 1].latency_ms < out->cells[i].latency_ms;
     return 0;
 }
 

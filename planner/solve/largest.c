@@ -7,8 +7,10 @@
 #include "planner/solve/largest.h"
 
 #include "planner/solve/apps/app_bound.h"
+#include "planner/solve/apps/app_search.h"
 #include "planner/solve/bound/bound.h"
 #include "planner/solve/exact/menu.h"
+#include "planner/solve/search/repair.h"
 #include "planner/solve/space/scratch.h"
 
 #include <math.h>
@@ -26,6 +28,12 @@
 #define PROOFS        3
 #define PROOF_RATIO   1.002
 #define FIRST_STEP    0.01 /* upwards from the plan of a rough climb */
+#define GROW_STEP     0.2  /* upwards by changes to the plan at hand: first, */
+#define GROW_LEAST    5e-4 /* and least */
+#define GROW_TRIES    60
+#define GROW_GPUS     200 /* so many are changed in less than a second */
+#define LEVELS        8   /* interference levels (space.h) */
+#define FALLS         8   /* of the scale until a plan is found; the last by a factor of 2^8 */
 
 /* How far the plan's rates reach beyond the demands. */
 static double reach(const struct glet_problem *problem, const struct glet_boxes *boxes)
@@ -173,16 +181,67 @@ static bool is_near(const struct climb *c)
     return c->high <= c->low * (sure ? proven : unproven)[c->effort];
 }
 
+/*
+ * A first plan: near the bound, where good planners end, then ever farther below it. Where SLOs
+ * differ much, models that share a gpu-let serve a fraction of what the bound promises them.
+ */
+static void descend(struct climb *c)
+{
+    for (int i = 0; c->low <= 0 && i < 4 + FALLS && !glet_halted(c->task->halt); i++)
+        try_scale(c,
+                  i < 4 ? c->out->scale_bound * (1 - 0.04 * (1 << i)) : c->high / (2 << (i - 4)));
+    c->undecided = 0;
+}
+
 /* Halves what is open until the ends are near, or so many tries were left undecided. */
 static void halve(struct climb *c, int undecided)
 {
-    for (int i = 0; i < TRIES && c->undecided < undecided && !is_near(c); i++) {
-        /* The first tries look near the bound, where good planners end. */
-        double below = i < 4 ? c->out->scale_bound * (1 - 0.04 * (1 << i)) : c->high / 2;
+    for (int i = 0; i < TRIES && c->low > 0 && c->undecided < undecided && !is_near(c); i++) {
         if (glet_halted(c->task->halt))
             return;
-        try_scale(c, c->low > 0 ? (c->low + c->high) / 2 : below);
+        try_scale(c, c->high > 4 * c->low ? sqrt(c->low * c->high) : (c->low + c->high) / 2);
     }
+}
+
+/* Whether small changes to the plan at hand make it serve the scale. */
+static bool grow_to(struct climb *c, const struct glet_space *space, struct glet_problem *at,
+                    double scale)
+{
+    double *demand_rps = glet_must_alloc(sizeof *demand_rps, (size_t)at->model_count);
+    struct glet_outcome one = {.found = true};
+    double before = c->low;
+    for (int m = 0; m < at->model_count; m++)
+        demand_rps[m] = at->models[m].demand_rps = c->task->problem->models[m].demand_rps * scale;
+    glet_boxes_copy(&one.boxes, &c->out->boxes);
+    if (glet_repair_cover(space, demand_rps, c->task->halt, &one.boxes) &&
+        glet_boxes_within_stock(at, &one.boxes)) {
+        one.cost = glet_boxes_cost(at, &one.boxes);
+        take_found(c, &one);
+    }
+    glet_outcome_fini(&one);
+    free(demand_rps);
+    return c->low > before * (1 + GLET_TOLERANCE_RATIO);
+}
+
+/* Raises what the plan at hand serves by small changes to it, in a fraction of a search's time. */
+static void grow(struct climb *c)
+{
+    struct glet_space space;
+    const struct glet_problem *problem = c->task->problem;
+    if (c->low <= 0 || c->out->boxes.count > GROW_GPUS)
+        return;
+    struct glet_problem *at =
+        problem->app_count ? glet_app_view(problem, &c->out->boxes) : glet_problem_view(problem);
+    if (!at)
+        return;
+    at->app_count = 0; /* the limits keep its paths */
+    glet_space_init(&space, at, LEVELS);
+    double step = GROW_STEP;
+    for (int i = 0; i < GROW_TRIES && step >= GROW_LEAST && !glet_halted(c->task->halt); i++)
+        if (!grow_to(c, &space, at, c->low * (1 + step)))
+            step /= 2;
+    glet_space_fini(&space);
+    glet_problem_free(at);
 }
 
 /* Halves what lies between the least undecided scale and the proven end. */
@@ -232,29 +291,33 @@ static void climb_by_count(struct climb *c)
 }
 
 /*
- * Small menus decide most tries. Elsewhere what cannot be served costs far more than what can: first
- * a rough climb, then thorough tries in growing steps from there, and once more between.
+ * What cannot be served costs far more than what can: first a rough climb, then thorough tries. With
+ * small menus those mostly decide; elsewhere they go in growing steps from there, and once more
+ * between.
  */
 static void climb(struct climb *c, bool menu)
 {
     static const int undecided[] = {2, 3, 12};
     enum glet_effort effort = c->task->effort;
-    c->effort = menu ? effort : GLET_EFFORT_FAST;
+    c->effort = GLET_EFFORT_FAST;
     if (!menu && c->task->problem->type_count == 1)
         climb_by_count(c);
     if (c->low <= 0)
-        halve(c, undecided[effort]);
-    if (menu && effort != GLET_EFFORT_FAST)
-        close_bound(c);
-    if (menu || effort == GLET_EFFORT_FAST || c->low <= 0)
+        descend(c);
+    grow(c);
+    halve(c, undecided[GLET_EFFORT_FAST]);
+    grow(c);
+    if (effort == GLET_EFFORT_FAST || c->low <= 0)
         return;
     c->effort = effort;
     c->high = c->out->scale_bound;
     c->undecided = 0;
-    for (double step = FIRST_STEP; !is_near(c) && !glet_halted(c->task->halt); step *= 2)
+    for (double step = FIRST_STEP; !menu && !is_near(c) && !glet_halted(c->task->halt); step *= 2)
         if (!try_scale(c, fmin(c->low * (1 + step), (c->low + c->high) / 2)))
             break;
-    halve(c, undecided[effort] - 1);
+    halve(c, undecided[effort] - !menu);
+    if (menu)
+        close_bound(c);
 }
 
 /* Where a try takes milliseconds: to the last part in 2 million. */

@@ -30,7 +30,8 @@
 #define LIST_LEAVES  8000000 /* configurations evaluated for the list */
 #define LIST_COLUMNS 20000
 #define SEARCH_WORK  500000000L /* nodes x columns of one search */
-#define FAST_LEAVES  400000     /* when the effort is fast */
+#define FAST_ENTRIES 20000      /* when the effort is fast */
+#define FAST_LEAVES  400000
 #define FAST_WORK    2000000L
 #define PROBE_NODES  200 /* of a look at the most valuable configurations only */
 #define ILP_NODES    500
@@ -298,7 +299,9 @@ void glet_exact_run(struct glet_search *search)
 {
     if (search->problem->type_count > GLET_MENU_LETS)
         return;
-    struct glet_menu *menu = glet_menu_new(search->problem, MENU_ENTRIES, search->halt);
+    bool fast = search->effort == GLET_EFFORT_FAST;
+    struct glet_menu *menu =
+        glet_menu_new(search->problem, fast ? FAST_ENTRIES : MENU_ENTRIES, search->halt);
     if (!menu)
         return;
     struct exact *e = glet_must_alloc(sizeof *e, 1);

@@ -20,6 +20,9 @@
  */
 #define EASIER (4 * GLET_TOLERANCE_RATIO)
 
+/* Pairs compared per gpu-let of the limit; a hundred million take a second. */
+#define COMPARED_PER_LET 100
+
 /* Combinations of sizes; more means that the device is no small menu. */
 #define COMBINATIONS_MAX 400
 
@@ -29,7 +32,8 @@ struct builder {
     const struct glet_halt *halt;
     int type, size;
     bool alone;
-    int left; /* gpu-lets that may still be added */
+    int left;      /* gpu-lets that may still be added */
+    long compared; /* pairs of them that may still be compared */
     struct glet_entries *out;
     struct glet_entry entry; /* under construction */
     int *position;           /* [model] among those with demand */
@@ -204,10 +208,12 @@ static void thin(struct builder *b)
     for (int i = 0; i < out->count; i++)
         rated[i] = rate(b, i);
     qsort(rated, (size_t)out->count, sizeof *rated, by_models);
-    for (int i = 0; i < out->count; i++) {
+    for (int i = 0; i < out->count && b->compared >= 0; i++) {
         bool outdone = false;
-        for (int j = count - 1; j >= 0 && rated[j].models == rated[i].models && !outdone; j--)
+        for (int j = count - 1; j >= 0 && rated[j].models == rated[i].models && !outdone; j--) {
             outdone = outdoes(b, &rated[j], &rated[i]);
+            b->compared--;
+        }
         if (!outdone)
             rated[count++] = rated[i];
     }
@@ -287,15 +293,19 @@ struct glet_menu *glet_menu_new(const struct glet_problem *problem, int most,
     problem = menu->problem;
     menu->shared = glet_must_alloc(sizeof *menu->shared, (size_t)problem->type_count);
     menu->alone = glet_must_alloc(sizeof *menu->alone, (size_t)problem->type_count);
-    struct builder b = {
-        .menu = menu, .problem = problem, .left = most, .halt = halt, .position = position};
+    struct builder b = {.menu = menu,
+                        .problem = problem,
+                        .left = most,
+                        .compared = (long)most * COMPARED_PER_LET,
+                        .halt = halt,
+                        .position = position};
     for (int g = 0; g < problem->type_count; g++) {
         size_t sizes = (size_t)problem->types[g].size_count;
         menu->shared[g] = glet_must_alloc(sizeof **menu->shared, sizes);
         menu->alone[g] = glet_must_alloc(sizeof **menu->alone, sizes);
         struct glet_combination c = {.type = g};
         combine(menu, g, &c, 0);
-        for (int s = 0; s < (int)sizes && b.left >= 0 && !glet_halted(halt); s++)
+        for (int s = 0; s < (int)sizes && b.left >= 0 && b.compared >= 0 && !glet_halted(halt); s++)
             for (int alone = 0; alone < 2; alone++) {
                 b.type = g;
                 b.size = s;
@@ -308,7 +318,8 @@ struct glet_menu *glet_menu_new(const struct glet_problem *problem, int most,
             }
     }
     free(position);
-    if (b.left < 0 || menu->combination_count > COMBINATIONS_MAX || glet_halted(halt)) {
+    if (b.left < 0 || b.compared < 0 || menu->combination_count > COMBINATIONS_MAX ||
+        glet_halted(halt)) {
         glet_menu_free(menu);
         return NULL;
     }

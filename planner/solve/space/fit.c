@@ -4,6 +4,9 @@
  * arrives during it). Both maps are monotone, so starting from the smallest batches and repeating
  * ends at the least fixed point, the shortest duty cycle that works, or past a limit; no other
  * duty cycle needs to be looked at, because a longer one only makes every latency worse.
+ *
+ * Where the latency falls with the batch, as measured ones may, the quickest of the batches that are
+ * large enough is taken: the second map is monotone again.
  */
 #include "planner/solve/space/fit.h"
 
@@ -14,6 +17,19 @@ static double exec_ms(const struct glet_cell *cell, struct glet_surroundings aro
     if (around.alone)
         return cell->latency_ms;
     return cell->latency_ms * fmax(1, cell->victim_ratio + around.aggressor_ratio);
+}
+
+/* The quickest batch of at least so many. */
+static int quickest(const struct glet_cell_row *row, int least, struct glet_surroundings around)
+{
+    int best = least;
+    if (!row->falls)
+        return least;
+    for (int batch = least + 1; batch <= row->last_batch && batch <= UINT16_MAX; batch++)
+        if (exec_ms(&row->cells[batch - row->first_batch], around) <
+            exec_ms(&row->cells[best - row->first_batch], around))
+            best = batch;
+    return best;
 }
 
 bool glet_fit_rates(const struct glet_problem *problem, int type, int size,
@@ -31,8 +47,8 @@ bool glet_fit_rates(const struct glet_problem *problem, int type, int size,
         if (!rows[k]->cells)
             return false;
         out->model[k] = models[k];
-        out->batch[k] = (uint16_t)rows[k]->first_batch;
-        exec[k] = exec_ms(&rows[k]->cells[0], surroundings);
+        out->batch[k] = (uint16_t)quickest(rows[k], rows[k]->first_batch, surroundings);
+        exec[k] = exec_ms(&rows[k]->cells[out->batch[k] - rows[k]->first_batch], surroundings);
         duty_ms += exec[k];
     }
     for (bool changed = true; changed;) {
@@ -45,9 +61,9 @@ bool glet_fit_rates(const struct glet_problem *problem, int type, int size,
                 continue;
             if (wanted > rows[k]->last_batch || wanted > UINT16_MAX)
                 return false;
-            out->batch[k] = (uint16_t)wanted;
-            double now_ms =
-                exec_ms(&rows[k]->cells[(int)wanted - rows[k]->first_batch], surroundings);
+            int batch = quickest(rows[k], (int)wanted, surroundings);
+            double now_ms = exec_ms(&rows[k]->cells[batch - rows[k]->first_batch], surroundings);
+            out->batch[k] = (uint16_t)batch;
             duty_ms += now_ms - exec[k];
             exec[k] = now_ms;
             changed = true;

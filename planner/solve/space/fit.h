@@ -14,10 +14,10 @@ struct glet_surroundings { /* what a gpu-let's neighbours do to it */
 };
 
 /*
- * Writes count models with the smallest batches that serve rate_rps[] in one gpu-let of that size.
- * Needs batch >= rate x duty, and duty + exec <= limit. Returns false when no batches do.
- * Latencies that do not fall with the batch make this exact. Memory and the neighbours'
- * reaction are the caller's (glet_box_evaluate()). Measured pairs count as the linear model here.
+ * Writes count models with batches that serve rate_rps[] in one gpu-let of that size in the shortest
+ * duty cycle. Needs batch >= rate x duty, and duty + exec <= limit. Returns false when no batches
+ * do. Memory and the neighbours' reaction are the caller's (glet_box_evaluate()). Measured pairs
+ * count as the linear model here.
  */
 bool glet_fit_rates(const struct glet_problem *problem, int type, int size,
                     struct glet_surroundings surroundings, int count, const uint16_t *models,
