@@ -14,6 +14,7 @@
 #include "planner/solve/search/dive.h"
 #include "planner/solve/search/eject.h"
 #include "planner/solve/search/neighbour.h"
+#include "planner/solve/search/one_gpu.h"
 #include "planner/solve/search/pack.h"
 #include "planner/solve/search/polish.h"
 #include "planner/solve/search/repack.h"
@@ -304,6 +305,7 @@ void glet_search_run(struct glet_search *search)
         search->effort = GLET_EFFORT_FAST; /* a rough count will do */
     dive_levels(search);
     offer_baselines(search);
+    glet_one_gpu_run(search);
     raise_by_pieces(search);
     raise_by_mixes(search);
     if (!glet_search_closed(search))
