@@ -30,6 +30,8 @@ struct glet_plan_model {
     char *name;
     char *file;    /* ONNX file, or NULL; relative paths are relative to the plan file's folder */
     double slo_ms; /* 0 = none of its own (apps only) */
+    double deadline_ms; /* where slo_ms is 0: what its requests may take of the apps' SLOs, at
+                           least every latency bound; 0 = the largest of these */
     double percentile;
     double rate_rps;    /* the demand that was planned for, apps, headroom and quantile included */
     double planned_rps; /* sum over its gpu-lets */

@@ -55,6 +55,8 @@ static void write_models(const struct glet_plan *plan, FILE *out)
             glet_yaml_put_text(out, ", file: ", model->file, "");
         if (model->slo_ms > 0)
             glet_yaml_put_double(out, ", slo_ms: ", model->slo_ms, "");
+        if (model->deadline_ms > 0)
+            glet_yaml_put_double(out, ", deadline_ms: ", model->deadline_ms, "");
         glet_yaml_put_double(out, ", percentile: ", model->percentile, "");
         glet_yaml_put_double(out, ", rate_rps: ", model->rate_rps, "");
         glet_yaml_put_double(out, ", planned_rps: ", model->planned_rps, "}\n");

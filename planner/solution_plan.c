@@ -6,6 +6,7 @@
  * gpu-let can serve, so that all run equally full and the slack is where the load is. A canonical
  * order makes equal solutions equal bytes.
  */
+#include "planner/deadlines.h"
 #include "planner/model/gpu_memory.h"
 #include "planner/solution.h"
 
@@ -258,7 +259,8 @@ int glet_solution_to_plan_unchecked(const struct glet_problem *problem,
     if (!plan)
         return out_of_memory(err);
     certify(problem, solution, bound, &plan->certificate);
-    if (fill_plan(problem, solution, plan, err) < 0) {
+    if (fill_plan(problem, solution, plan, err) < 0 ||
+        glet_plan_set_deadlines(problem, plan, err) < 0) {
         glet_plan_free(plan);
         return -1;
     }

@@ -7,8 +7,10 @@ enum { LEAST_REQUESTS = 64, MOST_REQUESTS = 65536 };
 
 uint64_t glet_sched_slo_us(const struct glet_plan *plan, size_t model)
 {
-    double slo_ms = plan->models[model].slo_ms;
-    for (size_t g = 0; plan->models[model].slo_ms <= 0 && g < plan->gpu_count; g++)
+    const struct glet_plan_model *planned = &plan->models[model];
+    double slo_ms = planned->slo_ms > 0 ? planned->slo_ms : planned->deadline_ms;
+    bool has_none = slo_ms <= 0;
+    for (size_t g = 0; has_none && g < plan->gpu_count; g++)
         for (size_t l = 0; l < plan->gpus[g].let_count; l++)
             for (size_t i = 0; i < plan->gpus[g].lets[l].model_count; i++) {
                 const struct glet_plan_let_model *part = &plan->gpus[g].lets[l].models[i];

@@ -11,8 +11,8 @@
 
 #include <stdint.h>
 
-/* Time that a request of the plan's model may take: its SLO; of a model that only apps use, the
-   largest bound that the plan promised them. Microseconds. */
+/* Time that a request of the plan's model may take: its SLO; of a model that only apps use, its
+   deadline, or without one the largest bound that the plan promised them. Microseconds. */
 uint64_t glet_sched_slo_us(const struct glet_plan *plan, size_t model);
 
 /*

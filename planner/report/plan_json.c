@@ -33,6 +33,8 @@ static void models(struct glet_json *json, const struct glet_plan *plan)
             glet_json_string(json, "file", model->file);
         if (model->slo_ms > 0)
             glet_json_double(json, "slo_ms", model->slo_ms);
+        if (model->deadline_ms > 0)
+            glet_json_double(json, "deadline_ms", model->deadline_ms);
         glet_json_double(json, "percentile", model->percentile);
         glet_json_double(json, "rate_rps", model->rate_rps);
         glet_json_double(json, "planned_rps", model->planned_rps);

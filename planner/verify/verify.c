@@ -114,19 +114,20 @@ static void check_demand(struct verify_run *run)
 }
 
 /* The longest time from an app's start to the end of stage s. Stages form a DAG. */
-static double stage_end_ms(const struct verify_run *run, const struct glet_workload_app *app,
-                           size_t s, double *memo)
+static double stage_end_ms(const struct glet_workload_app *app, const double *of_model_ms, size_t s,
+                           double *memo)
 {
     if (memo[s] >= 0)
         return memo[s];
     double start_ms = 0;
     for (size_t i = 0; i < app->stages[s].after_count; i++)
-        start_ms = fmax(start_ms, stage_end_ms(run, app, app->stages[s].after[i], memo));
-    memo[s] = start_ms + run->worst_ms[app->stages[s].model];
+        start_ms = fmax(start_ms, stage_end_ms(app, of_model_ms, app->stages[s].after[i], memo));
+    memo[s] = start_ms + of_model_ms[app->stages[s].model];
     return memo[s];
 }
 
-static void check_apps(struct verify_run *run)
+/* of_model_ms: [workload model] what a stage takes. */
+static void check_paths(struct verify_run *run, const double *of_model_ms, const char *what)
 {
     for (size_t a = 0; a < run->workload->app_count; a++) {
         const struct glet_workload_app *app = &run->workload->apps[a];
@@ -138,13 +139,47 @@ static void check_apps(struct verify_run *run)
         for (size_t s = 0; s < app->stage_count; s++)
             memo[s] = -1;
         for (size_t s = 0; s < app->stage_count; s++)
-            longest_ms = fmax(longest_ms, stage_end_ms(run, app, s, memo));
+            longest_ms = fmax(longest_ms, stage_end_ms(app, of_model_ms, s, memo));
         free(memo);
         if (!glet_verify_at_most(longest_ms, app->slo_ms))
             glet_verify_report(run, GLET_RULE_APP, (struct glet_mark){0, 0}, "gpus",
-                               "a path of app %s takes %.9g ms, its SLO is %.9g ms", app->name,
+                               "%s of app %s takes %.9g ms, its SLO is %.9g ms", what, app->name,
                                longest_ms, app->slo_ms);
     }
+}
+
+/* Latency bounds, and deadlines where the plan has some, along every path. */
+static void check_apps(struct verify_run *run)
+{
+    const struct glet_plan *plan = run->plan;
+    size_t bytes = (run->workload->model_count + 1) * sizeof(double);
+    double *deadline_ms = malloc(bytes);
+    if (!deadline_ms) {
+        run->out_of_memory = true;
+        return;
+    }
+    size_t known = run->out->count;
+    check_paths(run, run->worst_ms, "a path");
+    memcpy(deadline_ms, run->worst_ms, bytes);
+    bool has_some = false;
+    for (size_t m = 0; m < plan->model_count; m++) {
+        const struct glet_plan_model *model = &plan->models[m];
+        int w = run->workload_model[m];
+        if (model->deadline_ms <= 0 || w < 0)
+            continue;
+        has_some = true;
+        if (!glet_verify_at_most(run->worst_ms[w], model->deadline_ms)) {
+            char where[64];
+            snprintf(where, sizeof where, "models[%zu]", m);
+            glet_verify_report(run, GLET_RULE_APP, model->mark, where,
+                               "%s has a latency bound of %.9g ms, its deadline is %.9g ms",
+                               model->name, run->worst_ms[w], model->deadline_ms);
+        }
+        deadline_ms[w] = fmax(deadline_ms[w], model->deadline_ms);
+    }
+    if (has_some && run->out->count == known)
+        check_paths(run, deadline_ms, "a path of deadlines");
+    free(deadline_ms);
 }
 
 static bool same_node(const char *a, const char *b)

@@ -344,6 +344,13 @@ def check(plan, workload, profile):
         if not at_most(demand * scale, rates.get(name, 0.0)):
             found.append(("demand", name, "%r of %r" % (rates.get(name, 0.0), demand * scale)))
     check_apps(workload, worst, found)
+    deadlines = {model["name"]: float(model["deadline_ms"]) for model in plan["models"]
+                 if "deadline_ms" in model}
+    for name, deadline in deadlines.items():
+        if not at_most(worst.get(name, 0.0), deadline):
+            found.append(("app", name, "%r over the deadline" % worst[name]))
+    if not found:
+        check_apps(workload, worst | deadlines, found)
     check_stock(plan, workload, found)
     return found
 

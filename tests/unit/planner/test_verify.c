@@ -112,6 +112,12 @@ static void each_mistake_is_named(void **state)
     expect(&w, GLET_RULE_APP, "gpus");
     w.f.workload->apps[0].slo_ms = 70;
 
+    w.plan->models[0].deadline_ms = 1; /* less than its bounds */
+    expect(&w, GLET_RULE_APP, "models[0]");
+    w.plan->models[0].deadline_ms = 69; /* more than b leaves of the app's SLO */
+    expect(&w, GLET_RULE_APP, "gpus");
+    w.plan->models[0].deadline_ms = 0;
+
     w.f.workload->models[0].rate_rps += 5;
     expect(&w, GLET_RULE_DEMAND, "models[0]");
     w.f.workload->models[0].rate_rps -= 5;

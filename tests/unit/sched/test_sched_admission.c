@@ -353,7 +353,7 @@ static void ways_share_rows_by_their_rates(void **state)
     assert_int_equal(glet_sched_route(ways, COUNT_OF(ways), 1), -1);
 }
 
-/* Its own SLO; of a model that only apps use, the largest bound of its gpu-lets. */
+/* Its own SLO; of a model that only apps use, its deadline, or the largest bound of its gpu-lets. */
 static void how_long_a_request_may_take(void **state)
 {
     (void)state;
@@ -370,6 +370,8 @@ static void how_long_a_request_may_take(void **state)
     struct glet_plan plan = {.models = models, .model_count = 2, .gpus = gpus, .gpu_count = 2};
     assert_int_equal(glet_sched_slo_us(&plan, 0), 12500);
     assert_int_equal(glet_sched_slo_us(&plan, 1), 40500);
+    plan.models[1].deadline_ms = 60;
+    assert_int_equal(glet_sched_slo_us(&plan, 1), 60000);
 }
 
 static void what_a_plan_says_of_rates_and_queues(void **state)
