@@ -16,24 +16,25 @@
 #include <math.h>
 #include <stdlib.h>
 
-#define POLISH_MODELS 4
-#define LIMIT_MAX     1e12
-#define LIMIT_TRIES   60
-#define STEP          5e-5 /* relative, of the limit */
-#define ROUGH_TRIES   5
-#define APP_STEP      1e-3 /* a smaller one is not worth a search for prices */
-#define TRIES         24
-#define COUNTED_TRIES 3
-#define COUNTED_STEP  0.99 /* whole GPUs are a little harder to fill with less */
-#define PROOFS        3
-#define PROOF_RATIO   1.002
-#define FIRST_STEP    0.01 /* upwards from the plan of a rough climb */
-#define GROW_STEP     0.2  /* upwards by changes to the plan at hand: first, */
-#define GROW_LEAST    5e-4 /* and least */
-#define GROW_TRIES    60
-#define GROW_GPUS     200 /* so many are changed in less than a second */
-#define LEVELS        8   /* interference levels (space.h) */
-#define FALLS         8   /* of the scale until a plan is found; the last by a factor of 2^8 */
+#define POLISH_MODELS   4
+#define LIMIT_MAX       1e12
+#define LIMIT_TRIES     60
+#define STEP            5e-5 /* relative, of the limit */
+#define ROUGH_TRIES     5
+#define APP_STEP        1e-3 /* a smaller one is not worth a search for prices */
+#define TRIES           24
+#define COUNTED_TRIES   3
+#define COUNTED_STEP    0.99 /* whole GPUs are a little harder to fill with less */
+#define PROOFS          3
+#define PROOF_RATIO     1.002
+#define FIRST_STEP      0.01 /* upwards from the plan of a rough climb */
+#define ROUGH_UNDECIDED 8    /* tries that take milliseconds: to a hundredth of the gap */
+#define GROW_STEP       0.2  /* upwards by changes to the plan at hand: first, */
+#define GROW_LEAST      5e-4 /* and least */
+#define GROW_TRIES      60
+#define GROW_GPUS       200 /* so many are changed in less than a second */
+#define LEVELS          8   /* interference levels (space.h) */
+#define FALLS           8   /* of the scale until a plan is found; the last by a factor of 2^8 */
 
 /* How far the plan's rates reach beyond the demands. */
 static double reach(const struct glet_problem *problem, const struct glet_boxes *boxes)
@@ -298,6 +299,7 @@ static void climb_by_count(struct climb *c)
 static void climb(struct climb *c, bool menu)
 {
     static const int undecided[] = {2, 3, 12};
+    const int rough = menu ? ROUGH_UNDECIDED : 2;
     enum glet_effort effort = c->task->effort;
     c->effort = GLET_EFFORT_FAST;
     if (!menu && c->task->problem->type_count == 1)
@@ -305,14 +307,14 @@ static void climb(struct climb *c, bool menu)
     if (c->low <= 0)
         descend(c);
     grow(c);
-    halve(c, undecided[GLET_EFFORT_FAST]);
+    halve(c, rough);
     grow(c);
     if (effort == GLET_EFFORT_FAST || c->low <= 0)
         return;
     c->effort = effort;
     c->high = c->out->scale_bound;
     c->undecided = 0;
-    for (double step = FIRST_STEP; !menu && !is_near(c) && !glet_halted(c->task->halt); step *= 2)
+    for (double step = FIRST_STEP; !is_near(c) && !glet_halted(c->task->halt); step *= 2)
         if (!try_scale(c, fmin(c->low * (1 + step), (c->low + c->high) / 2)))
             break;
     halve(c, undecided[effort] - !menu);

@@ -2,17 +2,17 @@
 /*
  * Depth first over the multisets of sizes, fewest gpu-lets first, and over the gpu-lets that a model
  * can be in, the most demanding model first. A partial gpu-let beside the mildest neighbours tells
- * whether its models fit at all; the real neighbours are looked at when all have a place.
+ * whether its models fit at all; the real neighbours are looked at when all have a place. Two
+ * gpu-lets need no more than one model in both: each gets as much of it as the others there leave.
  */
 #include "planner/solve/search/one_gpu.h"
 
-#include "planner/solve/search/repair.h"
 #include "planner/solve/space/fit.h"
 
 #include <math.h>
 #include <stdlib.h>
 
-#define SETTLE_ROUNDS 8
+#define SERVED_SLACK (GLET_TOLERANCE_RATIO / 8)
 
 struct one_gpu {
     struct glet_search *search;
@@ -20,19 +20,22 @@ struct one_gpu {
     int models[GLET_ATOM_PARTS], count; /* the most demanding first */
     double need[GLET_ATOM_PARTS];       /* share of a whole GPU, of each of them */
     struct glet_box box;                /* under construction */
-    bool may_leave;                     /* one model, to be spread over what is left */
-    bool left;                          /* it was */
+    bool may_spread;                    /* one model over several gpu-lets */
+    int spread;                         /* which; -1 = none */
     long fits;                          /* gpu-lets that may still be tried */
 };
 
-/* The atom with one model more; false when it does not fit. */
-static bool join(struct one_gpu *o, const struct glet_atom *atom, int m, double aggressor,
-                 struct glet_atom *out)
+/*
+ * Batches for the atom's models, and one model more unless m < 0: all of its rate, or with rest_rps
+ * as much of that as there is time for, which is then taken from it.
+ */
+static bool fit(struct one_gpu *o, const struct glet_atom *atom, int m, double *rest_rps,
+                double aggressor, struct glet_atom *out)
 {
     const struct glet_problem *problem = o->search->problem;
     struct glet_surroundings around = {o->box.count == 1, o->type->linear ? aggressor : 0};
-    uint16_t models[GLET_ATOM_PARTS];
-    double rate_rps[GLET_ATOM_PARTS];
+    uint16_t models[GLET_ATOM_PARTS + 1];
+    double rate_rps[GLET_ATOM_PARTS + 1];
     int count = atom->count;
     for (int k = 0; k < count; k++)
         models[k] = atom->model[k];
@@ -41,10 +44,33 @@ static bool join(struct one_gpu *o, const struct glet_atom *atom, int m, double 
     for (int k = 0; k < count; k++)
         rate_rps[k] = o->search->demand_rps[models[k]];
     o->fits--;
-    return glet_fit_rates(problem, o->box.type, atom->size, around, count, models, rate_rps, out);
+    if (!rest_rps)
+        return glet_fit_rates(problem, o->box.type, atom->size, around, count, models, rate_rps,
+                              out);
+    rate_rps[count - 1] = *rest_rps;
+    if (*rest_rps <= 0 ||
+        !glet_fit_most(problem, o->box.type, atom->size, around, count, models, rate_rps, out))
+        return atom->count && fit(o, atom, -1, NULL, aggressor, out);
+    *rest_rps -= glet_atom_rate_rps(out, count - 1);
+    return true;
 }
 
-/* Batches beside the neighbours that are really there. */
+/* Batches beside such neighbours; false when something is left to serve. */
+static bool fit_all(struct one_gpu *o, const double *aggressor, struct glet_box *box)
+{
+    double rest_rps = o->spread < 0 ? 0 : o->search->demand_rps[o->spread];
+    for (int a = 0; a < box->count; a++) {
+        double worst = o->type->aggressor_min_ratio;
+        for (int j = 0; j < box->count; j++)
+            worst = j == a ? worst : fmax(worst, aggressor[j]);
+        if (!fit(o, &o->box.atoms[a], o->spread, o->spread < 0 ? NULL : &rest_rps, worst,
+                 &box->atoms[a]))
+            return false;
+    }
+    return o->spread < 0 || rest_rps <= o->search->demand_rps[o->spread] * SERVED_SLACK;
+}
+
+/* Batches beside the neighbours that are really there: only ever harsher ones, so that it ends. */
 static bool settle(struct one_gpu *o)
 {
     const struct glet_problem *problem = o->search->problem;
@@ -54,31 +80,21 @@ static bool settle(struct one_gpu *o)
     glet_box_copy(&box, &o->box);
     for (int a = 0; a < box.count; a++) {
         aggressor[a] = -INFINITY;
-        if (box.atoms[a].count == 0)
+        if (box.atoms[a].count == 0 && o->spread < 0)
             return false; /* fewer gpu-lets were tried before */
     }
-    bool changed = true;
-    for (int round = 0; changed && round < SETTLE_ROUNDS; round++) {
+    for (bool changed = true; changed;) {
+        if (!fit_all(o, aggressor, &box))
+            return false;
         changed = false;
         for (int a = 0; a < box.count; a++) {
             double now = glet_atom_aggressor(problem, box.type, &box.atoms[a]);
-            changed |= now > aggressor[a];
+            changed |= now > aggressor[a] && box.count > 1;
             aggressor[a] = fmax(aggressor[a], now);
         }
-        for (int a = 0; a < box.count && changed; a++) {
-            double worst = -INFINITY;
-            for (int j = 0; j < box.count; j++)
-                worst = j == a ? worst : fmax(worst, aggressor[j]);
-            if (!join(o, &o->box.atoms[a], -1, worst, &box.atoms[a]))
-                return false;
-        }
     }
-    if (!glet_box_evaluate(problem, &box))
-        return false;
     glet_boxes_add(&boxes, &box);
-    bool found = (!o->left || glet_repair_cover(o->search->space, o->search->demand_rps,
-                                                o->search->halt, &boxes)) &&
-                 boxes.count == 1 && glet_search_offer(o->search, &boxes);
+    bool found = glet_box_evaluate(problem, &boxes.list[0]) && glet_search_offer(o->search, &boxes);
     glet_boxes_free(&boxes);
     return found;
 }
@@ -93,17 +109,17 @@ static bool place(struct one_gpu *o, int next)
         bool twin = a > 0 && atom->count == 0 && o->box.atoms[a - 1].count == 0 &&
                     atom->size == o->box.atoms[a - 1].size;
         if (twin || before.count >= GLET_ATOM_PARTS ||
-            !join(o, &before, o->models[next], o->type->aggressor_min_ratio, atom))
+            !fit(o, &before, o->models[next], NULL, o->type->aggressor_min_ratio, atom))
             continue;
         if (place(o, next + 1))
             return true;
         *atom = before;
     }
-    if (!o->may_leave || o->left)
+    if (!o->may_spread || o->spread >= 0)
         return false;
-    o->left = true;
+    o->spread = o->models[next];
     bool found = place(o, next + 1);
-    o->left = false;
+    o->spread = -1;
     return found;
 }
 
@@ -160,15 +176,15 @@ static bool list_models(struct one_gpu *o, int type)
 static void run_type(struct glet_search *search, int g)
 {
     static const long fits[] = {20000, 200000, 2000000}; /* a million take a second */
-    struct one_gpu o = {.search = search, .type = &search->problem->types[g]};
+    struct one_gpu o = {.search = search, .type = &search->problem->types[g], .spread = -1};
     if (o.type->count == 0 || search->bound > search->cost[g] ||
         search->best_cost <= search->cost[g] || !list_models(&o, g))
         return;
-    int most = o.type->max_gpulets < o.count ? o.type->max_gpulets : o.count;
-    for (int leave = 0; leave < 2; leave++) {
-        o.may_leave = leave > 0;
+    int most = o.type->max_gpulets <= o.count ? o.type->max_gpulets : o.count + 1;
+    for (int spread = 0; spread < 2; spread++) {
+        o.may_spread = spread > 0;
         o.fits = fits[search->effort];
-        for (int lets = 1; lets <= most && lets <= GLET_BOX_ATOMS && o.fits > 0; lets++) {
+        for (int lets = 1 + spread; lets <= most && lets <= GLET_BOX_ATOMS && o.fits > 0; lets++) {
             if (glet_halted(search->halt))
                 return;
             o.box = (struct glet_box){.type = g};

@@ -32,45 +32,83 @@ static int quickest(const struct glet_cell_row *row, int least, struct glet_surr
     return best;
 }
 
-bool glet_fit_rates(const struct glet_problem *problem, int type, int size,
-                    struct glet_surroundings surroundings, int count, const uint16_t *models,
-                    const double *rate_rps, struct glet_atom *out)
+/* As glet_fit_rates(), with no batch below least[]. */
+static bool fit(const struct glet_problem *problem, int type, struct glet_surroundings around,
+                const double *rate_rps, const int *least, struct glet_atom *atom)
 {
     const struct glet_problem_type *t = &problem->types[type];
     const struct glet_cell_row *rows[GLET_ATOM_PARTS];
     double exec[GLET_ATOM_PARTS], duty_ms = 0;
-    if (count > GLET_ATOM_PARTS)
-        return false;
-    *out = (struct glet_atom){.size = (int16_t)size, .count = (int16_t)count};
-    for (int k = 0; k < count; k++) {
-        rows[k] = &t->rows[models[k] * t->size_count + size];
-        if (!rows[k]->cells)
+    for (int k = 0; k < atom->count; k++) {
+        rows[k] = &t->rows[atom->model[k] * t->size_count + atom->size];
+        if (!rows[k]->cells || least[k] > rows[k]->last_batch)
             return false;
-        out->model[k] = models[k];
-        out->batch[k] = (uint16_t)quickest(rows[k], rows[k]->first_batch, surroundings);
-        exec[k] = exec_ms(&rows[k]->cells[out->batch[k] - rows[k]->first_batch], surroundings);
+        int first = least[k] > rows[k]->first_batch ? least[k] : rows[k]->first_batch;
+        atom->batch[k] = (uint16_t)quickest(rows[k], first, around);
+        exec[k] = exec_ms(&rows[k]->cells[atom->batch[k] - rows[k]->first_batch], around);
         duty_ms += exec[k];
     }
     for (bool changed = true; changed;) {
         changed = false;
-        for (int k = 0; k < count; k++) {
-            if (!(duty_ms + exec[k] <= problem->models[models[k]].limit_ms))
+        for (int k = 0; k < atom->count; k++) {
+            if (!(duty_ms + exec[k] <= problem->models[atom->model[k]].limit_ms))
                 return false;
             double wanted = ceil(rate_rps[k] * duty_ms / 1000 * (1 - 1e-10));
-            if (wanted <= out->batch[k])
+            if (wanted <= atom->batch[k])
                 continue;
             if (wanted > rows[k]->last_batch || wanted > UINT16_MAX)
                 return false;
-            int batch = quickest(rows[k], (int)wanted, surroundings);
-            double now_ms = exec_ms(&rows[k]->cells[batch - rows[k]->first_batch], surroundings);
-            out->batch[k] = (uint16_t)batch;
+            int batch = quickest(rows[k], (int)wanted, around);
+            double now_ms = exec_ms(&rows[k]->cells[batch - rows[k]->first_batch], around);
+            atom->batch[k] = (uint16_t)batch;
             duty_ms += now_ms - exec[k];
             exec[k] = now_ms;
             changed = true;
         }
     }
-    out->duty_ms = 0;
-    for (int k = 0; k < count; k++)
-        out->duty_ms += exec[k];
+    atom->duty_ms = 0;
+    for (int k = 0; k < atom->count; k++)
+        atom->duty_ms += exec[k];
     return true;
+}
+
+bool glet_fit_rates(const struct glet_problem *problem, int type, int size,
+                    struct glet_surroundings surroundings, int count, const uint16_t *models,
+                    const double *rate_rps, struct glet_atom *out)
+{
+    static const int any[GLET_ATOM_PARTS];
+    if (count > GLET_ATOM_PARTS)
+        return false;
+    *out = (struct glet_atom){.size = (int16_t)size, .count = (int16_t)count};
+    for (int k = 0; k < count; k++)
+        out->model[k] = models[k];
+    return fit(problem, type, surroundings, rate_rps, any, out);
+}
+
+bool glet_fit_most(const struct glet_problem *problem, int type, int size,
+                   struct glet_surroundings surroundings, int count, const uint16_t *models,
+                   const double *rate_rps, struct glet_atom *out)
+{
+    const struct glet_problem_type *t = &problem->types[type];
+    int least[GLET_ATOM_PARTS] = {0}, last = count - 1;
+    double others_rps[GLET_ATOM_PARTS] = {0}, best_rps = 0;
+    if (count > GLET_ATOM_PARTS)
+        return false;
+    const struct glet_cell_row *row = &t->rows[models[last] * t->size_count + size];
+    struct glet_atom trial = {.size = (int16_t)size, .count = (int16_t)count};
+    for (int k = 0; k < count; k++)
+        trial.model[k] = models[k];
+    for (int k = 0; k < last; k++)
+        others_rps[k] = rate_rps[k];
+    for (int batch = row->first_batch; row->cells && batch <= row->last_batch; batch++) {
+        least[last] = batch;
+        if (!fit(problem, type, surroundings, others_rps, least, &trial) ||
+            glet_atom_rate_rps(&trial, last) <= best_rps)
+            continue;
+        best_rps = glet_atom_rate_rps(&trial, last);
+        *out = trial;
+        if (best_rps >= rate_rps[last])
+            break;
+    }
+    return best_rps > 0;
 }

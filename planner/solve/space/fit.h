@@ -23,4 +23,12 @@ bool glet_fit_rates(const struct glet_problem *problem, int type, int size,
                     struct glet_surroundings surroundings, int count, const uint16_t *models,
                     const double *rate_rps, struct glet_atom *out);
 
+/*
+ * The same with as much of the last model's rate as the others leave time for. Returns false when
+ * that is nothing.
+ */
+bool glet_fit_most(const struct glet_problem *problem, int type, int size,
+                   struct glet_surroundings surroundings, int count, const uint16_t *models,
+                   const double *rate_rps, struct glet_atom *out);
+
 #endif
