@@ -1,0 +1,143 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The largest rates of the paper's workloads on one GPU, from profiles that were measured on one.
+
+Measured latencies fall with the batch here and there, sizes lack batches, and SLOs differ by a
+factor of forty: nothing like what is generated. No number is expected, as profiles grow; only what
+must hold whatever was measured. A folder of profiles/recorded that lacks a workload's models says
+nothing of it; without any such folder there is nothing to test.
+
+usage: measured_cli.py PLAN_PROGRAM SOURCE_ROOT [unittest arguments]
+"""
+import csv
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+import unittest
+
+PLAN, ROOT = os.path.abspath(sys.argv[1]), pathlib.Path(sys.argv[2]).resolve()
+sys.path[:0] = [str(ROOT / "tests/gpu"), str(ROOT / "tests/support/planner")]
+import gpu_headline as headline  # noqa: E402  the workloads, as a GPU serves them
+CHECKER = ROOT / "tests/support/planner/check_plan.py"
+
+LIMIT = "10s"  # searches end earlier, those for apps aside
+NEAR = 1.005  # what a search may leave open
+FIXED_RPS = (1, 300, 1500)
+
+
+def profile_of(folder):
+    """GPU, its units, and the latency of each model on all of them at the largest batch to 32."""
+    with open(folder / "devices.csv", encoding="utf-8") as file:
+        device = next(csv.DictReader(file))
+    best = {}
+    with open(folder / "latency.csv", encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            batch = int(row["batch"])
+            if row["units"] == device["units"] and batch <= 32:
+                known = best.get(row["model"], (0, 0))
+                best[row["model"]] = max(known, (batch, float(row["p99_ms"] or row["p50_ms"])))
+    return device["gpu"], int(device["units"]), {model: ms for model, (_, ms) in best.items()}
+
+
+class Measured(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory(prefix="plan-measured-")
+        self.addCleanup(folder.cleanup)
+        self.folder = pathlib.Path(folder.name)
+
+    def run_plan(self, *arguments, accept=(0,)):
+        done = subprocess.run([PLAN, *map(str, arguments)], cwd=self.folder, capture_output=True,
+                              text=True, timeout=120)
+        self.assertIn(done.returncode, accept, f"{arguments}\n{done.stdout}\n{done.stderr}")
+        return done
+
+    def workload(self, name, slos, tight, temporal, rate_rps=1):
+        lines = ["schema: gpulet-workload/1"]
+        if name in headline.APPS:
+            lines += ["models: []", "apps:", f"  - name: {name}", f"    rate_rps: {rate_rps}",
+                      f"    slo_ms: {headline.app_slo(name, slos, tight)}", "    stages:"]
+            lines += [f"      - {stage}" for stage in headline.APPS[name][1]]
+        else:
+            lines.append("models:")
+            lines += [f"  - {{name: {m}, rate_rps: {share * rate_rps}, slo_ms: {slos[m]}}}"
+                      for m, share in headline.MIXES[name].items()]
+        lines += ["gpus:", f"  - {{type: {self.gpu}, count: 1}}"]
+        if temporal:
+            lines += ["options:", f"  sizes: [{self.units}]", "  max_gpulets_per_gpu: 1"]
+        path = self.folder / "workload.yaml"
+        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        return path
+
+    def check(self, path):
+        self.run_plan("verify", "plan.yaml", "--slo", path, "--profiles", self.profiles)
+        checked = subprocess.run([sys.executable, CHECKER, "plan.yaml", path, self.profiles],
+                                 cwd=self.folder, capture_output=True, text=True)
+        self.assertEqual(checked.returncode, 0, checked.stdout + checked.stderr)
+
+    def largest(self, path):
+        """The scale, 0 where there is no plan; and the scale that is proven to be too much."""
+        done = self.run_plan("--slo", path, "--profiles", self.profiles, "--objective", "max-rate",
+                             "--time-limit", LIMIT, "-o", "plan.yaml", "--format", "json",
+                             accept=(0, 1, 3))
+        if done.returncode:
+            return 0, float("inf")
+        found = json.loads(done.stdout)["certificate"]
+        self.assertLessEqual(found["scale"], found["scale_upper_bound"])
+        self.check(path)
+        return found["scale"], found["scale_upper_bound"]
+
+    def fits(self, path):
+        done = self.run_plan("--slo", path, "--profiles", self.profiles, "--time-limit", LIMIT,
+                             "-o", "plan.yaml", "--format", "json", accept=(0, 1, 3))
+        if done.returncode == 0:
+            self.check(path)
+        return done.returncode == 0
+
+    def check_workload(self, name, tight_slos):
+        scale, bound = {}, {}
+        for tight in (False, True):
+            slos = tight_slos if tight else headline.SLO_MS
+            for temporal in (False, True):
+                path = self.workload(name, slos, tight, temporal)
+                key = tight, temporal
+                scale[key], bound[key] = self.largest(path)
+                for rate_rps in FIXED_RPS:
+                    if not scale[key] * 1.001 < rate_rps < bound[key] or temporal and rate_rps > 1:
+                        continue
+                    fixed = self.workload(name, slos, tight, temporal, rate_rps)
+                    self.assertFalse(self.fits(fixed), f"{rate_rps} fits, not only {scale[key]}")
+            self.assertGreaterEqual(scale[tight, False] * NEAR, scale[tight, True],
+                                    "one gpu-let alone serves more than any sizes")
+        for temporal in (False, True):
+            looser = all(headline.SLO_MS[m] >= tight_slos[m] for m in headline.models_of(name))
+            if looser or (name in headline.APPS and headline.APPS[name][0] >=
+                          headline.app_slo(name, tight_slos, True)):
+                self.assertGreaterEqual(scale[False, temporal] * NEAR, scale[True, temporal],
+                                        "looser SLOs serve less")
+            self.assertGreaterEqual(scale[False, False], 1, "nothing is served")
+
+    def check_folder(self, folder):
+        self.profiles = folder
+        self.gpu, self.units, latency_ms = profile_of(folder)
+        slos = {model: max(headline.LEAST_SLO_MS, round(2 * ms, 2))
+                for model, ms in latency_ms.items()}
+        for name in headline.ORDER:
+            if set(headline.models_of(name)) <= set(slos):
+                with self.subTest(profiles=folder.name, workload=name):
+                    self.check_workload(name, slos)
+
+    def test_largest_rates(self):
+        folders = sorted(path.parent for path in ROOT.glob("profiles/recorded/*/latency.csv"))
+        if not folders:
+            self.skipTest("no profiles were recorded")
+        for folder in folders:
+            self.check_folder(folder)
+
+
+if __name__ == "__main__":
+    if not list(ROOT.glob("profiles/recorded/*/latency.csv")):
+        sys.exit(77)
+    unittest.main(argv=sys.argv[:1] + sys.argv[3:], verbosity=2)
