@@ -289,6 +289,8 @@ def serve(run, name, kind, path, planned, end_s):
             held, confirmed, trials = search(
                 lambda scale, times: trial(run, server, path, scale, times * run.options.trial),
                 scale, lambda: run.left_s() - 2 * run.options.trial - 1 > end_s)
+            path.with_suffix(".metrics.txt").write_text(  # what it took, learned and refused
+                server.ask(server.metrics, "GET", "/metrics"), encoding="utf-8")
         result |= {"served_scale": held, "confirmed": confirmed, "trials": trials}
     return result
 
