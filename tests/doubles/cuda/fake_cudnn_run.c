@@ -20,23 +20,53 @@ static int64_t count_of(const struct fake_tensor *t)
     return count;
 }
 
-/* Index in each dimension; dimensions of 1 are broadcast. */
+/* Dimensions of 1 are broadcast. */
+static int64_t stride_of(const struct fake_tensor *t, int dimension)
+{
+    return t->dims[dimension] == 1 ? 0 : t->strides[dimension];
+}
+
+/* Index in each dimension. */
 static int64_t offset_of(const struct fake_tensor *t, const int64_t *at)
 {
     int64_t offset = 0;
     for (int i = 0; i < t->rank; i++)
-        offset += t->dims[i] == 1 ? 0 : at[i] * t->strides[i];
+        offset += at[i] * stride_of(t, i);
     return offset;
 }
 
-static float get(const struct values *v, int tensor, const int64_t *at)
+static float load(const struct values *v, int tensor, int64_t offset)
 {
     const struct fake_tensor *t = &v->run->program->tensors[tensor];
-    int64_t offset = offset_of(t, at);
     if (t->is_virtual)
         return v->memory[tensor][offset];
     return t->half ? fake_half_to_float(((const uint16_t *)v->run->pointers[tensor])[offset])
                    : ((const float *)v->run->pointers[tensor])[offset];
+}
+
+static float get(const struct values *v, int tensor, const int64_t *at)
+{
+    return load(v, tensor, offset_of(&v->run->program->tensors[tensor], at));
+}
+
+struct line { /* through a tensor, along one dimension */
+    int tensor;
+    int64_t offset, stride;
+};
+
+static struct line line(const struct values *v, int tensor, const int64_t *from, int dimension)
+{
+    const struct fake_tensor *t = &v->run->program->tensors[tensor];
+    return (struct line){tensor, offset_of(t, from), stride_of(t, dimension)};
+}
+
+static float add_products(float sum, const struct values *v, struct line a, struct line b,
+                          int64_t count)
+{
+    for (int64_t k = 0; k < count; k++)
+        sum +=
+            load(v, a.tensor, a.offset + k * a.stride) * load(v, b.tensor, b.offset + k * b.stride);
+    return sum;
 }
 
 static void put(const struct values *v, int tensor, const int64_t *at, float value)
@@ -71,9 +101,8 @@ static float convolve(const struct values *v, const struct fake_operation *o, co
             int64_t q = at[3] * o->strides[1] - o->pads[1] + s * o->dilations[1];
             if (h < 0 || q < 0 || h >= x->dims[2] || q >= x->dims[3])
                 continue;
-            for (int64_t c = 0; c < w->dims[1]; c++)
-                sum += get(v, o->x, (int64_t[]){at[0], group + c, h, q}) *
-                       get(v, o->b, (int64_t[]){at[1], c, r, s});
+            sum = add_products(sum, v, line(v, o->x, (int64_t[]){at[0], group, h, q}, 1),
+                               line(v, o->b, (int64_t[]){at[1], 0, r, s}, 1), w->dims[1]);
         }
     return sum;
 }
@@ -118,14 +147,11 @@ static float multiply(const struct values *v, const struct fake_operation *o, co
     const struct fake_tensor *a = &v->run->program->tensors[o->x];
     int row = a->rank - 2, column = a->rank - 1;
     int64_t left[5], right[5];
-    float sum = 0.0F;
     memcpy(left, at, sizeof left);
     memcpy(right, at, sizeof right);
-    for (int64_t k = 0; k < a->dims[column]; k++) {
-        left[column] = right[row] = k;
-        sum += get(v, o->x, left) * get(v, o->b, right);
-    }
-    return sum;
+    left[column] = right[row] = 0;
+    return add_products(0.0F, v, line(v, o->x, left, column), line(v, o->b, right, row),
+                        a->dims[column]);
 }
 
 /* Over the last dimension. */
