@@ -170,7 +170,9 @@ static void a_batch_that_fills_while_another_runs_begins_then(void **state)
     check_all_done(&four);
     struct glet_model_stats stats = {0};
     (void)glet_service_stats(service, 0, NULL, &stats);
-    assert_int_equal(stats.executions, one.models[0].submitted + four.models[0].submitted);
+    /* each by itself, but for a few that a busy machine brings together */
+    unsigned long submitted = (unsigned long)(one.models[0].submitted + four.models[0].submitted);
+    assert_in_range(stats.executions, submitted - submitted / 10, submitted);
     assert_true(glet_fake_counts.ahead >= 3);
     close_service(service);
 }
