@@ -9,6 +9,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 static void add_share(struct glet_share_table *table, struct glet_share share, double limit_ms)
 {
@@ -62,37 +63,73 @@ static double weights_part(const struct glet_problem_type *t, int size)
     return 1.0 / t->max_gpulets;
 }
 
-static void fill_shares(const struct glet_space *space, int type, int model,
-                        struct glet_share_table *table)
+static bool fits(const struct glet_problem_type *t, const struct glet_problem_model *m,
+                 const struct glet_cell *cell)
+{
+    return glet_within(t->context_mib + m->memory_mib + cell->activation_mib, t->memory_mib);
+}
+
+/* Alone, a batch is of use at the size where it is fastest, which is most often the largest. */
+static void add_alone(const struct glet_space *space, int type, int model, int batch,
+                      struct glet_share_table *table)
+{
+    const struct glet_problem_type *t = &space->problem->types[type];
+    const struct glet_problem_model *m = &space->problem->models[model];
+    int first = table->count;
+    for (int s = t->size_count - 1; s >= 0; s--) {
+        const struct glet_cell *cell = glet_problem_cell(space->problem, type, model, s, batch);
+        if (!cell || !fits(t, m, cell))
+            continue;
+        struct glet_share share = {
+            .type = (int16_t)type, .size = -1, .batch = batch, .latency_ms = cell->latency_ms};
+        share.charge = charge_of(t, table->hosts ? 0 : m->memory_mib, 1, cell->activation_mib);
+        bool better = true;
+        for (int i = first; i < table->count; i++)
+            better &= share.latency_ms * (1 - GLET_SHARE_SLACK) < table->list[i].latency_ms ||
+                      share.charge.memory_mib < table->list[i].charge.memory_mib;
+        if (better)
+            add_share(table, share, m->limit_ms);
+    }
+}
+
+static void add_shared(const struct glet_space *space, int type, int model, int size, int batch,
+                       struct glet_share_table *table)
 {
     const struct glet_problem *problem = space->problem;
     const struct glet_problem_type *t = &problem->types[type];
     const struct glet_problem_model *m = &problem->models[model];
-    double weights_mib = table->hosts ? 0 : m->memory_mib;
-    for (int s = 0; s < t->size_count; s++) {
-        const struct glet_cell_row *row = &t->rows[model * t->size_count + s];
-        for (int i = 0; row->cells && i <= row->last_batch - row->first_batch; i++) {
-            const struct glet_cell *cell = &row->cells[i];
-            int batch = row->first_batch + i;
-            double memory_mib = t->context_mib + m->memory_mib + cell->activation_mib;
-            if (!glet_within(memory_mib, t->memory_mib))
-                continue;
-            struct glet_share share = {
-                .type = (int16_t)type, .size = -1, .batch = batch, .latency_ms = cell->latency_ms};
-            share.charge = charge_of(t, weights_mib, 1, cell->activation_mib);
-            add_share(table, share, m->limit_ms);
-            share.size = (int16_t)s;
-            share.charge = charge_of(t, weights_mib, weights_part(t, s), cell->activation_mib);
-            if (t->interferes && !t->pair_count) {
-                add_intervals(space, share, cell, m->limit_ms, table);
-                continue;
-            }
-            if (t->interferes)
-                share.latency_ms *=
-                    glet_interference_mildest(problem, type, (struct glet_point){model, s, batch});
-            add_share(table, share, m->limit_ms);
-        }
+    const struct glet_cell *cell = glet_problem_cell(problem, type, model, size, batch);
+    if (!fits(t, m, cell))
+        return;
+    struct glet_share share = {.type = (int16_t)type,
+                               .size = (int16_t)size,
+                               .batch = batch,
+                               .latency_ms = cell->latency_ms};
+    share.charge =
+        charge_of(t, table->hosts ? 0 : m->memory_mib, weights_part(t, size), cell->activation_mib);
+    if (t->interferes && !t->pair_count) {
+        add_intervals(space, share, cell, m->limit_ms, table);
+        return;
     }
+    if (t->interferes)
+        share.latency_ms *=
+            glet_interference_mildest(problem, type, (struct glet_point){model, size, batch});
+    add_share(table, share, m->limit_ms);
+}
+
+static void fill_shares(const struct glet_space *space, int type, int model,
+                        struct glet_share_table *table)
+{
+    const struct glet_problem_type *t = &space->problem->types[type];
+    const struct glet_cell_row *rows = &t->rows[model * t->size_count];
+    int last_batch = 0;
+    for (int s = 0; s < t->size_count; s++)
+        last_batch = rows[s].last_batch > last_batch ? rows[s].last_batch : last_batch;
+    for (int batch = 1; batch <= last_batch; batch++)
+        add_alone(space, type, model, batch, table);
+    for (int s = 0; s < t->size_count; s++)
+        for (int batch = rows[s].first_batch; rows[s].cells && batch <= rows[s].last_batch; batch++)
+            add_shared(space, type, model, s, batch, table);
 }
 
 /*
@@ -129,29 +166,50 @@ static void fill_table(const struct glet_space *space, int model, struct glet_sh
         fill_shares(space, g, model, table);
 }
 
+/* No more points than the model's table can have. */
+static size_t most_shares(const struct glet_problem *problem, int model)
+{
+    size_t shares = 0;
+    for (int g = 0; g < problem->type_count; g++)
+        for (int s = 0; s < problem->types[g].size_count; s++) {
+            const struct glet_cell_row *row =
+                &problem->types[g].rows[model * problem->types[g].size_count + s];
+            int points = row->cells ? row->last_batch - row->first_batch + 1 : 0;
+            shares += (size_t)(points * (1 + glet_slots_intervals(problem, g)));
+        }
+    return shares;
+}
+
+/* Most points of most models are out of the question: what is kept is allocated for those left. */
+static void make_table(const struct glet_space *space, int model, struct glet_share *scratch,
+                       struct glet_share_table *table)
+{
+    const struct glet_problem *problem = space->problem;
+    const struct glet_problem_model *m = &problem->models[model];
+    table->list = scratch;
+    fill_table(space, model, table);
+    if (m->memory_mib > 0 && needs_one_host(problem, table, m->demand_rps)) {
+        table->hosts = hosts_new(problem, m->memory_mib);
+        fill_table(space, model, table);
+    }
+    table->list = glet_must_alloc(sizeof *table->list, (size_t)table->count);
+    memcpy(table->list, scratch, sizeof *table->list * (size_t)table->count);
+}
+
 struct glet_share_table *glet_shares_new(const struct glet_space *space)
 {
     const struct glet_problem *problem = space->problem;
     struct glet_share_table *tables = glet_must_alloc(sizeof *tables, (size_t)problem->model_count);
+    size_t most = 0;
     for (int m = 0; m < problem->model_count; m++) {
-        double demand_rps = problem->models[m].demand_rps;
-        if (demand_rps <= 0)
-            continue;
-        size_t shares = 0;
-        for (int g = 0; g < problem->type_count; g++)
-            for (int s = 0; s < problem->types[g].size_count; s++) {
-                const struct glet_cell_row *row =
-                    &problem->types[g].rows[m * problem->types[g].size_count + s];
-                int points = row->cells ? row->last_batch - row->first_batch + 1 : 0;
-                shares += (size_t)(points * (1 + glet_slots_intervals(problem, g)));
-            }
-        tables[m].list = glet_must_alloc(sizeof *tables[m].list, shares);
-        fill_table(space, m, &tables[m]);
-        if (problem->models[m].memory_mib > 0 && needs_one_host(problem, &tables[m], demand_rps)) {
-            tables[m].hosts = hosts_new(problem, problem->models[m].memory_mib);
-            fill_table(space, m, &tables[m]);
-        }
+        size_t here = most_shares(problem, m);
+        most = here > most ? here : most;
     }
+    struct glet_share *scratch = glet_must_alloc(sizeof *scratch, most);
+    for (int m = 0; m < problem->model_count; m++)
+        if (problem->models[m].demand_rps > 0)
+            make_table(space, m, scratch, &tables[m]);
+    free(scratch);
     return tables;
 }
 
