@@ -16,8 +16,7 @@ bool glet_baseline_run(const struct glet_problem *problem, enum glet_baseline wh
     if (problem->type_count == 0)
         return false;
     struct glet_place place;
-    struct glet_boxes boxes = {0};
-    glet_place_init(&place, problem, which != GLET_BASELINE_GPULET, &boxes);
+    glet_place_init(&place, problem, which != GLET_BASELINE_GPULET, out);
     place.most_gpus = most_gpus;
     place.halt = halt;
     if (which != GLET_BASELINE_GSLICE && place.max_gpulets > 2)
@@ -40,11 +39,8 @@ bool glet_baseline_run(const struct glet_problem *problem, enum glet_baseline wh
     case GLET_BASELINE_COUNT:
         break;
     }
-    for (int i = 0; i < boxes.count; i++) {
-        glet_box_evaluate(problem, &boxes.list[i]);
-        glet_boxes_add(out, &boxes.list[i]);
-    }
-    glet_boxes_free(&boxes);
+    for (int i = 0; i < out->count; i++)
+        glet_boxes_evaluate(problem, out, i);
     glet_place_fini(&place);
     return good;
 }

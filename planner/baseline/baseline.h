@@ -7,7 +7,7 @@
  * worse than. All are greedy and deterministic; all work on the cheapest type only.
  */
 
-#include "planner/solve/space/atom.h"
+#include "planner/solve/space/boxes.h"
 #include "planner/solve/space/halt.h"
 
 enum glet_baseline {
@@ -23,8 +23,8 @@ enum glet_baseline {
 const char *glet_baseline_name(enum glet_baseline which);
 
 /*
- * Appends the plan's GPUs to out, evaluated with the true interference; returns whether the
- * planner itself takes it for a plan that serves all demands within the stock. Only
+ * Adds the plan's GPUs to out, which has none yet, evaluated with the true interference; returns
+ * whether the planner itself takes it for a plan that serves all demands within the stock. Only
  * GLET_BASELINE_GPULET may be mistaken: it promises rates without interference. Apps are not
  * split: every model gets its limit_ms. It gives up at more than most_gpus GPUs (0 = no limit).
  */

@@ -40,18 +40,17 @@ static bool best_fit(struct glet_place *place, int m, int size)
     const struct glet_problem_type *t = &place->problem->types[place->type];
     int best = -1, best_free = 1 << 30;
     for (int i = 0; i < place->boxes->count; i++) {
-        int rest = glet_box_free_units(place->problem, &place->boxes->list[i]);
-        if (place->boxes->list[i].count >= place->max_gpulets || rest < t->sizes_units[size] ||
-            rest >= best_free)
+        const struct glet_box *box = glet_boxes_at(place->boxes, i);
+        int rest = glet_box_free_units(place->problem, box);
+        if (box->count >= place->max_gpulets || rest < t->sizes_units[size] || rest >= best_free)
             continue;
         best = i;
         best_free = rest;
     }
     if (best < 0)
         return false;
-    int take = place->boxes->list[best].count == place->max_gpulets - 1
-                   ? largest_within(t, best_free)
-                   : size;
+    bool last = glet_boxes_at(place->boxes, best)->count == place->max_gpulets - 1;
+    int take = last ? largest_within(t, best_free) : size;
     return glet_place_add(place, best, m, take) > 0 ||
            (take != size && glet_place_add(place, best, m, size) > 0);
 }
@@ -59,7 +58,7 @@ static bool best_fit(struct glet_place *place, int m, int size)
 static bool share_in_time(struct glet_place *place, int m)
 {
     for (int i = 0; i < place->boxes->count; i++)
-        for (int a = 0; a < place->boxes->list[i].count; a++)
+        for (int a = 0; a < glet_boxes_at(place->boxes, i)->count; a++)
             if (glet_place_join(place, i, a, m))
                 return true;
     return false;

@@ -14,7 +14,7 @@
 
 static int free_units(const struct glet_place *place, int i)
 {
-    return glet_box_free_units(place->problem, &place->boxes->list[i]);
+    return glet_box_free_units(place->problem, glet_boxes_at(place->boxes, i));
 }
 
 /* Places one partition first-fit, one step larger where that helps. Returns the rate gained. */
@@ -29,27 +29,17 @@ static double place_first(struct glet_place *place, int m, int size)
     for (int s = size; s < t->size_count && s <= size + 1; s++)
         for (int i = oldest; i < place->boxes->count; i++) {
             if (free_units(place, i) < t->sizes_units[s] ||
-                place->boxes->list[i].count >= place->max_gpulets)
+                glet_boxes_at(place->boxes, i)->count >= place->max_gpulets)
                 continue;
             struct glet_box before;
-            glet_box_copy(&before, &place->boxes->list[i]);
+            glet_box_copy(&before, glet_boxes_at(place->boxes, i));
             double gained = glet_place_add(place, i, m, s);
             if (gained >= wanted * (1 - GLET_TOLERANCE_RATIO))
                 return gained;
             if (gained > 0 && gained >= 0.5 * wanted && s == size + 1)
                 return gained;
-            if (gained > 0) { /* not enough: take it back */
-                struct glet_box *box = &place->boxes->list[i];
-                for (int a = 0; a < box->count; a++)
-                    for (int k = 0; k < box->atoms[a].count; k++)
-                        place->rate_rps[box->atoms[a].model[k]] -=
-                            glet_atom_rate_rps(&box->atoms[a], k);
-                glet_box_copy(box, &before);
-                for (int a = 0; a < box->count; a++)
-                    for (int k = 0; k < box->atoms[a].count; k++)
-                        place->rate_rps[box->atoms[a].model[k]] +=
-                            glet_atom_rate_rps(&box->atoms[a], k);
-            }
+            if (gained > 0) /* not enough: take it back */
+                glet_place_set(place, i, &before);
         }
     return glet_place_add(place, -1, m, size);
 }

@@ -77,7 +77,7 @@ static bool assign(struct glet_place *place, struct slots *slots)
         }
         bool shared = false;
         for (int i = 0; i < place->boxes->count && !shared; i++)
-            for (int a = 0; a < place->boxes->list[i].count && !shared; a++)
+            for (int a = 0; a < glet_boxes_at(place->boxes, i)->count && !shared; a++)
                 shared = glet_place_join(place, i, a, hardest);
         if (!shared)
             return false;
@@ -126,14 +126,9 @@ bool glet_baseline_ideal(struct glet_place *place)
         } while (!found && !glet_halted(place->halt) &&
                  next_multiset(chosen, gpus, patterns.count));
     }
-    int kept = 0;
-    for (int i = 0; i < place->boxes->count && found; i++)
-        if (place->boxes->list[i].count > 0) {
-            if (kept != i)
-                glet_box_copy(&place->boxes->list[kept], &place->boxes->list[i]);
-            kept++;
-        }
-    place->boxes->count = kept;
+    if (!found)
+        place->boxes->count = 0;
+    glet_boxes_sweep(place->boxes);
     glet_patterns_fini(&patterns);
     return found;
 }

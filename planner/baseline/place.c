@@ -130,13 +130,13 @@ static void count_box(struct glet_place *place, const struct glet_box *box, doub
             place->rate_rps[box->atoms[a].model[k]] += sign * glet_atom_rate_rps(&box->atoms[a], k);
 }
 
-static void put_box(struct glet_place *place, int i, const struct glet_box *box)
+void glet_place_set(struct glet_place *place, int i, const struct glet_box *box)
 {
     if (i < 0) {
         glet_boxes_add(place->boxes, box);
     } else {
-        count_box(place, &place->boxes->list[i], -1);
-        glet_box_copy(&place->boxes->list[i], box);
+        count_box(place, glet_boxes_at(place->boxes, i), -1);
+        glet_boxes_set(place->boxes, i, box);
     }
     count_box(place, box, 1);
 }
@@ -147,7 +147,7 @@ bool glet_place_put(struct glet_place *place, int i, const struct glet_box *box)
     glet_box_copy(&trial, box);
     if (!fits(place, &trial))
         return false;
-    put_box(place, i, &trial);
+    glet_place_set(place, i, &trial);
     return true;
 }
 
@@ -158,7 +158,7 @@ double glet_place_add(struct glet_place *place, int i, int m, int size)
     struct glet_box before = {.type = place->type}, best, trial;
     double best_rate = 0;
     if (i >= 0)
-        glet_box_copy(&before, &place->boxes->list[i]);
+        glet_box_copy(&before, glet_boxes_at(place->boxes, i));
     if (before.count >= place->max_gpulets || (i < 0 && glet_place_full(place)) || !row->cells)
         return 0;
     for (int batch = row->last_batch; batch >= row->first_batch; batch--) {
@@ -178,14 +178,14 @@ double glet_place_add(struct glet_place *place, int i, int m, int size)
         break; /* "the largest batch whose latency meets the SLO" */
     }
     if (best_rate > 0)
-        put_box(place, i, &best);
+        glet_place_set(place, i, &best);
     return best_rate;
 }
 
 bool glet_place_join(struct glet_place *place, int i, int a, int m)
 {
     struct glet_box trial;
-    glet_box_copy(&trial, &place->boxes->list[i]);
+    glet_box_copy(&trial, glet_boxes_at(place->boxes, i));
     const struct glet_atom *atom = &trial.atoms[a];
     if (atom->count >= GLET_ATOM_PARTS)
         return false;
@@ -215,6 +215,6 @@ bool glet_place_join(struct glet_place *place, int i, int a, int m)
     trial.atoms[a] = changed;
     if (!fits(place, &trial))
         return false;
-    put_box(place, i, &trial);
+    glet_place_set(place, i, &trial);
     return true;
 }

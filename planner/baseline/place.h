@@ -41,6 +41,9 @@ double glet_place_add(struct glet_place *place, int i, int m, int size);
 /* The model's missing rate joins gpu-let a of box i with new batches. Returns whether it could. */
 bool glet_place_join(struct glet_place *place, int i, int a, int m);
 
+/* Replaces box i (-1 = adds one), whether or not it fits. */
+void glet_place_set(struct glet_place *place, int i, const struct glet_box *box);
+
 /* Replaces box i when the new content fits, as the planner sees it. Returns whether it did. */
 bool glet_place_put(struct glet_place *place, int i, const struct glet_box *box);
 

@@ -59,14 +59,15 @@ int glet_moves_count(const struct glet_boxes *old, const struct glet_boxes *now)
     bool *placed = glet_must_alloc(sizeof *placed, (size_t)now->count);
     int moves = 0, next = 0;
     for (int i = 0; i < now->count; i++) {
-        moves += now->list[i].count;
-        next = now->list[i].count > next ? now->list[i].count : next;
+        int count = glet_boxes_at(now, i)->count;
+        moves += count;
+        next = count > next ? count : next;
     }
     for (int least = next; least > 0; least = next < least ? next : least - 1) {
         next = 0;
         for (int i = 0; i < now->count; i++)
             for (int j = 0; j < old->count && !placed[i]; j++) {
-                int common = taken[j] ? 0 : overlap(&now->list[i], &old->list[j]);
+                int common = taken[j] ? 0 : overlap(glet_boxes_at(now, i), glet_boxes_at(old, j));
                 if (common >= least) {
                     moves -= common;
                     taken[j] = placed[i] = true;
@@ -222,7 +223,7 @@ static bool list_options(struct moves *s, int depth)
     s->left = LEAVES;
     s->depth = depth;
     for (s->place = 0; s->place < s->old->count; s->place++)
-        list_place(s, s->old->list[s->place].type, &s->old->list[s->place]);
+        list_place(s, glet_boxes_at(s->old, s->place)->type, glet_boxes_at(s->old, s->place));
     s->place = -1;
     for (int g = 0; g < s->problem->type_count && depth > 0; g++)
         list_place(s, g, NULL);
@@ -309,7 +310,7 @@ static bool start(struct moves *s, const struct glet_task *task, const struct gl
     if (old->count > OLD_GPUS_MAX || types > GLET_MENU_LETS)
         return false;
     for (int i = 0; i < old->count; i++)
-        if (old->list[i].count > OLD_LETS_MAX)
+        if (glet_boxes_at(old, i)->count > OLD_LETS_MAX)
             return false;
     s->menu = glet_menu_new(task->problem, MENU_ENTRIES, task->halt);
     if (!s->menu)

@@ -24,9 +24,10 @@ static void keep_possible(const struct glet_problem *problem, const struct glet_
                           struct glet_boxes *out)
 {
     for (int i = 0; i < old->count; i++) {
-        struct glet_box box = {.type = old->list[i].type};
-        for (int a = 0; a < old->list[i].count; a++) {
-            struct glet_atom atom = old->list[i].atoms[a];
+        const struct glet_box *was = glet_boxes_at(old, i);
+        struct glet_box box = {.type = was->type};
+        for (int a = 0; a < was->count; a++) {
+            struct glet_atom atom = was->atoms[a];
             for (int k = 0; k < atom.count; k++)
                 if (problem->models[atom.model[k]].demand_rps <= 0) {
                     atom.count--;

@@ -44,11 +44,10 @@ static bool survives(struct survive *s, const struct glet_boxes *boxes)
 {
     const struct glet_problem *problem = s->problem;
     size_t models = (size_t)problem->model_count;
-    struct glet_boxes one = {.count = 1};
     bool good = true;
     memset(s->largest_rps, 0, models * sizeof *s->largest_rps);
     for (int i = 0; i < boxes->count; i++) {
-        one.list = &boxes->list[i];
+        struct glet_boxes one = glet_boxes_part(boxes, i, 1);
         glet_boxes_rates(problem, &one, s->gone_rps);
         for (size_t m = 0; m < models; m++)
             s->largest_rps[m] =
@@ -57,7 +56,7 @@ static bool survives(struct survive *s, const struct glet_boxes *boxes)
     /* More than the whole demand on one GPU is worth no more than the demand. */
     memset(s->rate_rps, 0, models * sizeof *s->rate_rps);
     for (int i = 0; i < boxes->count; i++) {
-        one.list = &boxes->list[i];
+        struct glet_boxes one = glet_boxes_part(boxes, i, 1);
         glet_boxes_rates(problem, &one, s->gone_rps);
         for (size_t m = 0; m < models; m++)
             s->rate_rps[m] += fmin(s->gone_rps[m], problem->models[m].demand_rps);
@@ -72,15 +71,13 @@ static bool survives(struct survive *s, const struct glet_boxes *boxes)
 /* Drops every GPU that is not needed. */
 static void drop_spare(struct survive *s, struct glet_boxes *boxes)
 {
-    struct glet_box box;
     for (int i = boxes->count - 1; i >= 0 && !glet_halted(s->task->halt); i--) {
-        glet_box_copy(&box, &boxes->list[i]);
-        glet_box_copy(&boxes->list[i], &boxes->list[boxes->count - 1]);
-        boxes->count--;
+        int last = --boxes->count;
+        glet_boxes_swap(boxes, i, last);
         if (survives(s, boxes))
             continue;
-        glet_box_copy(&boxes->list[boxes->count++], &boxes->list[i]);
-        glet_box_copy(&boxes->list[i], &box);
+        boxes->count++;
+        glet_boxes_swap(boxes, i, last);
     }
 }
 
@@ -108,7 +105,7 @@ static bool add_spare_gpus(struct survive *s, struct glet_boxes *boxes)
     bool good =
         glet_repair_cover(&s->space, s->wanted_rps, s->task->halt, &spare) && spare.count > 0;
     for (int i = 0; i < spare.count && good; i++)
-        glet_boxes_add(boxes, &spare.list[i]);
+        glet_boxes_add(boxes, glet_boxes_at(&spare, i));
     glet_boxes_free(&spare);
     return good && glet_boxes_within_stock(s->problem, boxes);
 }

@@ -5,7 +5,7 @@
 /* What is asked of the methods that find plans, and what they answer. */
 
 #include "planner/solve/solve.h"
-#include "planner/solve/space/atom.h"
+#include "planner/solve/space/boxes.h"
 #include "planner/solve/space/halt.h"
 
 struct glet_task {

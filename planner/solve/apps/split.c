@@ -7,7 +7,7 @@
  */
 #include "planner/solve/apps/split.h"
 
-#include "planner/solve/space/atom.h"
+#include "planner/solve/space/boxes.h"
 #include "planner/solve/space/scratch.h"
 
 #include <math.h>

@@ -312,20 +312,20 @@ static void add_gpu(struct eject *e, const struct glet_box *box, const double *d
 static bool write_back(struct eject *e, const int *chosen, int chosen_count,
                        struct glet_boxes *boxes)
 {
-    struct glet_box *list = glet_must_alloc(sizeof *list, (size_t)e->gpu_count);
+    struct glet_boxes fresh = {0};
     bool good = true;
     for (int g = 0; g < e->gpu_count && good; g++) {
-        list[g].type = e->type_index;
+        glet_boxes_add(&fresh, &(struct glet_box){.type = e->type_index});
         for (int i = 0; i < e->gpus[g].count; i++)
-            list[g].atoms[list[g].count++] = e->parts[e->gpus[g].part[i]].atom;
-        good = glet_box_evaluate(e->problem, &list[g]);
+            glet_boxes_put(&fresh, g, &e->parts[e->gpus[g].part[i]].atom);
+        good = glet_boxes_evaluate(e->problem, &fresh, g);
     }
     for (int i = 0; i < chosen_count && good; i++) {
-        boxes->list[chosen[i]].count = 0;
+        glet_boxes_clear(boxes, chosen[i]);
         if (i < e->gpu_count)
-            glet_box_copy(&boxes->list[chosen[i]], &list[i]);
+            glet_boxes_set(boxes, chosen[i], glet_boxes_at(&fresh, i));
     }
-    free(list);
+    glet_boxes_free(&fresh);
     return good;
 }
 
@@ -340,16 +340,18 @@ static int eject_type(const struct glet_problem *problem, int g, const double *d
                       .shared = glet_memory_shares_weights(type->mechanism),
                       .random = glet_random_seeded(1)};
     int *chosen = glet_must_alloc(sizeof *chosen, (size_t)boxes->count), count = 0, parts = 0;
-    for (int i = 0; i < boxes->count; i++)
-        if (boxes->list[i].type == g && boxes->list[i].count) {
+    for (int i = 0; i < boxes->count; i++) {
+        const struct glet_box *box = glet_boxes_at(boxes, i);
+        if (box->type == g && box->count) {
             chosen[count++] = i;
-            parts += boxes->list[i].count;
+            parts += box->count;
         }
+    }
     e.parts = glet_must_alloc(sizeof *e.parts, (size_t)parts);
     e.gpus = glet_must_alloc(sizeof *e.gpus, (size_t)count);
     e.waiting = glet_must_alloc(sizeof *e.waiting, (size_t)parts);
     for (int i = 0; i < count; i++)
-        add_gpu(&e, &boxes->list[chosen[i]], demand_rps, rate_rps);
+        add_gpu(&e, glet_boxes_at(boxes, chosen[i]), demand_rps, rate_rps);
     while (may_empty(&e)) {
         choose_last(&e);
         if (!empty_last(&e, halt))

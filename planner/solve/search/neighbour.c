@@ -65,38 +65,28 @@ static int choose(struct neighbour *n)
         double best_score = -1;
         for (int look = 0; look < looks; look++) {
             int i = (int)glet_random_below(&n->random, (uint64_t)(count - taken));
-            double score = spare_units(n, &n->plan.list[i]) + 2 * glet_random_uniform(&n->random);
-            if (taken && share_models(&n->plan.list[i], &n->plan.list[count - 1]))
+            double score =
+                spare_units(n, glet_boxes_at(&n->plan, i)) + 2 * glet_random_uniform(&n->random);
+            if (taken &&
+                share_models(glet_boxes_at(&n->plan, i), glet_boxes_at(&n->plan, count - 1)))
                 score += 2;
             if (score > best_score) {
                 best = i;
                 best_score = score;
             }
         }
-        struct glet_box swap;
-        int to = count - 1 - taken;
-        glet_box_copy(&swap, &n->plan.list[best]);
-        glet_box_copy(&n->plan.list[best], &n->plan.list[to]);
-        glet_box_copy(&n->plan.list[to], &swap);
+        glet_boxes_swap(&n->plan, best, count - 1 - taken);
     }
     return wanted;
 }
 
-static double room_left(const struct neighbour *n, const struct glet_box *list, int count)
+static double room_left(const struct neighbour *n, const struct glet_boxes *boxes)
 {
     double sum = 0;
-    for (int i = 0; i < count; i++) {
-        double units = glet_box_free_units(n->search->problem, &list[i]);
+    for (int i = 0; i < boxes->count; i++) {
+        double units = glet_box_free_units(n->search->problem, glet_boxes_at(boxes, i));
         sum += units * units;
     }
-    return sum;
-}
-
-static double cost_of(const struct neighbour *n, const struct glet_box *list, int count)
-{
-    double sum = 0;
-    for (int i = 0; i < count; i++)
-        sum += n->search->cost[list[i].type];
     return sum;
 }
 
@@ -107,7 +97,7 @@ static bool serves(const struct neighbour *n, const struct glet_boxes *boxes)
     bool good = true;
     struct glet_box box;
     for (int i = 0; i < boxes->count && good; i++) {
-        glet_box_copy(&box, &boxes->list[i]);
+        glet_box_copy(&box, glet_boxes_at(boxes, i));
         good = glet_box_evaluate(problem, &box);
     }
     glet_boxes_rates(problem, boxes, rate_rps);
@@ -134,8 +124,8 @@ static bool replan(struct neighbour *n)
                                      .memory_ratio = 1,
                                      .halt = search->halt};
     int freed = choose(n), kept = n->plan.count - freed;
-    const struct glet_box *old = &n->plan.list[kept];
-    struct glet_boxes rest = {.list = n->plan.list, .count = kept};
+    struct glet_boxes rest = glet_boxes_part(&n->plan, 0, kept);
+    struct glet_boxes old = glet_boxes_part(&n->plan, kept, freed);
     glet_boxes_rates(problem, &rest, n->rest_rps);
     for (int m = 0; m < problem->model_count; m++) {
         double missing = search->demand_rps[m] - n->rest_rps[m];
@@ -155,15 +145,14 @@ static bool replan(struct neighbour *n)
         glet_repack(search->space, n->demand_rps, &fresh, 10);
         glet_eject(search->space, n->demand_rps, &fresh, search->halt);
         glet_repair_dissolve(search->space, n->demand_rps, &fresh, freed, search->halt);
-        double before = cost_of(n, old, freed);
-        double after = cost_of(n, fresh.list, fresh.count);
+        double before = glet_boxes_cost(problem, &old);
+        double after = glet_boxes_cost(problem, &fresh);
         cheaper = after < before * (1 - 1e-9);
-        bool even = after <= before * (1 + 1e-9) &&
-                    room_left(n, fresh.list, fresh.count) >= room_left(n, old, freed);
+        bool even = after <= before * (1 + 1e-9) && room_left(n, &fresh) >= room_left(n, &old);
         if ((cheaper || even) && serves(n, &fresh)) {
             n->plan.count = kept;
             for (int i = 0; i < fresh.count; i++)
-                glet_boxes_add(&n->plan, &fresh.list[i]);
+                glet_boxes_add(&n->plan, glet_boxes_at(&fresh, i));
         } else {
             cheaper = false;
         }

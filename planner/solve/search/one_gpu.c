@@ -94,7 +94,7 @@ static bool settle(struct one_gpu *o)
         }
     }
     glet_boxes_add(&boxes, &box);
-    bool found = glet_box_evaluate(problem, &boxes.list[0]) && glet_search_offer(o->search, &boxes);
+    bool found = glet_boxes_evaluate(problem, &boxes, 0) && glet_search_offer(o->search, &boxes);
     glet_boxes_free(&boxes);
     return found;
 }

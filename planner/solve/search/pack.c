@@ -184,8 +184,7 @@ static void fill_slots(const struct glet_space *space, int g, const struct glet_
         slots[size][at] = slots[size][--free_count[size]];
         if (space->types[g].memory_binds)
             memory_mib[gpu] += order[i].memory_mib;
-        struct glet_box *box = &out->list[first + gpu];
-        box->atoms[box->count++] = *atom;
+        glet_boxes_put(out, first + gpu, atom);
     }
     free(memory_mib);
     for (int s = 0; s < sizes; s++)
@@ -253,7 +252,7 @@ static void insert_atom(const struct glet_space *space, int g, const struct glet
     const struct glet_problem *problem = space->problem;
     int best = -1, best_free = 1 << 30;
     for (int i = 0; i < out->count; i++) {
-        struct glet_box *box = &out->list[i];
+        const struct glet_box *box = glet_boxes_at(out, i);
         int rest = glet_box_free_units(problem, box) - problem->types[g].sizes_units[atom->size];
         if (box->type != g || box->count == 0 || rest < 0 || rest >= best_free ||
             box->count >= problem->types[g].max_gpulets)
@@ -278,7 +277,7 @@ static void insert_atom(const struct glet_space *space, int g, const struct glet
         glet_boxes_add(out, &(struct glet_box){.type = g});
         best = out->count - 1;
     }
-    out->list[best].atoms[out->list[best].count++] = *atom;
+    glet_boxes_put(out, best, atom);
 }
 
 /* Evicts the heaviest gpu-lets of GPUs whose memory is exceeded, and finds them another place. */
@@ -286,25 +285,26 @@ static void settle_memory(const struct glet_space *space, struct glet_boxes *out
 {
     struct glet_placed_list evicted = {0};
     for (int i = first; i < out->count; i++) {
-        struct glet_box *box = &out->list[i];
-        struct glet_box trial;
+        struct glet_box box, trial;
+        glet_box_copy(&box, glet_boxes_at(out, i));
         for (;;) {
-            glet_box_copy(&trial, box);
-            if (box->count <= 1 || glet_box_evaluate(space->problem, &trial))
+            glet_box_copy(&trial, &box);
+            if (box.count <= 1 || glet_box_evaluate(space->problem, &trial))
                 break;
             int heaviest = 0;
             double most_mib = -1;
-            for (int a = 0; a < box->count; a++) {
-                double mib = glet_atom_memory_mib(space->problem, box->type, &box->atoms[a]);
+            for (int a = 0; a < box.count; a++) {
+                double mib = glet_atom_memory_mib(space->problem, box.type, &box.atoms[a]);
                 if (mib > most_mib) {
                     most_mib = mib;
                     heaviest = a;
                 }
             }
-            glet_placed_add(&evicted, &(struct glet_placed){.type = (int16_t)box->type,
-                                                            .atom = box->atoms[heaviest]});
-            box->atoms[heaviest] = box->atoms[--box->count];
+            glet_placed_add(&evicted, &(struct glet_placed){.type = (int16_t)box.type,
+                                                            .atom = box.atoms[heaviest]});
+            box.atoms[heaviest] = box.atoms[--box.count];
         }
+        glet_boxes_set(out, i, &box);
     }
     for (int i = 0; i < evicted.count; i++)
         insert_atom(space, evicted.list[i].type, &evicted.list[i].atom, out);
@@ -329,13 +329,7 @@ void glet_pack(const struct glet_space *space, const double *demand_rps,
             glet_boxes_add(out, &box);
         }
     settle_memory(space, out, first);
-    int kept = first;
     for (int i = first; i < out->count; i++)
-        if (out->list[i].count > 0) {
-            if (kept != i)
-                glet_box_copy(&out->list[kept], &out->list[i]);
-            glet_box_evaluate(space->problem, &out->list[kept]);
-            kept++;
-        }
-    out->count = kept;
+        glet_boxes_evaluate(space->problem, out, i);
+    glet_boxes_sweep(out);
 }

@@ -32,21 +32,22 @@ static bool keeps_rates(const struct glet_box *box, const struct part *parts, co
     return true;
 }
 
-/* Best fit in the order of the parts; returns the GPUs used, or limit when it gives up. */
-static int best_fit(const struct glet_problem *problem, int type, const struct part *parts,
-                    int count, int limit, struct glet_box *out)
+/* Best fit in the order of the parts; gives up, and returns false, at `limit` GPUs. */
+static bool best_fit(const struct glet_problem *problem, int type, const struct part *parts,
+                     int count, int limit, struct glet_boxes *out)
 {
-    int used = 0;
     int(*index)[GLET_BOX_ATOMS] = glet_must_alloc(sizeof *index, (size_t)limit);
+    out->count = 0;
     for (int i = 0; i < count; i++) {
         int best = -1, best_rest = 1 << 30;
-        for (int x = 0; x < used; x++) {
-            int rest = glet_box_free_units(problem, &out[x]) -
+        for (int x = 0; x < out->count; x++) {
+            const struct glet_box *box = glet_boxes_at(out, x);
+            int rest = glet_box_free_units(problem, box) -
                        problem->types[type].sizes_units[parts[i].atom.size];
-            if (rest < 0 || rest >= best_rest || out[x].count >= problem->types[type].max_gpulets)
+            if (rest < 0 || rest >= best_rest || box->count >= problem->types[type].max_gpulets)
                 continue;
             struct glet_box trial;
-            glet_box_copy(&trial, &out[x]);
+            glet_box_copy(&trial, box);
             index[x][trial.count] = i;
             trial.atoms[trial.count++] = parts[i].atom;
             if (glet_box_evaluate(problem, &trial) && keeps_rates(&trial, parts, index[x])) {
@@ -55,35 +56,38 @@ static int best_fit(const struct glet_problem *problem, int type, const struct p
             }
         }
         if (best < 0) {
-            if (used >= limit - 1) {
-                used = limit;
-                break;
+            if (out->count >= limit - 1) {
+                free(index);
+                return false;
             }
-            best = used++;
-            out[best] = (struct glet_box){.type = type};
+            best = out->count;
+            glet_boxes_add(out, &(struct glet_box){.type = type});
         }
-        index[best][out[best].count] = i;
-        out[best].atoms[out[best].count++] = parts[i].atom;
+        index[best][glet_boxes_at(out, best)->count] = i;
+        glet_boxes_put(out, best, &parts[i].atom);
     }
     free(index);
-    return used;
+    return true;
 }
 
 static int repack_type(const struct glet_problem *problem, int type, const double *demand_rps,
                        const double *rate_rps, struct glet_boxes *boxes, int tries)
 {
     int *chosen = glet_must_alloc(sizeof *chosen, (size_t)boxes->count), gpus = 0, count = 0;
-    for (int i = 0; i < boxes->count; i++)
-        if (boxes->list[i].type == type && glet_box_free_units(problem, &boxes->list[i]) > 0) {
+    for (int i = 0; i < boxes->count; i++) {
+        const struct glet_box *box = glet_boxes_at(boxes, i);
+        if (box->type == type && glet_box_free_units(problem, box) > 0) {
             chosen[gpus++] = i;
-            count += boxes->list[i].count;
+            count += box->count;
         }
+    }
     struct part *parts = glet_must_alloc(sizeof *parts, (size_t)count);
     count = 0;
-    for (int q = 0; q < gpus; q++)
-        for (int a = 0; a < boxes->list[chosen[q]].count; a++) {
+    for (int q = 0; q < gpus; q++) {
+        const struct glet_box *box = glet_boxes_at(boxes, chosen[q]);
+        for (int a = 0; a < box->count; a++) {
             struct part *part = &parts[count++];
-            part->atom = boxes->list[chosen[q]].atoms[a];
+            part->atom = box->atoms[a];
             part->aggressor = fmax(-1, glet_atom_aggressor(problem, type, &part->atom));
             for (int k = 0; k < part->atom.count; k++) {
                 int m = part->atom.model[k];
@@ -91,8 +95,8 @@ static int repack_type(const struct glet_problem *problem, int type, const doubl
                     glet_atom_least_rps(&part->atom, k, demand_rps[m], rate_rps[m]);
             }
         }
-    struct glet_box *trial = glet_must_alloc(sizeof *trial, (size_t)gpus + 1);
-    struct glet_box *best = glet_must_alloc(sizeof *best, (size_t)gpus + 1);
+    }
+    struct glet_boxes trial = {0}, best = {0};
     int best_count = gpus;
     if ((double)gpus * count > 200000)
         tries = 2;
@@ -107,24 +111,25 @@ static int repack_type(const struct glet_problem *problem, int type, const doubl
                            (t % 2 ? 8 * parts[i].aggressor : 0);
         }
         qsort(parts, (size_t)count, sizeof *parts, by_key);
-        int used = best_fit(problem, type, parts, count, best_count, trial);
-        if (used < best_count) {
-            best_count = used;
-            memcpy(best, trial, sizeof *best * (size_t)used);
+        if (best_fit(problem, type, parts, count, best_count, &trial)) {
+            struct glet_boxes swap = best;
+            best = trial;
+            trial = swap;
+            best_count = best.count;
         }
     }
     if (best_count < gpus) {
         for (int q = 0; q < gpus; q++)
-            boxes->list[chosen[q]].count = 0;
+            glet_boxes_clear(boxes, chosen[q]);
         for (int q = 0; q < best_count; q++) {
-            glet_box_evaluate(problem, &best[q]);
-            glet_box_copy(&boxes->list[chosen[q]], &best[q]);
+            glet_boxes_set(boxes, chosen[q], glet_boxes_at(&best, q));
+            glet_boxes_evaluate(problem, boxes, chosen[q]);
         }
     }
     free(chosen);
     free(parts);
-    free(trial);
-    free(best);
+    glet_boxes_free(&trial);
+    glet_boxes_free(&best);
     return gpus - best_count;
 }
 

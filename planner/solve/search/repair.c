@@ -83,7 +83,7 @@ static void offer(struct repair *r, int i, struct glet_box *trial, int m, double
                   struct move *best)
 {
     double gain;
-    if (!may_replace(r, &r->boxes->list[i], trial, m, &gain))
+    if (!may_replace(r, glet_boxes_at(r->boxes, i), trial, m, &gain))
         return;
     gain = fmin(gain, missing);
     if (gain > best->gain * (1 + 1e-9) && gain > missing * 1e-3) {
@@ -96,7 +96,7 @@ static void offer(struct repair *r, int i, struct glet_box *trial, int m, double
 /* A new gpu-let of the model in the free units, as large as they allow. */
 static void try_new_let(struct repair *r, int i, int m, double missing, struct move *best)
 {
-    const struct glet_box *box = &r->boxes->list[i];
+    const struct glet_box *box = glet_boxes_at(r->boxes, i);
     const struct glet_problem_type *type = &r->problem->types[box->type];
     int free_units = type->layouts ? type->units : glet_box_free_units(r->problem, box);
     if (box->count >= type->max_gpulets)
@@ -144,7 +144,7 @@ static void needed_rates(const struct repair *r, const struct glet_atom *atom, i
 /* The model joins gpu-let a, or gets more of it, with new batches for all. */
 static void try_share(struct repair *r, int i, int a, int m, double missing, struct move *best)
 {
-    const struct glet_box *box = &r->boxes->list[i];
+    const struct glet_box *box = glet_boxes_at(r->boxes, i);
     const struct glet_problem_type *type = &r->problem->types[box->type];
     const struct glet_atom *atom = &box->atoms[a];
     double need[GLET_ATOM_PARTS + 1];
@@ -189,10 +189,10 @@ static void find_move(struct repair *r, int m, double missing, int skip, struct 
     int looks = count < most ? count : most;
     for (int look = 0; look < looks; look++) {
         int i = (r->start + look) % count;
-        if (i == skip || r->boxes->list[i].count == 0)
+        if (i == skip || glet_boxes_at(r->boxes, i)->count == 0)
             continue;
         try_new_let(r, i, m, missing, best);
-        for (int a = 0; a < r->boxes->list[i].count && best->gain < missing * 0.999; a++)
+        for (int a = 0; a < glet_boxes_at(r->boxes, i)->count && best->gain < missing * 0.999; a++)
             try_share(r, i, a, m, missing, best);
         if (best->gain >= missing * 0.999)
             break;
@@ -220,12 +220,12 @@ static bool serve(struct repair *r, int m, int skip, struct undo *journal, int *
         find_move(r, m, missing * (1 + 1e-12), skip, &move);
         if (move.box < 0)
             return false;
-        struct glet_box *box = &r->boxes->list[move.box];
+        const struct glet_box *box = glet_boxes_at(r->boxes, move.box);
         journal[*journal_count].box = move.box;
         glet_box_copy(&journal[(*journal_count)++].before, box);
         count_rates(r->rate_rps, box, -1);
         count_rates(r->rate_rps, &move.after, 1);
-        glet_box_copy(box, &move.after);
+        glet_boxes_set(r->boxes, move.box, &move.after);
     }
     return r->rate_rps[m] >= r->demand_rps[m] * SERVED;
 }
@@ -264,8 +264,8 @@ static bool dissolve_one(struct repair *r, int victim, struct undo *journal, int
 {
     struct glet_box gone;
     int journal_count = 0;
-    glet_box_copy(&gone, &r->boxes->list[victim]);
-    r->boxes->list[victim].count = 0;
+    glet_box_copy(&gone, glet_boxes_at(r->boxes, victim));
+    glet_boxes_clear(r->boxes, victim);
     count_rates(r->rate_rps, &gone, -1);
     bool good = true;
     for (int a = 0; a < gone.count && good; a++)
@@ -275,9 +275,9 @@ static bool dissolve_one(struct repair *r, int victim, struct undo *journal, int
         return true;
     while (journal_count > 0) {
         struct undo *undo = &journal[--journal_count];
-        glet_box_copy(&r->boxes->list[undo->box], &undo->before);
+        glet_boxes_set(r->boxes, undo->box, &undo->before);
     }
-    glet_box_copy(&r->boxes->list[victim], &gone);
+    glet_boxes_set(r->boxes, victim, &gone);
     glet_boxes_rates(r->problem, r->boxes, r->rate_rps);
     return false;
 }
@@ -308,7 +308,7 @@ int glet_repair_dissolve(const struct glet_space *space, const double *demand_rp
     struct victim *order = glet_must_alloc(sizeof *order, (size_t)boxes->count);
     struct undo *journal = glet_must_alloc(sizeof *journal, JOURNAL);
     for (int i = 0; i < boxes->count; i++)
-        order[i] = (struct victim){i, needed_units(&r, &boxes->list[i])};
+        order[i] = (struct victim){i, needed_units(&r, glet_boxes_at(boxes, i))};
     qsort(order, (size_t)boxes->count, sizeof *order, least_used);
     int removed = 0;
     for (int t = 0; t < tries && t < boxes->count && !glet_halted(halt); t++)
@@ -328,8 +328,10 @@ static bool open_gpu(struct repair *r, int m)
     for (int g = 0; g < r->problem->type_count; g++) {
         const struct glet_problem_type *type = &r->problem->types[g];
         int used = 0;
-        for (int i = 0; i < r->boxes->count && type->count >= 0; i++)
-            used += r->boxes->list[i].count > 0 && r->boxes->list[i].type == g;
+        for (int i = 0; i < r->boxes->count && type->count >= 0; i++) {
+            const struct glet_box *box = glet_boxes_at(r->boxes, i);
+            used += box->count > 0 && box->type == g;
+        }
         for (int s = 0; s < type->size_count && (type->count < 0 || used < type->count); s++) {
             const struct glet_single *one = glet_space_best(r->space, g, 0, m, s);
             double missing = r->demand_rps[m] - r->rate_rps[m];
@@ -363,14 +365,14 @@ static void drop_excess(struct repair *r)
     for (int g = 0; g < r->problem->type_count; g++) {
         int used = 0, stock = r->problem->types[g].count;
         for (int i = 0; i < boxes->count; i++)
-            if (boxes->list[i].type == g)
-                order[used++] = (struct victim){i, needed_units(r, &boxes->list[i])};
+            if (glet_boxes_at(boxes, i)->type == g)
+                order[used++] = (struct victim){i, needed_units(r, glet_boxes_at(boxes, i))};
         if (stock < 0 || used <= stock)
             continue;
         qsort(order, (size_t)used, sizeof *order, least_used);
         for (int i = 0; i < used - stock; i++) {
-            count_rates(r->rate_rps, &boxes->list[order[i].box], -1);
-            boxes->list[order[i].box].count = 0;
+            count_rates(r->rate_rps, glet_boxes_at(boxes, order[i].box), -1);
+            glet_boxes_clear(boxes, order[i].box);
         }
     }
     free(order);

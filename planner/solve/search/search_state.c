@@ -36,12 +36,11 @@ void glet_search_fini(struct glet_search *search)
 /* Whether everything is served without GPU number `gone`; -1 = with all. */
 static bool serves(struct glet_search *search, const struct glet_boxes *boxes, int gone)
 {
-    struct glet_boxes one = {.count = 1};
     glet_boxes_rates(search->problem, boxes, search->rate_rps);
     double *lost_rps = NULL;
     if (gone >= 0) {
         lost_rps = glet_must_alloc(sizeof *lost_rps, (size_t)search->problem->model_count);
-        one.list = &boxes->list[gone];
+        struct glet_boxes one = glet_boxes_part(boxes, gone, 1);
         glet_boxes_rates(search->problem, &one, lost_rps);
     }
     bool good = true;
@@ -59,7 +58,7 @@ static bool is_correct(struct glet_search *search, const struct glet_boxes *boxe
         return false;
     struct glet_box box;
     for (int i = 0; i < boxes->count; i++) {
-        glet_box_copy(&box, &boxes->list[i]);
+        glet_box_copy(&box, glet_boxes_at(boxes, i));
         if (!glet_box_evaluate(problem, &box))
             return false;
     }

@@ -18,7 +18,7 @@
  * many even ones or few and uneven ones.
  */
 
-#include "planner/solve/space/atom.h"
+#include "planner/solve/space/boxes.h"
 #include "planner/solve/space/pattern.h"
 
 #define GLET_LEVELS_MAX 12

@@ -30,8 +30,8 @@ static void check_plan(struct job *job)
     CHECK_OK(glet_lp_guard(eject, job, NULL, &err), &err);
     assert_int_equal(job->boxes.count, job->before - job->removed);
     for (int i = 0; i < job->boxes.count; i++) {
-        assert_true(job->boxes.list[i].count > 0);
-        assert_true(glet_box_evaluate(job->problem, &job->boxes.list[i]));
+        assert_true(glet_boxes_at(&job->boxes, i)->count > 0);
+        assert_true(glet_boxes_evaluate(job->problem, &job->boxes, i));
     }
     glet_boxes_rates(job->problem, &job->boxes, job->rate_rps);
     for (int m = 0; m < job->problem->model_count; m++)
@@ -81,8 +81,9 @@ static void fills_what_is_scarcer(void **state)
             add_single(&job, i % 100, (int)glet_random_below(&random, 6));
         double units = 0, memory_mib = 0;
         for (int i = 0; i < job.boxes.count; i++) {
-            units += problem->types[0].sizes_units[job.boxes.list[i].atoms[0].size];
-            memory_mib += glet_atom_memory_mib(problem, 0, &job.boxes.list[i].atoms[0]);
+            const struct glet_atom *atom = &glet_boxes_at(&job.boxes, i)->atoms[0];
+            units += problem->types[0].sizes_units[atom->size];
+            memory_mib += glet_atom_memory_mib(problem, 0, atom);
         }
         check_plan(&job);
         double least = fmax(units / 16, memory_mib / problem->types[0].memory_mib);

@@ -70,7 +70,7 @@ static int run(void *context)
     glet_boxes_rates(job->space.problem, &boxes, rate_rps);
     job->packed = serves(job, rate_rps);
     for (int i = 0; i < boxes.count; i++)
-        job->packed &= glet_box_evaluate(job->space.problem, &boxes.list[i]);
+        job->packed &= glet_boxes_evaluate(job->space.problem, &boxes, i);
     glet_placed_free(&atoms);
     glet_places_free(&places);
     glet_boxes_free(&boxes);
