@@ -8,9 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Price of leaving a model out; far above any plan's cost per model. */
-#define MISSING_COST 1e4
-
 static int row_of(const struct glet_bound_lp *b, int g, int slot)
 {
     int sizes = b->space->problem->types[g].size_count;
@@ -251,7 +248,9 @@ void glet_bound_lp_init(struct glet_bound_lp *b, const struct glet_space *space,
     double one = 1;
     for (int m = 0; m < problem->model_count; m++)
         if (b->model_row[m] >= 0)
-            glet_lp_add_col(b->lp, MISSING_COST, 1, &b->model_row[m], &one);
+            glet_lp_add_col(b->lp,
+                            glet_space_missing_cost(space, cost, m, problem->models[m].demand_rps),
+                            1, &b->model_row[m], &one);
     for (int g = 0; g < problem->type_count; g++)
         add_gpus(b, g);
 }

@@ -14,9 +14,6 @@
  */
 #define SHARED_WEIGHTS 1.5
 
-/* Cost of unserved demand: far above any GPU, low enough not to hurt the simplex numerically. */
-#define MISSING_COST 1e4
-
 void glet_placed_add(struct glet_placed_list *list, const struct glet_placed *placed)
 {
     if (list->count == list->room) {
@@ -87,10 +84,13 @@ static void add_fixed_cols(struct glet_master *master)
             }
         }
     }
-    double one = 1;
+    double one = 1, *cost = glet_type_costs(problem);
     for (int m = 0; m < problem->model_count; m++)
         if (master->model_row[m] >= 0)
-            glet_lp_add_col(master->lp, MISSING_COST, 1, &master->model_row[m], &one);
+            glet_lp_add_col(master->lp,
+                            glet_space_missing_cost(master->space, cost, m, master->demand_rps[m]),
+                            1, &master->model_row[m], &one);
+    free(cost);
     master->fixed_cols = glet_lp_col_count(master->lp);
 }
 

@@ -340,6 +340,20 @@ void glet_space_fini(struct glet_space *space)
     space->types = NULL;
 }
 
+double glet_space_missing_cost(const struct glet_space *space, const double *cost, int model,
+                               double demand_rps)
+{
+    double missing_cost = 1e4;
+    for (int g = 0; g < space->problem->type_count; g++) {
+        double best_rps = 0;
+        for (int s = 0; s < space->problem->types[g].size_count; s++)
+            best_rps = fmax(best_rps, glet_space_best(space, g, 0, model, s)->rate_rps);
+        if (best_rps > 0)
+            missing_cost = fmax(missing_cost, 10 * cost[g] * demand_rps / best_rps);
+    }
+    return missing_cost;
+}
+
 bool glet_space_rate_atom(const struct glet_space *space, int type, int level,
                           struct glet_atom *atom)
 {

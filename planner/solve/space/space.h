@@ -64,6 +64,13 @@ static inline const struct glet_single *glet_space_best(const struct glet_space 
                       size];
 }
 
+/*
+ * What a linear program shall pay for leaving out so much of a model: far above what any way to serve
+ * it costs, low enough not to hurt the simplex numerically. cost [type]: of a GPU.
+ */
+double glet_space_missing_cost(const struct glet_space *space, const double *cost, int model,
+                               double demand_rps);
+
 /* The aggressor ratio that a gpu-let of this size sees in a shared level, at most. */
 double glet_space_seen(const struct glet_space *space, int type, int level, int size);
 
