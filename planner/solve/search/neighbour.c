@@ -142,7 +142,7 @@ static bool replan(struct neighbour *n)
         glet_draft_fini(&draft);
         glet_pack_trim(search->space, n->demand_rps, &atoms);
         glet_pack(search->space, n->demand_rps, &atoms, &fresh);
-        glet_repack(search->space, n->demand_rps, &fresh, 10);
+        glet_repack(search->space, n->demand_rps, &fresh, 10, search->halt);
         glet_eject(search->space, n->demand_rps, &fresh, search->halt);
         glet_repair_dissolve(search->space, n->demand_rps, &fresh, freed, search->halt);
         double before = glet_boxes_cost(problem, &old);
@@ -165,6 +165,8 @@ static bool replan(struct neighbour *n)
 
 void glet_neighbour_run(struct glet_search *search, int tries)
 {
+    if (tries == 0 || glet_halted(search->halt))
+        return;
     struct neighbour n = {.search = search, .random = glet_random_seeded(1)};
     size_t models = (size_t)search->problem->model_count;
     n.rest_rps = glet_must_alloc(sizeof(double), models);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "planner/solve/search/pack.h"
 
+#include "planner/solve/search/open_slots.h"
 #include "planner/solve/search/spread.h"
 #include "planner/solve/space/lp_glpk.h"
 #include "planner/solve/space/scratch.h"
@@ -11,6 +12,11 @@
 
 /* Subproblems of the packing program; it nearly always ends at its root. */
 #define PACK_NODES 300
+
+/* GPUs that are looked at for what memory keeps out, all together: a second or two. Beyond that only
+   the few that changed last of those with as many free units. */
+#define LOOKS     3000000
+#define LOOKS_FEW 8
 
 static void trim_parts(const double *demand_rps, struct glet_atom *atom, double *rate_rps)
 {
@@ -127,70 +133,31 @@ static int largest_first(const void *a, const void *b)
     return x->index - y->index;
 }
 
-/* The slot for an atom: of the smallest size that has one free, on the GPU with the least memory.
- */
-static int pick_slot(int *const *slots, const int *free_count, int sizes, int size,
-                     const double *memory_mib, int *size_out)
-{
-    while (size < sizes && free_count[size] == 0)
-        size++;
-    *size_out = size;
-    if (size == sizes)
-        return -1;
-    int best = free_count[size] - 1;
-    for (int i = free_count[size] - 1; i >= 0; i--)
-        if (memory_mib[slots[size][i]] < memory_mib[slots[size][best]])
-            best = i;
-    return best;
-}
-
 static void fill_slots(const struct glet_space *space, int g, const struct glet_patterns *patterns,
                        const int *copies, int level, struct glet_placed_list *atoms,
                        const struct order *order, int count, bool *packed, struct glet_boxes *out)
 {
-    int sizes = patterns->size_count, gpus = 0, slot_total = 0;
-    for (int p = 0; p < patterns->count; p++)
-        for (int s = 0; s < sizes; s++)
-            slot_total += copies[p] * patterns->uses[p * sizes + s];
-    int **slots = glet_must_alloc(sizeof *slots, (size_t)sizes);
-    int *free_count = glet_must_alloc(sizeof *free_count, (size_t)sizes);
-    for (int s = 0; s < sizes; s++)
-        slots[s] = glet_must_alloc(sizeof **slots, (size_t)slot_total);
-    for (int p = 0; p < patterns->count; p++)
-        for (int c = 0; c < copies[p]; c++, gpus++)
-            for (int s = 0; s < sizes; s++)
-                for (int n = 0; n < patterns->uses[p * sizes + s]; n++)
-                    slots[s][free_count[s]++] = gpus;
+    struct glet_open_slots slots;
     int first = out->count;
-    for (int i = 0; i < gpus; i++)
+    glet_open_slots_init(&slots, patterns, copies);
+    for (int i = 0; i < slots.gpu_count; i++)
         glet_boxes_add(out, &(struct glet_box){.type = g});
-    double *memory_mib = glet_must_alloc(sizeof *memory_mib, (size_t)gpus);
     for (int i = 0; i < count; i++) {
-        int size, at = pick_slot(slots, free_count, sizes, order[i].size, memory_mib, &size);
-        if (at < 0 && order[i].guest)
+        double memory_mib = space->types[g].memory_binds ? order[i].memory_mib : 0;
+        int gpu = glet_open_slots_take(&slots, order[i].size, memory_mib);
+        if (gpu < 0 && order[i].guest)
             continue;
         packed[order[i].index] = true;
         struct glet_placed *placed = &atoms->list[order[i].index];
         if (order[i].guest)
             glet_spread_move(space, placed, level);
-        const struct glet_atom *atom = &placed->atom;
-        if (at < 0) {
-            struct glet_box own = {.type = g, .count = 1};
-            own.atoms[0] = *atom;
-            glet_boxes_add(out, &own);
-            continue;
+        if (gpu < 0) {
+            glet_boxes_add(out, &(struct glet_box){.type = g});
+            gpu = out->count - 1 - first;
         }
-        int gpu = slots[size][at];
-        slots[size][at] = slots[size][--free_count[size]];
-        if (space->types[g].memory_binds)
-            memory_mib[gpu] += order[i].memory_mib;
-        glet_boxes_put(out, first + gpu, atom);
+        glet_boxes_put(out, first + gpu, &placed->atom);
     }
-    free(memory_mib);
-    for (int s = 0; s < sizes; s++)
-        free(slots[s]);
-    free(slots);
-    free(free_count);
+    glet_open_slots_fini(&slots);
 }
 
 /* Packs what is left of a level, and fills its slots with what may come from other levels. */
@@ -245,39 +212,98 @@ static void pack_type(const struct glet_space *space, int g, const struct glet_s
     }
 }
 
-/* Puts an atom on any GPU of its type where all promised rates hold; else on one of its own. */
-static void insert_atom(const struct glet_space *space, int g, const struct glet_atom *atom,
-                        struct glet_boxes *out)
+/* GPUs that may take another gpu-let, in a list per type and free units. */
+struct room {
+    const struct glet_problem *problem;
+    struct glet_boxes *boxes;
+    int most_units;
+    int *head, *next; /* [type, free units], [GPU]; -1 = the end */
+    long looks;       /* at GPUs, without thinking of the time it takes */
+};
+
+static int *list_of(struct room *room, int type, int units)
 {
-    const struct glet_problem *problem = space->problem;
-    int best = -1, best_free = 1 << 30;
-    for (int i = 0; i < out->count; i++) {
-        const struct glet_box *box = glet_boxes_at(out, i);
-        int rest = glet_box_free_units(problem, box) - problem->types[g].sizes_units[atom->size];
-        if (box->type != g || box->count == 0 || rest < 0 || rest >= best_free ||
-            box->count >= problem->types[g].max_gpulets)
-            continue;
-        struct glet_box trial;
-        glet_box_copy(&trial, box);
-        trial.atoms[trial.count++] = *atom;
-        double promised_ms[GLET_BOX_ATOMS];
-        for (int a = 0; a < trial.count; a++)
-            promised_ms[a] = trial.atoms[a].duty_ms;
-        bool good = glet_box_evaluate(problem, &trial);
-        for (int a = 0; good && a < trial.count; a++)
-            good = trial.atoms[a].duty_ms <= promised_ms[a];
-        for (int a = 0; a < trial.count; a++)
-            trial.atoms[a].duty_ms = promised_ms[a];
-        if (good) {
-            best = i;
-            best_free = rest;
+    return &room->head[type * (room->most_units + 1) + units];
+}
+
+static void link_gpu(struct room *room, int i)
+{
+    const struct glet_box *box = glet_boxes_at(room->boxes, i);
+    int units = glet_box_free_units(room->problem, box);
+    if (units < 0 || box->count == 0 || box->count >= room->problem->types[box->type].max_gpulets)
+        return;
+    int *head = list_of(room, box->type, units);
+    room->next[i] = *head;
+    *head = i;
+}
+
+static void room_init(struct room *room, const struct glet_problem *problem,
+                      struct glet_boxes *boxes, int more_gpus)
+{
+    *room = (struct room){.problem = problem, .boxes = boxes, .looks = LOOKS};
+    for (int g = 0; g < problem->type_count; g++)
+        if (problem->types[g].units > room->most_units)
+            room->most_units = problem->types[g].units;
+    size_t lists = (size_t)problem->type_count * ((size_t)room->most_units + 1);
+    room->head = glet_must_alloc(sizeof *room->head, lists);
+    room->next = glet_must_alloc(sizeof *room->next, (size_t)boxes->count + (size_t)more_gpus);
+    for (size_t i = 0; i < lists; i++)
+        room->head[i] = -1;
+    for (int i = boxes->count - 1; i >= 0; i--)
+        link_gpu(room, i);
+}
+
+static void room_fini(struct room *room)
+{
+    free(room->head);
+    free(room->next);
+}
+
+/* Whether all promised rates hold with the atom on the GPU. */
+static bool may_join(const struct glet_problem *problem, const struct glet_box *box,
+                     const struct glet_atom *atom)
+{
+    struct glet_box trial;
+    double promised_ms[GLET_BOX_ATOMS];
+    glet_box_copy(&trial, box);
+    trial.atoms[trial.count++] = *atom;
+    for (int a = 0; a < trial.count; a++)
+        promised_ms[a] = trial.atoms[a].duty_ms;
+    bool good = glet_box_evaluate(problem, &trial);
+    for (int a = 0; good && a < trial.count; a++)
+        good = trial.atoms[a].duty_ms <= promised_ms[a];
+    return good;
+}
+
+/* The fullest GPU where the atom may join, out of its list; -1 = none of those looked at. */
+static int take_gpu(struct room *room, int g, const struct glet_atom *atom)
+{
+    const struct glet_problem_type *type = &room->problem->types[g];
+    for (int units = type->sizes_units[atom->size]; units <= type->units; units++) {
+        int few = LOOKS_FEW;
+        for (int *at = list_of(room, g, units); *at >= 0; at = &room->next[*at]) {
+            int i = *at;
+            if (room->looks-- <= 0 && few-- <= 0)
+                break;
+            if (!may_join(room->problem, glet_boxes_at(room->boxes, i), atom))
+                continue;
+            *at = room->next[i];
+            return i;
         }
     }
-    if (best < 0) {
-        glet_boxes_add(out, &(struct glet_box){.type = g});
-        best = out->count - 1;
+    return -1;
+}
+
+/* Puts an atom on a GPU of its type where all promised rates hold; else on one of its own. */
+static void insert_atom(struct room *room, int g, const struct glet_atom *atom)
+{
+    int i = take_gpu(room, g, atom);
+    if (i < 0) {
+        i = room->boxes->count;
+        glet_boxes_add(room->boxes, &(struct glet_box){.type = g});
     }
-    glet_boxes_put(out, best, atom);
+    glet_boxes_put(room->boxes, i, atom);
+    link_gpu(room, i);
 }
 
 /* Evicts the heaviest gpu-lets of GPUs whose memory is exceeded, and finds them another place. */
@@ -306,8 +332,11 @@ static void settle_memory(const struct glet_space *space, struct glet_boxes *out
         }
         glet_boxes_set(out, i, &box);
     }
+    struct room room;
+    room_init(&room, space->problem, out, evicted.count);
     for (int i = 0; i < evicted.count; i++)
-        insert_atom(space, evicted.list[i].type, &evicted.list[i].atom, out);
+        insert_atom(&room, evicted.list[i].type, &evicted.list[i].atom);
+    room_fini(&room);
     glet_placed_free(&evicted);
 }
 

@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define PAIRS_MAX 3e8 /* of gpu-lets and GPUs: more take longer than they are worth */
+
 struct part { /* a gpu-let to be packed again, with the rates it must keep */
     struct glet_atom atom;
     double aggressor, key;
@@ -32,9 +34,9 @@ static bool keeps_rates(const struct glet_box *box, const struct part *parts, co
     return true;
 }
 
-/* Best fit in the order of the parts; gives up, and returns false, at `limit` GPUs. */
+/* Best fit in the order of the parts; gives up, and returns false, at `limit` GPUs or when halted. */
 static bool best_fit(const struct glet_problem *problem, int type, const struct part *parts,
-                     int count, int limit, struct glet_boxes *out)
+                     int count, int limit, const struct glet_halt *halt, struct glet_boxes *out)
 {
     int(*index)[GLET_BOX_ATOMS] = glet_must_alloc(sizeof *index, (size_t)limit);
     out->count = 0;
@@ -56,7 +58,7 @@ static bool best_fit(const struct glet_problem *problem, int type, const struct 
             }
         }
         if (best < 0) {
-            if (out->count >= limit - 1) {
+            if (out->count >= limit - 1 || glet_halted(halt)) {
                 free(index);
                 return false;
             }
@@ -71,7 +73,8 @@ static bool best_fit(const struct glet_problem *problem, int type, const struct 
 }
 
 static int repack_type(const struct glet_problem *problem, int type, const double *demand_rps,
-                       const double *rate_rps, struct glet_boxes *boxes, int tries)
+                       const double *rate_rps, struct glet_boxes *boxes, int tries,
+                       const struct glet_halt *halt)
 {
     int *chosen = glet_must_alloc(sizeof *chosen, (size_t)boxes->count), gpus = 0, count = 0;
     for (int i = 0; i < boxes->count; i++) {
@@ -99,9 +102,10 @@ static int repack_type(const struct glet_problem *problem, int type, const doubl
     struct glet_boxes trial = {0}, best = {0};
     int best_count = gpus;
     if ((double)gpus * count > 200000)
-        tries = 2;
+        tries = (double)gpus * count > PAIRS_MAX ? 0 : 2;
     uint64_t dice = 88172645463325252ULL;
-    for (int t = 0; t < tries && gpus > 1 && problem->types[type].layouts == NULL; t++) {
+    for (int t = 0;
+         t < tries && !glet_halted(halt) && gpus > 1 && problem->types[type].layouts == NULL; t++) {
         for (int i = 0; i < count; i++) {
             dice ^= dice << 13;
             dice ^= dice >> 7;
@@ -111,7 +115,7 @@ static int repack_type(const struct glet_problem *problem, int type, const doubl
                            (t % 2 ? 8 * parts[i].aggressor : 0);
         }
         qsort(parts, (size_t)count, sizeof *parts, by_key);
-        if (best_fit(problem, type, parts, count, best_count, &trial)) {
+        if (best_fit(problem, type, parts, count, best_count, halt, &trial)) {
             struct glet_boxes swap = best;
             best = trial;
             trial = swap;
@@ -134,14 +138,14 @@ static int repack_type(const struct glet_problem *problem, int type, const doubl
 }
 
 int glet_repack(const struct glet_space *space, const double *demand_rps, struct glet_boxes *boxes,
-                int tries)
+                int tries, const struct glet_halt *halt)
 {
     const struct glet_problem *problem = space->problem;
     double *rate_rps = glet_must_alloc(sizeof *rate_rps, (size_t)problem->model_count);
     int saved = 0;
     glet_boxes_rates(problem, boxes, rate_rps);
     for (int g = 0; g < problem->type_count; g++)
-        saved += repack_type(problem, g, demand_rps, rate_rps, boxes, tries);
+        saved += repack_type(problem, g, demand_rps, rate_rps, boxes, tries, halt);
     glet_boxes_sweep(boxes);
     free(rate_rps);
     return saved;

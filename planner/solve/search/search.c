@@ -58,7 +58,7 @@
 /* Packs again, by the way that suits each type of GPUs; returns how many GPUs that saves. */
 static int repack(struct glet_search *search, struct glet_boxes *boxes, int tries)
 {
-    return glet_repack(search->space, search->demand_rps, boxes, tries) +
+    return glet_repack(search->space, search->demand_rps, boxes, tries, search->halt) +
            glet_eject(search->space, search->demand_rps, boxes, search->halt);
 }
 
