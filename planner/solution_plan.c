@@ -31,37 +31,52 @@ static void drop_idle(const struct glet_problem *problem, struct glet_solution *
     }
 }
 
-/* The planned rates of one model, added in plan order. */
-static double sum_rates(const struct glet_solution *solution, int model)
+/* The planned rates of every model, added in plan order. */
+static void sum_rates(const struct glet_problem *problem, const struct glet_solution *solution,
+                      double *sum_rps)
 {
-    double sum_rps = 0;
+    memset(sum_rps, 0, sizeof *sum_rps * (size_t)problem->model_count);
     for (int g = 0; g < solution->gpu_count; g++)
         for (int i = 0; i < solution->gpus[g].let_count; i++) {
             const struct glet_let *let = &solution->gpus[g].lets[i];
             for (int k = 0; k < let->slot_count; k++)
-                sum_rps += let->slots[k].model == model ? let->slots[k].rate_rps : 0;
+                sum_rps[let->slots[k].model] += let->slots[k].rate_rps;
         }
-    return sum_rps;
 }
 
-/* Rounding may leave the sum a few ulps short of the demand: lift every share by one ulp. */
-static void lift(struct glet_solution *solution, int model)
+/*
+ * Rounding may leave a sum a few ulps short of the demand: lifts every share of such a model by one
+ * ulp. Returns whether there was one.
+ */
+static bool lift(const struct glet_problem *problem, struct glet_solution *solution,
+                 const double *sum_rps)
 {
+    bool any = false;
     for (int g = 0; g < solution->gpu_count; g++)
         for (int i = 0; i < solution->gpus[g].let_count; i++) {
             struct glet_let *let = &solution->gpus[g].lets[i];
-            for (int k = 0; k < let->slot_count; k++)
-                if (let->slots[k].model == model)
-                    let->slots[k].rate_rps = nextafter(let->slots[k].rate_rps, INFINITY);
+            for (int k = 0; k < let->slot_count; k++) {
+                struct glet_slot *slot = &let->slots[k];
+                double demand_rps = solution->scale * problem->models[slot->model].demand_rps;
+                if (sum_rps[slot->model] < demand_rps) {
+                    slot->rate_rps = nextafter(slot->rate_rps, INFINITY);
+                    any = true;
+                }
+            }
         }
+    return any;
 }
 
 void glet_solution_distribute(const struct glet_problem *problem, struct glet_solution *solution)
 {
     drop_idle(problem, solution);
     double *capacity_rps = malloc(((size_t)problem->model_count + 1) * sizeof *capacity_rps);
-    if (!capacity_rps)
+    double *sum_rps = malloc(((size_t)problem->model_count + 1) * sizeof *sum_rps);
+    if (!capacity_rps || !sum_rps) {
+        free(capacity_rps);
+        free(sum_rps);
         return;
+    }
     glet_solution_capacity(problem, solution, capacity_rps);
     for (int g = 0; g < solution->gpu_count; g++)
         for (int i = 0; i < solution->gpus[g].let_count; i++) {
@@ -72,12 +87,12 @@ void glet_solution_distribute(const struct glet_problem *problem, struct glet_so
                                          (glet_let_capacity_rps(let, k) / capacity_rps[m]);
             }
         }
-    for (int m = 0; m < problem->model_count; m++)
-        for (int tries = 0;
-             capacity_rps[m] > 0 && tries < 64 &&
-             sum_rates(solution, m) < solution->scale * problem->models[m].demand_rps;
-             tries++)
-            lift(solution, m);
+    for (int tries = 0; tries < 64; tries++) {
+        sum_rates(problem, solution, sum_rps);
+        if (!lift(problem, solution, sum_rps))
+            break;
+    }
+    free(sum_rps);
     free(capacity_rps);
 }
 
@@ -163,8 +178,12 @@ static int fill_models(const struct glet_problem *problem, const struct glet_sol
                        struct glet_plan *plan, struct glet_error *err)
 {
     plan->models = calloc((size_t)problem->model_count + 1, sizeof *plan->models);
-    if (!plan->models)
+    double *sum_rps = malloc(((size_t)problem->model_count + 1) * sizeof *sum_rps);
+    if (!plan->models || !sum_rps) {
+        free(sum_rps);
         return out_of_memory(err);
+    }
+    sum_rates(problem, solution, sum_rps);
     for (int m = 0; m < problem->model_count; m++) {
         const struct glet_problem_model *from = &problem->models[m];
         struct glet_plan_model *to = &plan->models[plan->model_count++];
@@ -172,10 +191,13 @@ static int fill_models(const struct glet_problem *problem, const struct glet_sol
         to->slo_ms = from->slo_ms;
         to->percentile = from->percentile;
         to->rate_rps = from->demand_rps * solution->scale;
-        to->planned_rps = sum_rates(solution, m);
-        if (!to->name)
+        to->planned_rps = sum_rps[m];
+        if (!to->name) {
+            free(sum_rps);
             return out_of_memory(err);
+        }
     }
+    free(sum_rps);
     return 0;
 }
 

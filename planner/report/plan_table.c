@@ -6,25 +6,29 @@
 #include "planner/report/writing.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
-static double worst_ms(const struct glet_plan *plan, size_t model, int *lets)
+struct served { /* of one model */
+    double worst_ms;
+    int lets;
+};
+
+static struct served *served_of(const struct glet_plan *plan)
 {
-    double worst = 0;
-    *lets = 0;
-    for (size_t g = 0; g < plan->gpu_count; g++)
+    struct served *served = calloc(plan->model_count + 1, sizeof *served);
+    for (size_t g = 0; served && g < plan->gpu_count; g++)
         for (size_t i = 0; i < plan->gpus[g].let_count; i++)
             for (size_t k = 0; k < plan->gpus[g].lets[i].model_count; k++) {
                 const struct glet_plan_let_model *slot = &plan->gpus[g].lets[i].models[k];
-                if (slot->model != model)
-                    continue;
-                worst = fmax(worst, slot->latency_bound_ms);
-                (*lets)++;
+                struct served *here = &served[slot->model];
+                here->worst_ms = fmax(here->worst_ms, slot->latency_bound_ms);
+                here->lets++;
             }
-    return worst;
+    return served;
 }
 
-static void verdict(const struct glet_plan *plan, FILE *out)
+static void verdict(const struct glet_plan *plan, const struct served *served, FILE *out)
 {
     const struct glet_plan_certificate *c = &plan->certificate;
     fprintf(out, "fits on %d GPU%s", c->gpus, glet_report_plural(c->gpus));
@@ -42,8 +46,7 @@ static void verdict(const struct glet_plan *plan, FILE *out)
     size_t tightest = plan->model_count;
     double least = INFINITY;
     for (size_t m = 0; m < plan->model_count; m++) {
-        int lets;
-        double headroom = glet_headroom_percent(worst_ms(plan, m, &lets), plan->models[m].slo_ms);
+        double headroom = glet_headroom_percent(served[m].worst_ms, plan->models[m].slo_ms);
         if (headroom < least) {
             least = headroom;
             tightest = m;
@@ -83,16 +86,16 @@ static void gpu_rows(const struct glet_plan *plan, const struct glet_plan_gpu *g
     }
 }
 
-static void model_rows(const struct glet_plan *plan, struct glet_table *table)
+static void model_rows(const struct glet_plan *plan, const struct served *served,
+                       struct glet_table *table)
 {
     for (size_t m = 0; m < plan->model_count; m++) {
         const struct glet_plan_model *model = &plan->models[m];
-        int lets;
-        double worst = worst_ms(plan, m, &lets);
+        double worst = served[m].worst_ms;
         glet_table_cell(table, "%s", model->name);
         glet_table_cell(table, "%.2f", model->rate_rps);
         glet_table_cell(table, "%.2f", model->planned_rps);
-        glet_table_cell(table, "%d", lets);
+        glet_table_cell(table, "%d", served[m].lets);
         glet_table_cell(table, "%.3f", worst);
         if (model->slo_ms > 0)
             glet_table_cell(table, "%.6g", model->slo_ms);
@@ -109,13 +112,17 @@ static void model_rows(const struct glet_plan *plan, struct glet_table *table)
 int glet_report_plan(const struct glet_plan *plan, FILE *out, struct glet_error *err)
 {
     struct glet_table gpus, models;
+    struct served *served = served_of(plan);
+    if (!served)
+        return glet_error_set(err, GLET_ERR_NOMEM, "out of memory");
     glet_table_init(&gpus,
                     "gpu|type|>units|>duty ms|model|>batch|>rate/s|>exec ms|>factor|>bound ms");
     for (size_t g = 0; g < plan->gpu_count; g++)
         gpu_rows(plan, &plan->gpus[g], &gpus);
     glet_table_init(&models, "model|>demand/s|>planned/s|>gpu-lets|>worst ms|>SLO ms|>headroom");
-    model_rows(plan, &models);
-    verdict(plan, out);
+    model_rows(plan, served, &models);
+    verdict(plan, served, out);
+    free(served);
     int result = glet_report_table(&gpus, false, out, err);
     fputc('\n', out);
     if (result == 0)
