@@ -244,7 +244,8 @@ bool glet_session_is_small(const struct glet_session *session)
     return problem->model_count <= (problem->app_count ? SMALL_APP_MODELS : SMALL_MODELS);
 }
 
-int glet_session_fits(const struct glet_session *session, bool *fits, struct glet_error *err)
+int glet_session_fits(const struct glet_session *session, bool fast, bool *fits,
+                      struct glet_error *err)
 {
     struct glet_unserveable why;
     struct glet_solve_options options = options_of(session, NULL);
@@ -254,6 +255,8 @@ int glet_session_fits(const struct glet_session *session, bool *fits, struct gle
         if (glet_unserveable(session->problem, m, &why))
             return 0;
     options.fit_only = true;
+    if (fast)
+        options.effort = GLET_EFFORT_FAST;
     if (glet_solve(session->problem, &options, &result, err) < 0)
         return -1;
     *fits = result.found;

@@ -132,9 +132,13 @@ int glet_session_scale(const struct glet_session *session, double *scale, struct
 /* Whether a search at default effort takes no longer than a person waits for an answer. */
 bool glet_session_is_small(const struct glet_session *session);
 
-/* Whether some plan is found within the stock; a fraction of the work of a full answer. */
+/*
+ * Whether some plan is found within the stock; a fraction of the work of a full answer. fast: at the
+ * least effort instead of the session's.
+ */
 GLET_MUST_CHECK
-int glet_session_fits(const struct glet_session *session, bool *fits, struct glet_error *err);
+int glet_session_fits(const struct glet_session *session, bool fast, bool *fits,
+                      struct glet_error *err);
 
 void glet_answer_fini(struct glet_answer *answer);
 

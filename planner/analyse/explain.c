@@ -119,12 +119,12 @@ static int add(struct glet_explanation *out, struct glet_relaxation relax, struc
 }
 
 /* Whether the session's changed workload fits. */
-static int try(struct glet_session *session, bool *fits, struct glet_error *err)
+static int try(struct glet_session *session, bool fast, bool *fits, struct glet_error *err)
 {
     *fits = false;
     if (glet_session_rebuild(session, err) < 0)
         return -1;
-    return glet_session_fits(session, fits, err);
+    return glet_session_fits(session, fast, fits, err);
 }
 
 /* How many more GPUs of one workload entry make it fit, with the others as they are. */
@@ -139,7 +139,7 @@ static int relax_gpus(struct glet_session *session, size_t entry, struct glet_ex
     /* The solver may find a plan with one more GPU and miss it with two: every step is checked. */
     for (; result == 0 && !fits && high <= 1 << 16; high *= 2) {
         gpu->count = count + high;
-        result = try(session, &fits, err);
+        result = try(session, false, &fits, err);
         low = fits ? low : high;
     }
     high /= 2;
@@ -147,7 +147,7 @@ static int relax_gpus(struct glet_session *session, size_t entry, struct glet_ex
     while (result == 0 && found && high - low > 1) {
         int middle = low + (high - low) / 2;
         gpu->count = count + middle;
-        result = try(session, &fits, err);
+        result = try(session, false, &fits, err);
         if (fits)
             high = middle;
         else
@@ -165,27 +165,79 @@ static int relax_gpus(struct glet_session *session, size_t entry, struct glet_ex
     return 0;
 }
 
-#define STEPS 7 /* halvings of an interval: 1 % of it */
+#define STEPS 128 /* of an interval: 1 % of it */
 
-/* The value nearest to *value, between it and the far end, with which it fits; found: there is one.
+/* A value on its way from where nothing fits to a far end, in steps. */
+struct value {
+    double *at, from, far;
+};
+
+static int try_step(struct glet_session *session, const struct value *value, int step, bool fast,
+                    bool *fits, struct glet_error *err)
+{
+    *value->at =
+        step == STEPS ? value->far : value->from + (value->far - value->from) * step / STEPS;
+    return try(session, fast, fits, err);
+}
+
+/* Halves the steps between good, with which it fits, and bad, with which it does not. */
+static int halve(struct glet_session *session, const struct value *value, bool fast, int *good,
+                 int bad, struct glet_error *err)
+{
+    bool fits;
+    while (*good - bad > 1) {
+        int middle = (*good + bad) / 2;
+        if (try_step(session, value, middle, fast, &fits, err) < 0)
+            return -1;
+        if (fits)
+            *good = middle;
+        else
+            bad = middle;
+    }
+    return 0;
+}
+
+/*
+ * The nearest step with which it fits; 0 = none. A thorough search that finds nothing takes many
+ * times as long as any other, and rarely gets much further than a fast one: it starts from there, in
+ * strides that double.
  */
-static int relax_value(struct glet_session *session, double *value, double far, double *out,
+static int nearest_step(struct glet_session *session, const struct value *value, int *step,
+                        struct glet_error *err)
+{
+    int good = STEPS, bad = -1;
+    bool fits;
+    *step = 0;
+    if (try_step(session, value, STEPS, true, &fits, err) < 0 ||
+        (!fits && try_step(session, value, STEPS, false, &fits, err) < 0))
+        return -1;
+    if (!fits)
+        return 0;
+    if (halve(session, value, true, &good, 0, err) < 0)
+        return -1;
+    for (int stride = 1; bad < 0; stride *= 2) {
+        int next = good - stride;
+        if (next > 0 && try_step(session, value, next, false, &fits, err) < 0)
+            return -1;
+        if (next > 0 && fits)
+            good = next;
+        else
+            bad = next > 0 ? next : 0;
+    }
+    *step = good;
+    return halve(session, value, false, step, bad, err);
+}
+
+/* The value nearest to *at, between it and the far end, with which it fits; found: there is one. */
+static int relax_value(struct glet_session *session, double *at, double far, double *out,
                        bool *found, struct glet_error *err)
 {
-    double was = *value, good = far, bad = was;
-    bool fits;
-    *value = far;
-    int result = try(session, found, err);
-    for (int step = 0; result == 0 && *found && step < STEPS; step++) {
-        *value = (good + bad) / 2;
-        result = try(session, &fits, err);
-        if (fits)
-            good = *value;
-        else
-            bad = *value;
-    }
-    *value = was;
-    *out = good;
+    struct value value = {at, *at, far};
+    int step;
+    int result = nearest_step(session, &value, &step, err);
+    *at = value.from;
+    *found = step > 0;
+    *out = value.from + (far - value.from) * step / STEPS;
     return result;
 }
 
