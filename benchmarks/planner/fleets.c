@@ -3,8 +3,7 @@
  * Plans synthetic fleets and prints GPUs, the proven bound, the gap and the CPU time, against the
  * limits that the project holds itself to.
  *
- *   fleets [--seeds N] [--first SEED] [--effort fast|default|max]
- *          [MODELS/TARGET[/MEMORY_GIB[/shared]|/types|/coarse|/SHAPE]... | apps]
+ *   fleets [OPTION]... [MODELS/TARGET[/MEMORY_GIB[/shared]|/types|/coarse|/SHAPE]... | apps]
  *
  * Rows with three types of GPUs minimise the cost, which is then what the columns show. SHAPE is
  * that of the apps whose stages the models are.
@@ -12,6 +11,7 @@
 #include "benchmarks/planner/fleet.h"
 
 #include "common/clock.h"
+#include "common/options.h"
 #include "planner/baseline/baseline.h"
 #include "planner/solve/solve.h"
 
@@ -76,6 +76,38 @@ static const struct row table[] = {
     {100, 500, 0, 1, 3, 15, false, false, "wide"},
 };
 /* clang-format on */
+
+struct values {
+    int64_t seeds, first;
+    int effort;
+};
+
+static const char *const effort_names[] = {"fast", "default", "max", NULL}; /* enum glet_effort */
+
+static const struct glet_option option_rows[] = {
+    {.name = "seeds",
+     .kind = GLET_OPTION_INT,
+     .value = "N",
+     .fallback = "3",
+     .low = 1,
+     .high = 1000,
+     .offset = offsetof(struct values, seeds),
+     .help = "Fleets per row."},
+    {.name = "first",
+     .kind = GLET_OPTION_INT,
+     .value = "SEED",
+     .fallback = "1",
+     .low = 1,
+     .high = 1e9,
+     .offset = offsetof(struct values, first),
+     .help = "Seed of the first."},
+    {.name = "effort",
+     .kind = GLET_OPTION_CHOICE,
+     .choices = effort_names,
+     .fallback = "default",
+     .offset = offsetof(struct values, effort),
+     .help = "Of the search."},
+};
 
 static double peak_mib(void)
 {
@@ -174,10 +206,8 @@ static int plan_apart(const struct row *row, uint64_t seed, enum glet_effort eff
     fflush(stdout);
     pid_t child = fork();
     int status = 0;
-    if (child < 0) {
-        perror("fork");
+    if (child < 0)
         return -1;
-    }
     if (child == 0) {
         int result = plan_one(row, seed, effort);
         fflush(stdout);
@@ -188,10 +218,11 @@ static int plan_apart(const struct row *row, uint64_t seed, enum glet_effort eff
     return !WIFEXITED(status) || WEXITSTATUS(status) != 0;
 }
 
-static bool wanted(int argc, char **argv, int first, const struct row *row)
+/* Whether the row is among those asked for; no names: all are. */
+static bool wanted(const struct glet_list *names, const struct row *row)
 {
     char name[64];
-    if (first >= argc)
+    if (names->count == 0)
         return true;
     if (row->memory_gib > 0)
         snprintf(name, sizeof name, "%d/%g/%g%s", row->models, row->target, row->memory_gib,
@@ -203,35 +234,41 @@ static bool wanted(int argc, char **argv, int first, const struct row *row)
     else
         snprintf(name, sizeof name, "%d/%g%s", row->models, row->target,
                  row->coarse ? "/coarse" : "");
-    for (int i = first; i < argc; i++)
-        if (!strcmp(argv[i], name) || (row->shape && !strcmp(argv[i], "apps")))
+    for (size_t i = 0; i < names->count; i++)
+        if (!strcmp(names->items[i], name) || (row->shape && !strcmp(names->items[i], "apps")))
             return true;
     return false;
 }
 
-int main(int argc, char **argv)
+static int run(const void *values, const struct glet_list *arguments, struct glet_error *err)
 {
-    uint64_t seeds = 3, first_seed = 1;
-    enum glet_effort effort = GLET_EFFORT_DEFAULT;
-    int first = 1, missed = 0;
-    for (; first + 1 < argc && argv[first][0] == '-'; first += 2) {
-        if (!strcmp(argv[first], "--seeds"))
-            seeds = strtoull(argv[first + 1], NULL, 10);
-        else if (!strcmp(argv[first], "--first"))
-            first_seed = strtoull(argv[first + 1], NULL, 10);
-        else if (!strcmp(argv[first], "--effort"))
-            effort = !strcmp(argv[first + 1], "fast")  ? GLET_EFFORT_FAST
-                     : !strcmp(argv[first + 1], "max") ? GLET_EFFORT_MAX
-                                                       : GLET_EFFORT_DEFAULT;
-    }
+    const struct values *v = values;
+    int missed = 0;
     printf("models target memory kind   seed  gpus  bound  gap%%   cpu s    MiB\n");
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++)
-        for (uint64_t n = 0; n < seeds && wanted(argc, argv, first, &table[i]); n++) {
-            int status = plan_apart(&table[i], first_seed + n, effort);
+        for (int64_t n = 0; n < v->seeds && wanted(arguments, &table[i]); n++) {
+            int status =
+                plan_apart(&table[i], (uint64_t)(v->first + n), (enum glet_effort)v->effort);
             if (status < 0)
-                return 4;
+                return glet_error_set(err, GLET_ERR_IO, "a plan's process cannot be started");
             missed += status;
         }
     printf("%d missed\n", missed);
-    return missed > 0;
+    return missed > 0 ? glet_error_exit_status(GLET_ERR_NO) : 0;
+}
+
+int main(int argc, char **argv)
+{
+    static const struct glet_command command = {
+        .summary = "Plans synthetic fleets against the project's limits.",
+        .arguments = "[ROW...]",
+        .max_arguments = -1,
+        .options = option_rows,
+        .option_count = sizeof option_rows / sizeof option_rows[0],
+        .exit_no = "a row missed its target, or a baseline was better",
+        .values_bytes = sizeof(struct values),
+        .run = run,
+    };
+    static const struct glet_program program = {"fleets", "plans synthetic fleets", &command, 1};
+    return glet_program_main(&program, argc, argv);
 }

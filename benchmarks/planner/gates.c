@@ -13,6 +13,7 @@
 #include "planner/solve/solve.h"
 #include "profiles/profile_csv.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <spawn.h>
@@ -222,19 +223,36 @@ static int measure(const struct values *v, const char *plan, const char *folder,
     return status;
 }
 
+/* Of a folder that holds nothing but files, with it. */
+static int remove_files(const char *folder, struct glet_error *err)
+{
+    DIR *entries = opendir(folder);
+    int failed = entries ? 0 : -1;
+    for (struct dirent *entry; entries && (entry = readdir(entries));)
+        if (strcmp(entry->d_name, ".") && strcmp(entry->d_name, ".."))
+            failed |= unlinkat(dirfd(entries), entry->d_name, 0);
+    if (entries)
+        closedir(entries);
+    if (failed || rmdir(folder) < 0)
+        return glet_error_set(err, GLET_ERR_IO, "%s: cannot be removed", folder);
+    return 0;
+}
+
 static int run(const void *values, const struct glet_list *arguments, struct glet_error *err)
 {
     const struct values *v = values;
-    char folder[] = "/tmp/gates-XXXXXX", command[64];
+    char folder[] = "/tmp/gates-XXXXXX", profile[64];
     int status = 0, late = 0;
     if (!mkdtemp(folder))
         return glet_error_set(err, GLET_ERR_IO, "%s: cannot be made", folder);
     puts("models target  seed bound  plan  stock  verdict        cpu s  wall s");
     for (int64_t n = 0; n < v->seeds && status == 0; n++)
         status = measure(v, arguments->items[0], folder, v->first + n, &late, err);
-    snprintf(command, sizeof command, "rm -r %s", folder);
-    if (system(command) != 0 && status == 0)
-        status = glet_error_set(err, GLET_ERR_IO, "%s: cannot be removed", folder);
+    snprintf(profile, sizeof profile, "%s/profile", folder);
+    if (status == 0)
+        status = remove_files(profile, err);
+    if (status == 0)
+        status = remove_files(folder, err);
     printf("%d late\n", late);
     return status < 0 ? status : late > 0 ? glet_error_exit_status(GLET_ERR_NO) : 0;
 }
