@@ -47,6 +47,26 @@ static void any_prices_are_valid(void **state)
     }
 }
 
+/* Models that need more GPUs each than leaving one out once cost: ten times
+   the demand is ten times the bound. */
+static void grows_with_the_largest_demands(void **state)
+{
+    (void)state;
+    double bound[2], cost = 1;
+    for (int i = 0; i < 2; i++) {
+        struct glet_fleet fleet;
+        struct glet_problem *problem = fleet_problem(&fleet, 3, i ? 200000 : 20000, 2);
+        struct glet_space space;
+        struct glet_bound_options options = {.rounds = 60};
+        glet_space_init(&space, problem, 8);
+        bound[i] = glet_bound_find(&space, &cost, &options, NULL);
+        glet_space_fini(&space);
+        glet_problem_free(problem);
+        glet_fleet_free(&fleet);
+    }
+    assert_true(fabs(bound[1] / bound[0] - 10) < 0.01);
+}
+
 /* The prices that were found prove the bound that was reported. */
 static void prices_are_the_certificate(void **state)
 {
@@ -143,6 +163,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(any_prices_are_valid),
+        cmocka_unit_test(grows_with_the_largest_demands),
         cmocka_unit_test(prices_are_the_certificate),
         cmocka_unit_test(no_gpu_holds_more_than_its_worth),
         cmocka_unit_test(weights_need_gpus),
