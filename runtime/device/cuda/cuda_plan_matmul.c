@@ -81,6 +81,11 @@ static bool make_gemm(const struct glet_cuda_place *const operands[4], bool tran
         g->m *= levels[--count].count;
     if (count > 2)
         return false;
+    if (count == 2 && levels[0].count > levels[1].count) { /* the fewest calls */
+        struct level longest = levels[0];
+        levels[0] = levels[1];
+        levels[1] = longest;
+    }
     if (count > 0) {
         const struct level *level = &levels[count - 1];
         g->batch = level->count;

@@ -143,7 +143,8 @@ int glet_cuda_act_gemm(struct glet_cuda_actions *actions, const struct glet_cuda
 
 /*
  * softmax(alpha q k' + mask) v as the operations that cuDNN's fused attention recognises: product,
- * scale, mask, then the softmax in five parts, then the second product.
+ * scale, mask, then the softmax in five parts, then the second product. The logarithm of the sum,
+ * which only training reads, is a part of the pattern: no engine takes it without.
  */
 static void describe_attention(struct glet_dnn_graph *graph, struct glet_cuda_actions *actions,
                                const struct glet_cuda_step *step)
@@ -186,8 +187,10 @@ static void describe_attention(struct glet_dnn_graph *graph, struct glet_cuda_ac
     glet_dnn_reduction(graph, CUDNN_REDUCE_TENSOR_MAX, masked, top);
     glet_dnn_binary(graph, CUDNN_POINTWISE_SUB, masked, top, less);
     glet_dnn_unary(graph, CUDNN_POINTWISE_EXP, less, powers);
-    glet_dnn_tensor sum = ROWS, weights = SCORES(actions->plan->type);
+    glet_dnn_tensor sum = ROWS, weights = SCORES(actions->plan->type), log = ROWS;
     glet_dnn_reduction(graph, CUDNN_REDUCE_TENSOR_ADD, powers, sum);
+    glet_dnn_unary(graph, CUDNN_POINTWISE_LOG, sum, log);
+    glet_dnn_binary(graph, CUDNN_POINTWISE_ADD, top, log, ROWS);
     glet_dnn_binary(graph, CUDNN_POINTWISE_DIV, powers, sum, weights);
     glet_dnn_matmul(graph, weights, v, y);
 #undef SCORES
@@ -228,12 +231,13 @@ int glet_cuda_act_attention(struct glet_cuda_actions *actions, const struct glet
         describe_attention(&graph, actions, step);
         found = glet_dnn_graph_choose(&graph, key, &plan, err);
         glet_dnn_graph_fini(&graph);
+        if (found == 0)
+            glet_log_warning("attention is not fused, which takes long node=%s", step->name);
     }
     if (found < 0)
         return -1;
     if (found > 0)
         return glet_cuda_act_dnn(actions, &plan, err);
-    glet_log_debug("attention is not fused node=%s", step->name);
     struct glet_cuda_step scores = glet_cuda_scores_step(step);
     if (act_product(actions, step, &step->attention.scores, "scores", 0, 1, 5, err) < 0 ||
         glet_cuda_act_launch(actions, &scores, err) < 0)

@@ -321,13 +321,27 @@ static bool is_pitched(const struct fake_program *p)
     return false;
 }
 
+/* As the real one's fused attention: no exponential without the logarithm of the sum. */
+static bool is_half_a_softmax(const struct fake_program *p)
+{
+    int exponentials = 0, logarithms = 0;
+    for (int i = 0; i < p->operation_count; i++) {
+        const struct fake_operation *o = &p->operations[i];
+        if (o->kind != CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR)
+            continue;
+        exponentials += o->mode == CUDNN_POINTWISE_EXP;
+        logarithms += o->mode == CUDNN_POINTWISE_LOG;
+    }
+    return exponentials > logarithms;
+}
+
 static bool refuses(const struct fake_program *p, int engine)
 {
     bool conv = p->operations[0].kind == CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR;
     if (engine == 0)
         return true;
     if (!conv)
-        return fake_refusals & FAKE_REFUSE_ATTENTION;
+        return (fake_refusals & FAKE_REFUSE_ATTENTION) || is_half_a_softmax(p);
     return (fake_refusals & FAKE_REFUSE_CONV) ||
            ((fake_refusals & FAKE_REFUSE_FUSED) && p->operation_count > 1) ||
            ((fake_refusals & FAKE_REFUSE_CHAINS) && p->operation_count > 4) ||

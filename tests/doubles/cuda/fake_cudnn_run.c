@@ -121,6 +121,8 @@ static float pointwise(const struct fake_operation *o, float x, float b)
         return x / b;
     case CUDNN_POINTWISE_EXP:
         return expf(x);
+    case CUDNN_POINTWISE_LOG:
+        return logf(x);
     case CUDNN_POINTWISE_RELU_FWD:
         if (o->parameter_name == CUDNN_ATTR_POINTWISE_RELU_LOWER_CLIP_SLOPE)
             return x < 0.0F ? p * x : x;

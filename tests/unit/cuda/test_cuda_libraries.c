@@ -9,7 +9,6 @@
 #include "tests/unit/check.h"
 #include "tests/unit/cuda/real_libraries.h"
 
-static const float scale = 0.125F;
 static _Alignas(256) char memory[4096]; /* is pointed to, never read */
 
 static struct glet_cuda_place nhwc(enum glet_dtype dtype, int64_t n, int64_t c, int64_t h,
@@ -36,9 +35,8 @@ static glet_dnn_tensor between(struct glet_dnn_graph *graph, struct glet_cuda_pl
     return glet_dnn_virtual(graph, p.dtype, p.rank, p.dims, p.strides);
 }
 
-static void end(struct glet_dnn_graph *graph, const char *what)
+static void end(struct glet_dnn_graph *graph, int64_t engines, const char *what)
 {
-    int64_t engines = real_engines_of(graph);
     struct glet_error err = graph->error;
     glet_dnn_graph_fini(graph);
     if (engines <= 0)
@@ -70,7 +68,7 @@ static void convolution(enum glet_dtype dtype, const struct glet_activation *act
         glet_dnn_activation(&graph, activation, biased, out);
     assert_true(graph.failed ||
                 graph.operation_count == (activation->kind == GLET_ACT_HARD_SWISH ? 7 : 4));
-    end(&graph, glet_activation_name(activation->kind));
+    end(&graph, real_engines_of(&graph), glet_activation_name(activation->kind));
 }
 
 static void test_convolutions(void **state)
@@ -121,36 +119,8 @@ static void test_epilogues_of_products(void **state)
                             place(&graph, matrix(GLET_FLOAT16, 1, 64, false)), biased);
             glet_dnn_binary(&graph, CUDNN_POINTWISE_ADD, biased, place(&graph, y), sum);
             glet_dnn_activation(&graph, &activation, sum, place(&graph, y));
-            end(&graph, glet_activation_name(kinds[i]));
+            end(&graph, real_engines_of(&graph), glet_activation_name(kinds[i]));
         }
-}
-
-static void test_attention(void **state)
-{
-    (void)state;
-    struct glet_dnn_graph graph;
-    struct glet_cuda_place q = rows(GLET_FLOAT16, 2, 4, 16, 64), kt = q;
-    struct glet_cuda_place s = rows(GLET_FLOAT32, 2, 4, 16, 16),
-                           r = rows(GLET_FLOAT32, 2, 4, 16, 1);
-    kt.dims[2] = 64, kt.dims[3] = 16, kt.strides[2] = 1, kt.strides[3] = 64;
-    glet_dnn_graph_init(&graph, &real_site);
-    glet_dnn_tensor scores = between(&graph, s), scaled = between(&graph, s);
-    glet_dnn_matmul(&graph, place(&graph, q), place(&graph, kt), scores);
-    glet_dnn_binary(&graph, CUDNN_POINTWISE_MUL, scores, glet_dnn_scalar(&graph, 4, &scale),
-                    scaled);
-    glet_dnn_tensor masked = between(&graph, s), top = between(&graph, r);
-    glet_dnn_binary(&graph, CUDNN_POINTWISE_ADD, scaled,
-                    place(&graph, rows(GLET_FLOAT16, 2, 1, 1, 16)), masked);
-    glet_dnn_reduction(&graph, CUDNN_REDUCE_TENSOR_MAX, masked, top);
-    glet_dnn_tensor less = between(&graph, s), powers = between(&graph, s);
-    glet_dnn_binary(&graph, CUDNN_POINTWISE_SUB, masked, top, less);
-    glet_dnn_unary(&graph, CUDNN_POINTWISE_EXP, less, powers);
-    glet_dnn_tensor sum = between(&graph, r);
-    glet_dnn_tensor weights = between(&graph, rows(GLET_FLOAT16, 2, 4, 16, 16));
-    glet_dnn_reduction(&graph, CUDNN_REDUCE_TENSOR_ADD, powers, sum);
-    glet_dnn_binary(&graph, CUDNN_POINTWISE_DIV, powers, sum, weights);
-    glet_dnn_matmul(&graph, weights, place(&graph, q), place(&graph, q));
-    end(&graph, "attention");
 }
 
 /* Filled and then without a handle to ask: no algorithm, which is not an error. */
@@ -197,7 +167,6 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_convolutions),
-        cmocka_unit_test(test_attention),
         cmocka_unit_test(test_epilogues_of_products),
         cmocka_unit_test(test_products),
     };

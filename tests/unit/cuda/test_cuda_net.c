@@ -266,7 +266,9 @@ static void attention_both_ways(void **state)
     (void)state;
     job_start(&job, attention);
     expect(&job, GLET_CUDA_FP16, FAKE_REFUSE_NOTHING, 1e-2, "fused attention");
+    assert_true(fake_libraries_plans() > 0);
     expect(&job, GLET_CUDA_FP16, FAKE_REFUSE_ATTENTION, 1e-2, "attention in three steps");
+    assert_int_equal(fake_libraries_plans(), 0);
     expect(&job, GLET_CUDA_FP32, FAKE_REFUSE_NOTHING, 1e-5, "attention in FP32");
     job_end(&job);
 }

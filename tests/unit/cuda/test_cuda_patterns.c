@@ -22,7 +22,7 @@ int glet_dnn_graph_choose(struct glet_dnn_graph *graph, const char *key, struct 
         return -1;
     }
     patterns++;
-    if (real_engines_of(graph) <= 0) {
+    if ((strstr(key, "attention") ? real_h100_engines_of(graph) : real_engines_of(graph)) <= 0) {
         printf("no engine knows: %s\n", key);
         unknown++;
     }
