@@ -240,3 +240,12 @@ int glet_executor_utilisation(struct glet_executor *executor, struct glet_utilis
                               "this device has no counters of its cache and memory");
     return executor->ops->utilisation(executor, out, err);
 }
+
+int glet_executor_steps(struct glet_executor *executor, struct glet_step_time **out,
+                        size_t *count_out, struct glet_error *err)
+{
+    assert(executor->begun == 0);
+    if (!executor->ops->steps)
+        return glet_error_set(err, GLET_ERR_UNSUPPORTED, "this device has no steps to time");
+    return executor->ops->steps(executor, out, count_out, err);
+}

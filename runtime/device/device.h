@@ -222,4 +222,23 @@ GLET_MUST_CHECK
 int glet_executor_utilisation(struct glet_executor *executor, struct glet_utilisation *out,
                               struct glet_error *err);
 
+/* A part of a batch, timed alone and over and over: what fits into the cache is there. */
+struct glet_step_time {
+    const char *node; /* of the network; belongs to the executor */
+    const char *kind; /* what it is: "conv", "gemm", "map", ... */
+    char way[96];     /* who does it: libraries and kernels */
+    char shape[64];
+    double ms;
+    double bytes, flop; /* that it cannot do with less than; flop: 0 = it has no products */
+};
+
+/*
+ * For profiles: times every step of a batch on what the last glet_executor_run() left on the
+ * device, which is not what a later run finds there. *out belongs to the caller: free().
+ * GLET_ERR_UNSUPPORTED: this device has no steps. GLET_ERR_NOMEM, GLET_ERR_DEVICE.
+ */
+GLET_MUST_CHECK
+int glet_executor_steps(struct glet_executor *executor, struct glet_step_time **out,
+                        size_t *count_out, struct glet_error *err);
+
 #endif

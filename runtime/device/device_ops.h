@@ -35,12 +35,14 @@ struct glet_device_ops {
                  int used); /* NULL: never */
     int (*begin)(struct glet_executor *executor, int used, struct glet_error *err);
     int (*finish)(struct glet_executor *executor, struct glet_error *err);
-    /* These may be NULL: no cache that is shared and no clock of its own, no counters. */
+    /* These may be NULL: no cache that is shared and no clock of its own, no counters, no steps. */
     int (*cool)(struct glet_executor *executor, struct glet_error *err);
     int (*replay)(struct glet_executor *executor, int runs, bool cold, double *ms_out,
                   struct glet_error *err);
     int (*utilisation)(struct glet_executor *executor, struct glet_utilisation *out,
                        struct glet_error *err);
+    int (*steps)(struct glet_executor *executor, struct glet_step_time **out, size_t *count_out,
+                 struct glet_error *err);
 };
 
 struct glet_device {

@@ -4,7 +4,7 @@
  * answers to given inputs.
  *
  *     bench_device MODEL.onnx --device cuda:0 --batch 1,8,32 [--units 4] [--seconds 2]
- *                  [--overlap 2] [--inputs DIR --outputs DIR]
+ *                  [--overlap 2] [--steps] [--inputs DIR --outputs DIR]
  *
  * Opens the device once and prints one line of JSON for each batch. Inputs and outputs are files of
  * raw row-major values, DIR/0.bin and so on in the model's order.
@@ -29,7 +29,7 @@ struct values {
     struct glet_list batches;
     int64_t units, seed;
     double seconds, overlap_s;
-    bool counters, cold_l2;
+    bool counters, cold_l2, steps;
 };
 
 struct bench {
@@ -156,6 +156,49 @@ static int time_it(struct bench *bench, struct glet_json *json, struct glet_erro
     return 0;
 }
 
+static void write_step(struct glet_json *json, const struct glet_step_time *step)
+{
+    glet_json_object(json, NULL);
+    glet_json_string(json, "node", step->node);
+    glet_json_string(json, "kind", step->kind);
+    glet_json_string(json, "way", step->way);
+    glet_json_string(json, "shape", step->shape);
+    glet_json_double(json, "ms", step->ms);
+    glet_json_double(json, "mb", step->bytes / 1e6);
+    glet_json_double(json, "gflop", step->flop / 1e9);
+    glet_json_double(json, "gb_per_s", step->bytes / 1e6 / step->ms);
+    glet_json_double(json, "tflop_per_s", step->flop / 1e9 / step->ms);
+    glet_json_end(json);
+}
+
+/* Each step alone, and what they are together. */
+static int steps(struct bench *bench, struct glet_partition *partition,
+                 struct glet_executor *executor, struct glet_json *json, struct glet_error *err)
+{
+    enum { RUNS = 20 };
+    struct glet_step_time *times;
+    double whole_ms[RUNS], sum_ms = 0;
+    size_t count;
+    (void)partition;
+    glet_inputs_fill(executor, bench->model, bench->batch, 1);
+    if (glet_executor_run(executor, bench->batch, err) < 0 ||
+        glet_executor_replay(executor, RUNS, false, whole_ms, err) < 0 ||
+        glet_executor_steps(executor, &times, &count, err) < 0)
+        return -1;
+    for (int i = 1; i < RUNS; i++)
+        whole_ms[0] = whole_ms[i] < whole_ms[0] ? whole_ms[i] : whole_ms[0];
+    glet_json_array(json, "steps");
+    for (size_t i = 0; i < count; i++) {
+        write_step(json, &times[i]);
+        sum_ms += times[i].ms;
+    }
+    glet_json_end(json);
+    glet_json_double(json, "sum_ms", sum_ms);
+    glet_json_double(json, "whole_ms", whole_ms[0]);
+    free(times);
+    return 0;
+}
+
 /* Counters that may not be read are no failure. */
 static int count(struct bench *bench, struct glet_partition *partition,
                  struct glet_executor *executor, struct glet_json *json, struct glet_error *err)
@@ -205,6 +248,8 @@ static int run_batch(struct bench *bench, struct glet_error *err)
         rc = with_executor(bench, &json, overlap, err);
     if (rc == 0 && v->seconds > 0)
         rc = time_it(bench, &json, err);
+    if (rc == 0 && v->steps)
+        rc = with_executor(bench, &json, steps, err);
     if (rc == 0 && v->counters) /* the last: no partitions are made after it */
         rc = with_executor(bench, &json, count, err);
     glet_json_end(&json);
@@ -287,6 +332,10 @@ static const struct glet_option options[] = {
      .high = 600,
      .help = "Run batches for so long one by one and as many at once as the device takes; 0: do "
              "not."},
+    {.name = "steps",
+     .kind = GLET_OPTION_FLAG,
+     .offset = AT(steps),
+     .help = "Time every step of a batch alone, beside the whole."},
     {.name = "counters",
      .kind = GLET_OPTION_FLAG,
      .offset = AT(counters),

@@ -21,6 +21,7 @@ import gpu_engine
 import gpu_headline
 import gpu_profile
 import gpu_speed
+import gpu_steps
 from gpu_support import BUNDLE, ZOO, Failed, Run, Skipped
 
 # name: (what it shows, function, seconds below which it is not begun, its share of the time)
@@ -38,9 +39,10 @@ SLICES = {
                        8),
     "change": ("how long a plan change takes under load", gpu_headline.change, 15, 2),
     "overlap": ("what copying beside computing gains", gpu_engine.overlap, 10, 3),
+    "steps": ("what every step of a batch takes alone", gpu_steps.steps, 5, 2),
     "planners": ("other planners on these workloads; needs no GPU", gpu_headline.planners, 2, 1),
 }
-LATER = ("planners",)  # only by name: what needs no GPU takes no time of one
+LATER = ("steps", "planners")  # only by name: to look for what is slow; what needs no GPU
 NARROWED = (("models", "of the zoo", ZOO),
             ("checks", "to do again, alone, in the slice checks", tuple(gpu_checks.parts())),
             ("workloads", "of headline and headline-tight", gpu_headline.ORDER))

@@ -31,16 +31,18 @@ run() {
     env -i PATH=/usr/bin:/bin OUT="$work/back" "${libraries[@]}" \
         "$work/there/tests/gpu/run" --device cuda:0 --rehearse --out "$work/out" "$@" >"$work/log" 2>&1
 }
-run --budget 200 environment checks isolation correctness speed overlap
+run --budget 200 environment checks isolation correctness speed overlap steps
 status=$?
 [ "$status" = 0 ] || [ "$status" = 1 ] || fail "exit status $status"
-for slice in environment checks isolation correctness speed overlap; do
+for slice in environment checks isolation correctness speed overlap steps; do
     grep -q "^slice $slice: done, " "$work/log" || fail "no end of $slice"
 done
 [ "$(grep -c '^MISSED checks:' "$work/log")" = 1 ] || fail "more than one check was missed"
 grep -q '^MISSED checks: graph-home: .*cuGraphLaunch' "$work/log" || fail "graph-home"
 grep -q '^correctness: mobilenet_v2: same top-1 as our CPU device, fp32 = 4/4' "$work/log" ||
     fail "no answers"
+grep -q '^steps: lenet b=8: 1 x net 1x1 2 GB/s 2 TFLOP/s run_on_cpu = 0.5 ms' "$work/log" ||
+    fail "no steps"
 [ "$(stat -c %s "$work/log")" -le 12000 ] || fail "the log is longer than what comes back"
 cmp -s "$work/out/results.tar.gz" "$work/back/results.tar.gz" || fail "the archive was not copied"
 
@@ -101,8 +103,8 @@ grep -q 'not compiled in 3 s' "$work/out/speed.json" ||
 
 # A check that is named is done again, alone.
 run --budget 100 --checks sm-targets checks
-[ "$(grep -c '^checks: ' "$work/log")" = 4 ] || fail "more than the check that was named"
-grep -q '^checks: SM targets gemm: lenet b=8 in' "$work/log" || fail "the check that was named"
+[ "$(grep -c "^checks: " "$work/log")" = 2 ] || fail "more than the check that was named"
+grep -q "^checks: SM targets off: lenet b=8 in" "$work/log" || fail "the check that was named"
 
 # A device that cannot be opened: what the loader found is told.
 libraries=(GPULET_LIBCUDA="$work/none.so")

@@ -105,6 +105,7 @@ static const struct glet_device_ops ops = {
     .cool = glet_cuda_executor_cool,
     .replay = glet_cuda_executor_replay,
     .utilisation = glet_cuda_executor_utilisation,
+    .steps = glet_cuda_executor_steps,
 };
 
 static int identify(const struct glet_cuda_api *api, CUdevice device, struct identity *out,

@@ -313,3 +313,9 @@ int glet_cuda_executor_utilisation(struct glet_executor *base, struct glet_utili
                : glet_cuda_counters_read(site->api, cupti, device->primary, (size_t)device->device,
                                          site->stream, executor->graph, replays, out, err);
 }
+
+int glet_cuda_executor_steps(struct glet_executor *base, struct glet_step_time **out,
+                             size_t *count_out, struct glet_error *err)
+{
+    return glet_cuda_net_steps(((struct executor *)base)->net, out, count_out, err);
+}

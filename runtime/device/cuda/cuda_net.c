@@ -7,6 +7,8 @@
 
 #include "common/memory.h"
 #include "runtime/device/cuda/cuda_action.h"
+#include "runtime/device/cuda/cuda_time.h"
+#include "runtime/device/cuda/cuda_work.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -215,4 +217,82 @@ size_t glet_cuda_net_step_count(const struct glet_cuda_net *net)
 const char *glet_cuda_net_step_name(const struct glet_cuda_net *net, size_t i)
 {
     return net->plan->steps[net->actions.items[i].step].name;
+}
+
+/* -- what the steps take ------------------------------------------------------------------------ */
+
+enum { RUNS_AT_ONCE = 8 }; /* of a step; launching a graph of them is then no part of its time */
+
+struct step_range {
+    const struct glet_cuda_net *net;
+    size_t first, end; /* its actions */
+};
+
+static int enqueue_step(void *context, struct glet_error *err)
+{
+    const struct step_range *range = context;
+    for (int run = 0; run < RUNS_AT_ONCE; run++)
+        for (size_t i = range->first; i < range->end; i++)
+            if (glet_cuda_action_enqueue(range->net->site, &range->net->actions.items[i], err) < 0)
+                return -1;
+    return 0;
+}
+
+static void add_way(const struct glet_cuda_action *action, char *way, size_t size)
+{
+    size_t at = strlen(way);
+    const char *with = at ? " " : "";
+    if (action->kind == GLET_CUDA_LAUNCH)
+        snprintf(way + at, size - at, "%s%s", with, action->launch.kernel);
+    else if (action->kind == GLET_CUDA_CUDNN)
+        snprintf(way + at, size - at, "%scudnn", with);
+    else if (action->lt.gemm.outer == 1)
+        snprintf(way + at, size - at, "%scublaslt", with);
+    else
+        snprintf(way + at, size - at, "%s%lld x cublaslt", with, (long long)action->lt.gemm.outer);
+}
+
+static int time_step(const struct step_range *range, struct glet_step_time *out,
+                     struct glet_error *err)
+{
+    const struct glet_cuda_action *actions = range->net->actions.items;
+    const struct glet_cuda_step *step = &range->net->plan->steps[actions[range->first].step];
+    struct glet_cuda_work work = glet_cuda_work_of(step);
+    struct step_range copy = *range;
+    *out = (struct glet_step_time){.node = step->name,
+                                   .kind = glet_cuda_step_kind_name(step->kind),
+                                   .bytes = work.bytes,
+                                   .flop = work.flop};
+    memcpy(out->shape, work.shape, sizeof out->shape);
+    for (size_t i = range->first; i < range->end; i++)
+        add_way(&actions[i], out->way, sizeof out->way);
+    if (glet_cuda_time(range->net->site, enqueue_step, &copy, 0, &out->ms, err) < 0)
+        return glet_error_context(err, "node %s", step->name);
+    out->ms /= RUNS_AT_ONCE;
+    return 0;
+}
+
+/* In their order: what a step reads, those before it have just written. */
+int glet_cuda_net_steps(struct glet_cuda_net *net, struct glet_step_time **out, size_t *count_out,
+                        struct glet_error *err)
+{
+    const struct glet_cuda_actions *actions = &net->actions;
+    struct glet_step_time *times = glet_alloc(actions->count + 1, sizeof *times, err);
+    size_t count = 0;
+    if (!times)
+        return -1;
+    for (size_t i = 0; i < actions->count; count++) {
+        struct step_range range = {net, i, i + 1};
+        while (range.end < actions->count &&
+               actions->items[range.end].step == actions->items[i].step)
+            range.end++;
+        if (time_step(&range, &times[count], err) < 0) {
+            free(times);
+            return -1;
+        }
+        i = range.end;
+    }
+    *out = times;
+    *count_out = count;
+    return 0;
 }

@@ -16,6 +16,7 @@
 #include "common/error.h"
 #include "runtime/device/cuda/cuda_api.h"
 #include "runtime/device/cuda/cuda_precision.h"
+#include "runtime/device/device.h"
 #include "runtime/engine/model.h"
 
 #include <stddef.h>
@@ -73,6 +74,11 @@ CUdeviceptr glet_cuda_net_output(const struct glet_cuda_net *net, size_t i);
 GLET_MUST_CHECK int glet_cuda_net_record(struct glet_cuda_net *net, struct glet_error *err);
 
 size_t glet_cuda_net_activation_bytes(const struct glet_cuda_net *net); /* and its staging */
+/* glet_executor_steps(), on the site's stream. */
+GLET_MUST_CHECK
+int glet_cuda_net_steps(struct glet_cuda_net *net, struct glet_step_time **out, size_t *count_out,
+                        struct glet_error *err);
+
 size_t glet_cuda_net_step_count(const struct glet_cuda_net *net);
 const char *glet_cuda_net_step_name(const struct glet_cuda_net *net, size_t i);
 

@@ -97,6 +97,8 @@ int glet_cuda_executor_replay(struct glet_executor *executor, int runs, bool col
                               struct glet_error *err);
 int glet_cuda_executor_utilisation(struct glet_executor *executor, struct glet_utilisation *out,
                                    struct glet_error *err);
+int glet_cuda_executor_steps(struct glet_executor *executor, struct glet_step_time **out,
+                             size_t *count_out, struct glet_error *err);
 
 int glet_cuda_partitions_verify(struct glet_partition_set *set, uint64_t *blocks_out,
                                 struct glet_error *err);

@@ -633,6 +633,53 @@ static void weights_are_shared(void **state)
     job_end(&job);
 }
 
+static const struct glet_step_time *step_of(const struct glet_step_time *times, size_t count,
+                                            const char *kind)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(times[i].kind, kind) == 0)
+            return &times[i];
+    fail_msg("no step is %s", kind);
+    return times;
+}
+
+/* What is timed is what is enqueued, and the net is right afterwards. */
+static void steps_alone(void **state)
+{
+    static const char *const ways[] = {"cudnn", " glet_softmax_f16 "};
+    (void)state;
+    for (int refused = 0; refused < 2; refused++) {
+        struct glet_error err = {0};
+        struct glet_cuda_net *net = NULL;
+        struct glet_step_time *times;
+        struct bench bench;
+        struct job job;
+        size_t count;
+        job_start(&job, attention);
+        fake_cuda_configure(NULL);
+        fake_libraries_reset(refused ? FAKE_REFUSE_ATTENTION : FAKE_REFUSE_NOTHING);
+        CHECK_OK(bench_open(&bench, GLET_CUDA_FP16, NULL, &err), &err);
+        CHECK_OK(glet_cuda_net_build(&bench.site, job.model, BATCH, &net, &err), &err);
+        CHECK_OK(glet_cuda_net_steps(net, &times, &count, &err), &err);
+        assert_int_equal(count, glet_cuda_net_step_count(net) - (refused ? 2 : 0));
+        for (size_t i = 0; i < count; i++)
+            if (!(times[i].ms >= 0 && times[i].bytes > 0 && *times[i].way && *times[i].shape))
+                fail_msg("%s: %s %s", times[i].node, times[i].way, times[i].shape);
+        const struct glet_step_time *step = step_of(times, count, "attention");
+        assert_non_null(strstr(step->way, ways[refused]));
+        assert_string_equal(step->shape, "2x2x6x8 keys 6");
+        assert_true(step->flop > 0 && !(step->flop < 4 * 2 * 2 * 6 * 6 * 8));
+        free(times);
+        CHECK_OK(bench_run(&bench, net, job.model, BATCH, job.inputs, job.got, &err), &err);
+        assert_true(error_of(&job) < 1e-2);
+        glet_cuda_net_free(net);
+        glet_cuda_store_forget(bench.store, job.model);
+        bench_close(&bench);
+        assert_clean("steps alone");
+        job_end(&job);
+    }
+}
+
 /* -- faults ------------------------------------------------------------------------------------ */
 
 /* The nth call fails: an error that says something, or a right result another way. Of the driver's
@@ -690,6 +737,7 @@ int main(void)
         cmocka_unit_test(choices_of_another_process),
         cmocka_unit_test(gpulets_build_at_once),
         cmocka_unit_test(weights_are_shared),
+        cmocka_unit_test(steps_alone),
         cmocka_unit_test(library_failures),
         cmocka_unit_test(driver_failures),
     };

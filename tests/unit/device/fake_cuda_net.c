@@ -213,6 +213,15 @@ size_t glet_cuda_net_activation_bytes(const struct glet_cuda_net *net)
     return (size_t)net->batch << 20;
 }
 
+int glet_cuda_net_steps(struct glet_cuda_net *net, struct glet_step_time **out, size_t *count_out,
+                        struct glet_error *err)
+{
+    (void)net;
+    (void)out;
+    (void)count_out;
+    return glet_error_set(err, GLET_ERR_UNSUPPORTED, "nothing to time");
+}
+
 size_t glet_cuda_net_step_count(const struct glet_cuda_net *net)
 {
     (void)net;
