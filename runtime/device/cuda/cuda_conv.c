@@ -5,7 +5,8 @@
  *   fused   cuDNN: convolution, residual, bias and activation, which is a function of its own or,
  *           hard swish, a chain of operations
  *   biased  cuDNN without the activation, where it has no such function; a kernel of ours for that
- *   gemm    cuBLASLt, for 1 x 1 with stride 1: pixels are rows; likewise
+ *   gemm    cuBLASLt, for 1 x 1 with stride 1: pixels are rows; likewise. A match also for a fused
+ *           one: of clip, cuDNN 9.19 has only a slow engine of an older architecture for an H100
  *   dense   by cuDNN into scratch memory, then copied to its place, where the place is a part of a
  *           concatenation and no engine writes with that pitch
  *   bare    cuDNN's convolution alone; one kernel of ours for the rest
@@ -338,10 +339,7 @@ int glet_cuda_act_conv(struct glet_cuda_actions *actions, const struct glet_cuda
                                    {"bare", act_bare},   {"direct", act_direct}};
     struct conv c = {actions, step, pad_channels(step)};
     char key[KEY_BYTES];
-    /* a product that leaves the activation to a kernel of ours is no match for one that does not */
-    bool gemm_last =
-        glet_dnn_has_activation(&step->activation) && !glet_lt_has_activation(&step->activation);
-    int rivals = 3 - gemm_last;
+    int rivals = 3;
     int count = keep_wanted(ways, (int)(sizeof ways / sizeof ways[0]), &rivals);
     glet_cuda_choice_key(actions, "way", step, key, sizeof key);
     return glet_cuda_act_best(actions, key, ways, count, rivals, &c, err) < 0 ? -1 : 0;

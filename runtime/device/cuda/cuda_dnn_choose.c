@@ -16,7 +16,7 @@
 
 /* An engine that is compiled at run time takes a good part of a second to finalise; suggestions come
    best first. */
-enum { SUGGESTIONS = 12, CANDIDATES = 3 };
+enum { SUGGESTIONS = 12, CANDIDATES = 3, OF_PRODUCT = 6 };
 
 static const struct glet_cuda_libraries *libraries_of(const struct glet_cuda_site *site)
 {
@@ -202,8 +202,8 @@ static int enqueue_run(void *context, struct glet_error *err)
 static void try_suggestions(const struct glet_dnn_graph *graph, const struct suggestions *s,
                             struct glet_dnn_plan *best)
 {
-    int tried = 0;
-    for (int64_t i = 0; i < s->count && i < SUGGESTIONS && tried < CANDIDATES; i++) {
+    int tried = 0, wanted = graph->is_product ? OF_PRODUCT : CANDIDATES;
+    for (int64_t i = 0; i < s->count && i < SUGGESTIONS && tried < wanted; i++) {
         struct glet_dnn_plan plan;
         struct glet_error ignored;
         if (!is_allowed(graph, s->configs[i]) ||

@@ -272,6 +272,7 @@ void glet_dnn_matmul(struct glet_dnn_graph *graph, glet_dnn_tensor a, glet_dnn_t
     set(graph, m, CUDNN_ATTR_MATMUL_COMP_TYPE, CUDNN_TYPE_DATA_TYPE, 1, &compute);
     finalize(graph, m);
     cudnnBackendDescriptor_t op = make(graph, CUDNN_BACKEND_OPERATION_MATMUL_DESCRIPTOR);
+    graph->is_product = true;
     set_tensor(graph, op, CUDNN_ATTR_OPERATION_MATMUL_ADESC, a);
     set_tensor(graph, op, CUDNN_ATTR_OPERATION_MATMUL_BDESC, b);
     set_tensor(graph, op, CUDNN_ATTR_OPERATION_MATMUL_CDESC, c);

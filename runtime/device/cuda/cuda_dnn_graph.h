@@ -22,6 +22,7 @@ struct glet_dnn_graph {
     int64_t ids[GLET_DNN_MAX_OPERANDS];
     void *pointers[GLET_DNN_MAX_OPERANDS];
     int operand_count;
+    bool is_product; /* has a matrix product: a network has few that differ, and they are large */
     bool failed;
     struct glet_error error;
 };

@@ -18,7 +18,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CANDIDATES = 8, MAX_ALIGN_BYTES = 256, MAX_KEY_BYTES = 4096 };
+/* Of large products more suggestions are timed: there what is not the best costs the most. */
+enum { CANDIDATES = 8, OF_LARGE = 24, MAX_ALIGN_BYTES = 256, MAX_KEY_BYTES = 4096 };
+#define LARGE_FLOP 2e9
 
 #define AIMED " aimed" /* after a kept algorithm: at the gpu-let's number of SMs */
 
@@ -271,14 +273,17 @@ static void time_candidates(const struct glet_cuda_site *site,
                             const cublasLtMatmulPreference_t preference, bool aimed,
                             struct glet_lt_plan *plan)
 {
-    cublasLtMatmulHeuristicResult_t results[CANDIDATES];
+    const struct glet_cuda_gemm *g = &plan->gemm;
+    double flop = 2.0 * (double)(g->batch * g->m) * (double)(g->n * g->k);
+    cublasLtMatmulHeuristicResult_t results[OF_LARGE];
     struct glet_lt_plan tried = *plan;
     int count = 0;
     if (!aim_at(site, plan, aimed ? site->sm_count : 0) && aimed)
         return;
     if (libraries_of(site)->cublasLtMatmulAlgoGetHeuristic(
             glet_cuda_handles_of(site)->cublaslt, plan->operation, plan->w, plan->a, plan->c,
-            plan->y, preference, CANDIDATES, results, &count) != CUBLAS_STATUS_SUCCESS)
+            plan->y, preference, flop < LARGE_FLOP ? CANDIDATES : OF_LARGE, results,
+            &count) != CUBLAS_STATUS_SUCCESS)
         return;
     for (int i = 0; i < count; i++) {
         struct run run = {site, &tried};
