@@ -141,6 +141,21 @@ int glet_cuda_act_gemm(struct glet_cuda_actions *actions, const struct glet_cuda
 
 /* -- attention --------------------------------------------------------------------------------- */
 
+/* A place as cuDNN's attention takes it: a dimension of 1 has a stride like any other. */
+static glet_dnn_tensor attention_place(struct glet_dnn_graph *graph,
+                                       struct glet_cuda_actions *actions,
+                                       struct glet_cuda_place place)
+{
+    int64_t extent = 1;
+    for (int i = 3; i >= 0; i--) {
+        if (place.dims[i] == 1)
+            place.strides[i] = extent;
+        int64_t end = place.strides[i] * place.dims[i];
+        extent = end > extent ? end : extent;
+    }
+    return glet_dnn_place(graph, &place, glet_cuda_address(actions->bases, &place));
+}
+
 /*
  * softmax(alpha q k' + mask) v as the operations that cuDNN's fused attention recognises: product,
  * scale, mask, then the softmax in five parts, then the second product. The logarithm of the sum,
@@ -158,11 +173,11 @@ static void describe_attention(struct glet_dnn_graph *graph, struct glet_cuda_ac
         strides[i] = i == 3 ? 1 : strides[i + 1] * dims[i + 1];
         row_strides[i] = i == 3 ? 1 : row_strides[i + 1] * row_dims[i + 1];
     }
-    struct glet_cuda_place k = glet_cuda_permute(&p[1], last_two), mask = p[3];
-    glet_dnn_tensor q = glet_dnn_place(graph, &p[0], glet_cuda_address(actions->bases, &p[0]));
-    glet_dnn_tensor kt = glet_dnn_place(graph, &k, glet_cuda_address(actions->bases, &k));
-    glet_dnn_tensor v = glet_dnn_place(graph, &p[2], glet_cuda_address(actions->bases, &p[2]));
-    glet_dnn_tensor y = glet_dnn_place(graph, &p[4], glet_cuda_address(actions->bases, &p[4]));
+    struct glet_cuda_place mask = p[3];
+    glet_dnn_tensor q = attention_place(graph, actions, p[0]);
+    glet_dnn_tensor kt = attention_place(graph, actions, glet_cuda_permute(&p[1], last_two));
+    glet_dnn_tensor v = attention_place(graph, actions, p[2]);
+    glet_dnn_tensor y = attention_place(graph, actions, p[4]);
 #define SCORES(dtype) glet_dnn_virtual(graph, dtype, 4, dims, strides)
 #define ROWS          glet_dnn_virtual(graph, GLET_FLOAT32, 4, row_dims, row_strides)
     glet_dnn_tensor s = SCORES(GLET_FLOAT32), scaled = SCORES(GLET_FLOAT32), masked = scaled;
@@ -170,18 +185,12 @@ static void describe_attention(struct glet_dnn_graph *graph, struct glet_cuda_ac
     glet_dnn_binary(graph, CUDNN_POINTWISE_MUL, s, glet_dnn_scalar(graph, 4, &step->node->alpha),
                     scaled);
     if (mask.buffer >= 0) {
-        for (int i = 0; i < 4; i++) {
+        for (int i = 0; i < 4; i++)
             if (mask.strides[i] == 0) /* cuDNN broadcasts what is 1 long */
                 mask.dims[i] = 1;
-        }
-        for (int i = 3, stride = 1; i >= 0; i--) {
-            if (mask.dims[i] == 1)
-                mask.strides[i] = stride;
-            stride = (int)(mask.strides[i] * mask.dims[i]);
-        }
         masked = SCORES(GLET_FLOAT32);
-        glet_dnn_tensor m = glet_dnn_place(graph, &mask, glet_cuda_address(actions->bases, &mask));
-        glet_dnn_binary(graph, CUDNN_POINTWISE_ADD, scaled, m, masked);
+        glet_dnn_binary(graph, CUDNN_POINTWISE_ADD, scaled, attention_place(graph, actions, mask),
+                        masked);
     }
     glet_dnn_tensor top = ROWS, less = SCORES(GLET_FLOAT32), powers = SCORES(GLET_FLOAT32);
     glet_dnn_reduction(graph, CUDNN_REDUCE_TENSOR_MAX, masked, top);
