@@ -136,20 +136,45 @@ __device__ inline float cast(int dtype, float x)
     return dtype == GLET_BOOL ? (float)(x != 0.0f) : truncf(x);
 }
 
+// Where a thread's elements lie. The operand is chosen among registers: an index that the compiler
+// does not know would put them all into memory.
+struct map_offsets {
+    int in[GLET_CUDA_MAP_INPUTS], out;
+};
+__device__ inline int offset_of(const map_offsets &at, int input)
+{
+    int offset = at.in[0];
+    UNROLL
+    for (int k = 1; k < GLET_CUDA_MAP_INPUTS; k++)
+        offset = input == k ? at.in[k] : offset;
+    return offset;
+}
+// size: elements that one step along the last dimension is
+__device__ inline map_offsets locate(const glet_k_map &p, unsigned index, int size)
+{
+    map_offsets at = {};
+    for (int d = p.rank - 1; d >= 0; d--) {
+        int i = (int)(d > 0 ? index % p.dims[d] : index);
+        if (d > 0)
+            index /= p.dims[d];
+        if (d == p.rank - 1)
+            i *= size;
+        UNROLL
+        for (int k = 0; k < GLET_CUDA_MAP_INPUTS; k++)
+            if (k < p.input_count)
+                at.in[k] += i * p.inputs[k].strides[d];
+        at.out += i * p.out.strides[d];
+    }
+    return at;
+}
+
 template <typename V> __device__ void map_general(const glet_k_map &p)
 {
     unsigned index = thread_index();
     if (index >= p.count)
         return;
-    long long at[GLET_CUDA_MAP_INPUTS] = {0}, out = 0;
-    for (int d = p.rank - 1; d >= 0; d--) {
-        long long i = index % p.dims[d];
-        index /= p.dims[d];
-        for (int k = 0; k < p.input_count; k++)
-            at[k] += i * p.inputs[k].strides[d];
-        out += i * p.out.strides[d];
-    }
-    V value = load_any<V>(p.inputs[0].data, p.inputs[0].dtype, at[0]);
+    map_offsets at = locate(p, index, 1);
+    V value = load_any<V>(p.inputs[0].data, p.inputs[0].dtype, at.in[0]);
     for (int o = 0; o < p.operation_count; o++) {
         const auto &op = p.operations[o];
         if (op.code == GLET_CUDA_MAP_ACTIVATION) {
@@ -160,22 +185,23 @@ template <typename V> __device__ void map_general(const glet_k_map &p)
             value = cast(op.cast, value);
             continue;
         }
-        V x = load_any<V>(p.inputs[op.input].data, p.inputs[op.input].dtype, at[op.input]);
+        V x =
+            load_any<V>(p.inputs[op.input].data, p.inputs[op.input].dtype, offset_of(at, op.input));
         if (op.code == GLET_CUDA_MAP_BINARY) {
             value = op.swapped ? binary(op.binary, x, value) : binary(op.binary, value, x);
             continue;
         }
         const glet_k_operand &next = p.inputs[op.input + 1];
-        V y = load_any<V>(next.data, next.dtype, at[op.input + 1]);
+        V y = load_any<V>(next.data, next.dtype, offset_of(at, op.input + 1));
         value = op.code == GLET_CUDA_MAP_SCALE ? value * x + y : value != 0 ? x : y;
     }
-    store_any<V>(p.out.data, p.out.dtype, out, value);
+    store_any<V>(p.out.data, p.out.dtype, at.out, value);
 }
 
 template <typename T>
-__device__ inline void load_operand(const glet_k_map &p, int k, const long long *at, float *to)
+__device__ inline void load_operand(const glet_k_map &p, int k, const map_offsets &at, float *to)
 {
-    const T *data = static_cast<const T *>(p.inputs[k].data) + at[k];
+    const T *data = static_cast<const T *>(p.inputs[k].data) + offset_of(at, k);
     if (p.inputs[k].strides[p.rank - 1] != 0) {
         load_vector(data, to);
         return;
@@ -192,16 +218,7 @@ template <typename T> __device__ void glet_map_vector(const glet_k_map &p)
     unsigned index = thread_index();
     if (index >= p.count)
         return;
-    long long at[GLET_CUDA_MAP_INPUTS] = {0}, out = 0;
-    for (int d = p.rank - 1; d >= 0; d--) {
-        long long i = index % p.dims[d];
-        index /= p.dims[d];
-        if (d == p.rank - 1)
-            i *= size;
-        for (int k = 0; k < p.input_count; k++)
-            at[k] += i * p.inputs[k].strides[d];
-        out += i * p.out.strides[d];
-    }
+    map_offsets at = locate(p, index, size);
     float value[size], x[size], y[size];
     load_operand<T>(p, 0, at, value);
     for (int o = 0; o < p.operation_count; o++) {
@@ -229,7 +246,7 @@ template <typename T> __device__ void glet_map_vector(const glet_k_map &p)
                        : value[i] != 0.0f             ? x[i]
                                                       : y[i];
     }
-    store_vector(static_cast<T *>(p.out.data) + out, value);
+    store_vector(static_cast<T *>(p.out.data) + at.out, value);
 }
 
 // Neighbouring threads take neighbouring pixels: they read one plane's stretch of the input, and

@@ -669,6 +669,10 @@ static void steps_alone(void **state)
         assert_non_null(strstr(step->way, ways[refused]));
         assert_string_equal(step->shape, "2x2x6x8 keys 6");
         assert_true(step->flop > 0 && !(step->flop < 4 * 2 * 2 * 6 * 6 * 8));
+        step = step_of(times, count, "gemm"); /* q, k and v at once */
+        assert_string_equal(step->shape, "1x12x48x16");
+        assert_float_equal(step->flop, 2 * 12 * 48 * 16, 0);
+        assert_float_equal(step->bytes, 2 * (12 * 16 + 16 * 48 + 12 * 48), 0);
         free(times);
         CHECK_OK(bench_run(&bench, net, job.model, BATCH, job.inputs, job.got, &err), &err);
         assert_true(error_of(&job) < 1e-2);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Every graph that a network would ask of cuDNN, asked of the real one: it must know the pattern,
- * with these very shapes and strides; of products and attention on an H100, else on some GPU. `test_cuda_patterns NETWORK.onnx`. Each step is
- * tried in all of its ways, because here none of them is ever found. Skipped without the libraries.
+ * with these very shapes and strides; of products and attention on an H100, else on some GPU.
+ * `test_cuda_patterns NETWORK.onnx`. Each step is tried in all of its ways, because here none of
+ * them is ever found. Skipped without the libraries.
  */
 #include "runtime/device/cuda/cuda_action.h"
 #include "tests/unit/cuda/real_libraries.h"
