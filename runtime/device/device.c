@@ -47,6 +47,21 @@ void glet_device_forget_model(struct glet_device *device, const struct glet_mode
     device->ops->forget_model(device, model);
 }
 
+bool glet_device_can_pin(const struct glet_device *device)
+{
+    return device->ops->pin != NULL;
+}
+
+bool glet_device_pin(struct glet_device *device, void *memory, size_t bytes, bool writable)
+{
+    return device->ops->pin && device->ops->pin(device, memory, bytes, writable);
+}
+
+void glet_device_unpin(struct glet_device *device, void *memory)
+{
+    device->ops->unpin(device, memory);
+}
+
 void glet_device_allow_temporal(struct glet_device *device)
 {
     if (device->ops->allow_temporal)
@@ -176,6 +191,13 @@ bool glet_executor_lend(struct glet_executor *executor, size_t i, const void *da
     assert(i < executor->input_count);
     return executor->ops->lend && (uintptr_t)data % 64 == 0 &&
            executor->ops->lend(executor, i, data, used);
+}
+
+bool glet_executor_feed(struct glet_executor *executor, size_t i, int first, int rows,
+                        const void *memory)
+{
+    assert(i < executor->input_count && first >= 0 && rows >= 1 && rows <= executor->batch - first);
+    return executor->ops->feed && executor->ops->feed(executor, i, first, rows, memory);
 }
 
 int glet_executor_depth(const struct glet_executor *executor)

@@ -62,6 +62,20 @@ const struct glet_device_info *glet_device_info(const struct glet_device *device
 void glet_device_allow_temporal(struct glet_device *device);
 #define GLET_DEVICE_TEMPORAL_HINT "a newer driver, or --allow-temporal to let them take turns"
 
+/*
+ * Lets the device itself read `bytes` of the host's memory, which begins at a page border, so that
+ * rows in it need no copy into staging memory (glet_executor_feed()). It counts for every device of
+ * this kind in the process, also for one that is opened later. Its pages stay where they are, and
+ * with us: what takes them from the mapping, like a file cut short, takes them not from the device,
+ * which then reads what was there. writable: whether the mapping is. None of it may be pinned
+ * already. It may wait for the driver. false: the memory is as it was, since this device cannot
+ * (glet_device_can_pin()), or the driver would not. Any thread.
+ */
+bool glet_device_pin(struct glet_device *device, void *memory, size_t bytes, bool writable);
+bool glet_device_can_pin(const struct glet_device *device);
+/* What glet_device_pin() took, by the same device, before it is unmapped; no batch may read it. */
+void glet_device_unpin(struct glet_device *device, void *memory);
+
 /* Drops what the device keeps of a model (packed weights); none of its executors may be left. Call
    it before glet_model_free(). */
 void glet_device_forget_model(struct glet_device *device, const struct glet_model *model);
@@ -161,6 +175,17 @@ const void *glet_executor_output(struct glet_executor *executor, size_t i);
  * or `data` is not aligned to 64 bytes.
  */
 bool glet_executor_lend(struct glet_executor *executor, size_t i, const void *data, int used);
+
+/*
+ * Lets the next batch read `rows` rows of input i, from row `first` on, at `memory` instead of in its
+ * staging memory. All of it lies in one block that glet_device_pin() took; it is only read, and only
+ * until that batch is finished, or did not begin. Rows in ascending order; those that are not fed are
+ * read in staging memory. false: they have to be copied there, since the device reads nothing else,
+ * or they are so few bytes that it takes no longer. (Rows of one call are one copy: what is adjacent
+ * of two calls may lie in two blocks, which no copy may span.)
+ */
+bool glet_executor_feed(struct glet_executor *executor, size_t i, int first, int rows,
+                        const void *memory);
 
 /*
  * Batches that executors of one partition may have begun and not finished, all together: 1, or 2

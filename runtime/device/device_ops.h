@@ -16,6 +16,9 @@ struct glet_device_ops {
     void (*close)(struct glet_device *device);
     void (*forget_model)(struct glet_device *device, const struct glet_model *model);
     void (*allow_temporal)(struct glet_device *device); /* NULL: shares are always enforced */
+    /* NULL, both: it reads staging memory only. */
+    bool (*pin)(struct glet_device *device, void *memory, size_t bytes, bool writable);
+    void (*unpin)(struct glet_device *device, void *memory);
     /* Fills in what is known. NULL: nothing is. */
     void (*sample)(const struct glet_device *device, struct glet_device_sample *sample_out);
     int (*partitions_create)(struct glet_device *device, const int *units, size_t count,
@@ -33,6 +36,8 @@ struct glet_device_ops {
     void (*executor_free)(struct glet_executor *executor);
     bool (*lend)(struct glet_executor *executor, size_t i, const void *data,
                  int used); /* NULL: never */
+    bool (*feed)(struct glet_executor *executor, size_t i, int first, int rows,
+                 const void *memory); /* NULL: never */
     int (*begin)(struct glet_executor *executor, int used, struct glet_error *err);
     int (*finish)(struct glet_executor *executor, struct glet_error *err);
     /* These may be NULL: no cache that is shared and no clock of its own, no counters, no steps. */

@@ -78,6 +78,32 @@ static void allow_temporal(struct glet_device *base)
     base->info.max_gpulets = MAX_GPULETS;
 }
 
+/* Registered memory is every context's. A GPU that reaches it through the process's own page tables
+   would not keep the pages. */
+static bool pin(struct glet_device *base, void *memory, size_t bytes, bool writable)
+{
+    struct glet_cuda_device *device = (struct glet_cuda_device *)base;
+    const struct glet_cuda_api *api = device->api;
+    unsigned flags = CU_MEMHOSTREGISTER_PORTABLE | (writable ? 0 : CU_MEMHOSTREGISTER_READ_ONLY);
+    CUcontext before;
+    struct glet_error ignored;
+    if (device->shares_page_tables || glet_cuda_enter(api, device->primary, &before, &ignored) < 0)
+        return false;
+    CUresult code = api->cuMemHostRegister(memory, bytes, flags);
+    glet_cuda_leave(api, before);
+    return code == CUDA_SUCCESS;
+}
+
+static void unpin(struct glet_device *base, void *memory)
+{
+    struct glet_cuda_device *device = (struct glet_cuda_device *)base;
+    CUcontext before = NULL;
+    struct glet_error ignored;
+    (void)!glet_cuda_enter(device->api, device->primary, &before, &ignored);
+    (void)device->api->cuMemHostUnregister(memory);
+    glet_cuda_leave(device->api, before);
+}
+
 static void sample(const struct glet_device *base, struct glet_device_sample *sample_out)
 {
     const struct glet_cuda_device *device = (const struct glet_cuda_device *)base;
@@ -89,6 +115,8 @@ static const struct glet_device_ops ops = {
     .close = close_device,
     .forget_model = forget_model,
     .allow_temporal = allow_temporal,
+    .pin = pin,
+    .unpin = unpin,
     .sample = sample,
     .partitions_create = glet_cuda_partitions_create,
     .partitions_free = glet_cuda_partitions_free,
@@ -100,6 +128,7 @@ static const struct glet_device_ops ops = {
     .count_anew = glet_cuda_partition_count_anew,
     .build = glet_cuda_executor_build,
     .executor_free = glet_cuda_executor_free,
+    .feed = glet_cuda_executor_feed,
     .begin = glet_cuda_executor_begin,
     .finish = glet_cuda_executor_finish,
     .cool = glet_cuda_executor_cool,
@@ -219,6 +248,8 @@ static int fill_info(struct glet_cuda_device *device, const struct identity *ide
     if (whole)
         explain_whole(device->api, info);
     info->memory_mib = (double)free_bytes / (1 << 20);
+    device->shares_page_tables =
+        attribute(device, CU_DEVICE_ATTRIBUTE_PAGEABLE_MEMORY_ACCESS_USES_HOST_PAGE_TABLES) != 0;
     return 0;
 }
 

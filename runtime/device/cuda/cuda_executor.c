@@ -2,8 +2,8 @@
 /*
  * Executors of the CUDA device: a net recorded once into a CUDA graph, and its replay.
  *
- * A batch is enqueued as a whole when it begins: the used rows of each input from pinned memory, the
- * graph, the used rows of each output back; to finish it is to wait for an event. Neither allocates
+ * A batch is enqueued as a whole when it begins: the used rows of each input from pinned memory,
+ * staging or the requests' own (glet_executor_feed()), the graph, the used rows of each output back; to finish it is to wait for an event. Neither allocates
  * or takes a lock of ours. A second batch may begin before the first is finished; then it is copied
  * in while the first computes, and the first is copied out while it computes (cuda_staging.h). A
  * batch alone takes the shorter way, with nothing but the gpu-let's stream in it. Copies stay
@@ -213,6 +213,13 @@ static void count_time(struct executor *executor, int i)
 static int next_slot(const struct executor *executor)
 {
     return (executor->oldest + executor->begun) % GLET_CUDA_SLOTS;
+}
+
+bool glet_cuda_executor_feed(struct glet_executor *base, size_t i, int first, int rows,
+                             const void *memory)
+{
+    struct executor *executor = (struct executor *)base;
+    return glet_cuda_staging_feed(&executor->staging, i, first, rows, memory);
 }
 
 int glet_cuda_executor_begin(struct glet_executor *base, int used, struct glet_error *err)

@@ -32,6 +32,7 @@ struct glet_cuda_device {
     CUdevice device;
     CUcontext primary; /* retained; serves nothing where there are green contexts */
     bool has_primary;
+    bool shares_page_tables; /* the process's, and so pins nothing */
     struct glet_cuda_split split;
     struct glet_cuda_store *store;
     struct glet_nvml *nvml; /* NULL: no NVML */
@@ -87,6 +88,8 @@ int glet_cuda_context_mib(struct glet_cuda_device *device, double *mib_out, stru
 int glet_cuda_executor_build(struct glet_partition *partition, struct glet_model *model, int batch,
                              struct glet_executor **out, struct glet_error *err);
 void glet_cuda_executor_free(struct glet_executor *executor);
+bool glet_cuda_executor_feed(struct glet_executor *executor, size_t i, int first, int rows,
+                             const void *memory);
 int glet_cuda_executor_begin(struct glet_executor *executor, int used, struct glet_error *err);
 int glet_cuda_executor_finish(struct glet_executor *executor, struct glet_error *err);
 /* What a run replays, for timing it apart from the copies. On the worker's thread. */

@@ -9,14 +9,19 @@
  *
  * Two streams for copies, since a copy out waits for its net, and the next copy in must not wait
  * behind it. Nothing waits for what was never recorded.
- *
  */
 #include "runtime/device/cuda/cuda_staging.h"
 
 #include "common/memory.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* To enqueue a copy takes a thread some microseconds, in which it copies about as much by itself;
+   and what is so small the driver may read by itself, at once (CUDA driver API, "API synchronization
+   behavior"), which memory that another process can take away does not allow. */
+enum { LEAST_FED_BYTES = 64 << 10 };
 
 /* --- memory: arrays of blocks, of which the first that is missing ends an array --- */
 
@@ -73,6 +78,14 @@ static int make_places(struct glet_cuda_staging *staging, io_of io, size_t count
     return 0;
 }
 
+static int make_feeds(struct glet_cuda_staging *staging, struct glet_error *err)
+{
+    size_t count = staging->input_count;
+    staging->fed = glet_alloc(count * staging->batch + 1, sizeof *staging->fed, err);
+    staging->fed_counts = staging->fed ? glet_alloc(count + 1, sizeof(size_t), err) : NULL;
+    return staging->fed_counts ? 0 : -1;
+}
+
 static int make_event(const struct glet_cuda_staging *staging, unsigned flags, CUevent *out,
                       struct glet_error *err)
 {
@@ -101,7 +114,7 @@ int glet_cuda_staging_init(struct glet_cuda_staging *staging, const struct glet_
                                           .input_count = inputs,
                                           .output_count = outputs};
     if (check_sizes(staging, glet_model_input, inputs, err) < 0 ||
-        check_sizes(staging, glet_model_output, outputs, err) < 0 ||
+        check_sizes(staging, glet_model_output, outputs, err) < 0 || make_feeds(staging, err) < 0 ||
         make_places(staging, glet_model_input, inputs, &staging->landing, err) < 0 ||
         make_places(staging, glet_model_output, outputs, &staging->leaving, err) < 0 ||
         make_event(staging, 0, &staging->arrived, err) < 0 ||
@@ -144,6 +157,8 @@ void glet_cuda_staging_fini(struct glet_cuda_staging *staging)
     }
     free_places(api, staging->landing);
     free_places(api, staging->leaving);
+    free(staging->fed);
+    free(staging->fed_counts);
 }
 
 /* --- copies --- */
@@ -154,18 +169,57 @@ static int wait_on(const struct glet_cuda_site *site, CUstream stream, CUevent e
     return GLET_CUDA_TRY(site->api, err, cuStreamWaitEvent, stream, event, 0);
 }
 
+bool glet_cuda_staging_feed(struct glet_cuda_staging *staging, size_t input, int first, int rows,
+                            const void *memory)
+{
+    struct glet_cuda_fed *fed = &staging->fed[input * staging->batch];
+    size_t *count = &staging->fed_counts[input];
+    if (bytes_of(staging, glet_model_input, input, (size_t)rows) < LEAST_FED_BYTES)
+        return false;
+    assert(*count == 0 || fed[*count - 1].first + fed[*count - 1].rows <= (size_t)first);
+    fed[(*count)++] = (struct glet_cuda_fed){memory, (size_t)first, (size_t)rows};
+    return true;
+}
+
+/* Rows of an input, from `first` up to `end`, which are at `from`. */
+static int rows_from_host(const struct glet_cuda_staging *staging, size_t input, bool beside,
+                          const unsigned char *from, size_t first, size_t end,
+                          struct glet_error *err)
+{
+    const struct glet_cuda_site *site = staging->site;
+    CUdeviceptr to = beside ? staging->landing[input] : glet_cuda_net_input(staging->net, input);
+    if (first == end)
+        return 0;
+    return GLET_CUDA_TRY(site->api, err, cuMemcpyHtoDAsync,
+                         to + bytes_of(staging, glet_model_input, input, first), from,
+                         bytes_of(staging, glet_model_input, input, end - first),
+                         beside ? site->copy_in : site->stream);
+}
+
+/* What is fed, and what lies between in staging memory. */
+static int input_from_host(const struct glet_cuda_staging *staging,
+                           const struct glet_cuda_slot *slot, size_t input, size_t used,
+                           bool beside, struct glet_error *err)
+{
+    const struct glet_cuda_fed *fed = &staging->fed[input * staging->batch];
+    const unsigned char *own = slot->inputs[input];
+    size_t row_bytes = bytes_of(staging, glet_model_input, input, 1), done = 0;
+    for (size_t i = 0; i < staging->fed_counts[input]; i++) {
+        size_t first = fed[i].first, end = first + fed[i].rows;
+        if (rows_from_host(staging, input, beside, own + done * row_bytes, done, first, err) < 0 ||
+            rows_from_host(staging, input, beside, fed[i].memory, first, end, err) < 0)
+            return -1;
+        done = end;
+    }
+    return rows_from_host(staging, input, beside, own + done * row_bytes, done, used, err);
+}
+
 static int from_host(const struct glet_cuda_staging *staging, const struct glet_cuda_slot *slot,
                      int used, bool beside, struct glet_error *err)
 {
-    const struct glet_cuda_site *site = staging->site;
-    CUstream stream = beside ? site->copy_in : site->stream;
-    for (size_t i = 0; i < staging->input_count; i++) {
-        CUdeviceptr to = beside ? staging->landing[i] : glet_cuda_net_input(staging->net, i);
-        size_t bytes = bytes_of(staging, glet_model_input, i, (size_t)used);
-        if (GLET_CUDA_TRY(site->api, err, cuMemcpyHtoDAsync, to, slot->inputs[i], bytes, stream) <
-            0)
+    for (size_t i = 0; i < staging->input_count; i++)
+        if (input_from_host(staging, slot, i, (size_t)used, beside, err) < 0)
             return -1;
-    }
     return 0;
 }
 
@@ -191,11 +245,10 @@ static int move(const struct glet_cuda_staging *staging, CUdeviceptr to, CUdevic
     return GLET_CUDA_TRY(site->api, err, cuMemcpyDtoDAsync, to, from, bytes, site->stream);
 }
 
-int glet_cuda_staging_in(const struct glet_cuda_staging *staging, int i, int used, bool beside,
-                         struct glet_error *err)
+static int bring_in(const struct glet_cuda_staging *staging, const struct glet_cuda_slot *slot,
+                    int used, bool beside, struct glet_error *err)
 {
     const struct glet_cuda_site *site = staging->site;
-    const struct glet_cuda_slot *slot = &staging->slots[i];
     if (!beside)
         return from_host(staging, slot, used, false, err);
     if (wait_on(site, site->copy_in, staging->taken, err) < 0 ||
@@ -208,6 +261,14 @@ int glet_cuda_staging_in(const struct glet_cuda_staging *staging, int i, int use
                  bytes_of(staging, glet_model_input, k, (size_t)used), err) < 0)
             return -1;
     return GLET_CUDA_TRY(site->api, err, cuEventRecord, staging->taken, site->stream);
+}
+
+int glet_cuda_staging_in(struct glet_cuda_staging *staging, int i, int used, bool beside,
+                         struct glet_error *err)
+{
+    int rc = bring_in(staging, &staging->slots[i], used, beside, err);
+    memset(staging->fed_counts, 0, staging->input_count * sizeof *staging->fed_counts);
+    return rc;
 }
 
 int glet_cuda_staging_out(const struct glet_cuda_staging *staging, int i, int used, bool beside,

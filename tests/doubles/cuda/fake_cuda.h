@@ -18,13 +18,15 @@
  * green context current to one thread; streams after and before their green context; capture
  * (nothing unsafe on the capturing thread, launches only into the captured stream, ended by the
  * thread that began it); nothing computed in the primary context beside green contexts; copies
- * within live allocations and from pinned memory; graphs on the gpu-let they were captured in;
+ * within live allocations and from pinned memory, whose pages are registered once, as they are
+ * mapped, and for all contexts, and not unregistered while a copy is queued; graphs on the gpu-let they were captured in;
  * nothing allocated, loaded or instantiated while serving (fake_cuda_serving()); no use after
  * destruction; no leak (fake_cuda_live()).
  *
  * A process configures it by fake_cuda_configure(), or by GPULET_FAKE_CUDA="sms=132,units=15,...";
  * with GPULET_FAKE_CUDA_REPORT it writes what was breached and leaked, and how often something was
- * copied within the device, into that file as it ends.
+ * copied within the device, from staging memory and from the process's own, into that file as it
+ * ends.
  */
 
 #include <cuda.h>
@@ -49,6 +51,8 @@ struct fake_cuda_config {
     bool leaks;          /* kernels of green contexts also run on the first SM of the device */
     bool idle;           /* kernels take their time and compute nothing */
     double copy_ms;      /* see above */
+    bool no_pinning;     /* the process's own memory cannot be registered */
+    bool page_tables;    /* the device reaches the process's memory through its page tables */
     bool slow;           /* asking an event never finds it done; only waiting does */
     size_t memory_mib;   /* 0: 81920 */
     size_t context_mib;  /* that a green context costs; 0: 24 */

@@ -36,6 +36,7 @@ static size_t kernel_count;
 struct fake_cuda_config fake_config;
 struct fake_context *fake_primaries[FAKE_MAX_DEVICES];
 bool fake_is_serving;
+long fake_copies_in_place;
 _Thread_local CUcontext fake_current;
 
 static void fill_defaults(void)
@@ -68,6 +69,7 @@ static void read_environment(void)
                 {"driver", &c->driver_version, NULL},
                 {"missing_sms", &c->missing_sms, NULL},
                 {"lacks_green", NULL, &c->lacks_green},
+                {"no_pinning", NULL, &c->no_pinning},
                 {"old", NULL, &c->old},
                 {"leaks", NULL, &c->leaks}};
     while (text && *text) {
@@ -118,6 +120,7 @@ static void forget(void)
     memset(counted, 0, sizeof counted);
     memset(&fault, 0, sizeof fault);
     calls = 0;
+    fake_copies_in_place = 0;
     breaches = 0;
     first_breach[0] = '\0';
     fake_is_serving = false;
@@ -193,8 +196,9 @@ const char *fake_cuda_breach(void)
 const char *fake_cuda_live(void)
 {
     static const char *const names[FAKE_KIND_COUNT] = {
-        "primary contexts", "green contexts", "streams",       "events",      "graphs",
-        "graph execs",      "modules",        "device memory", "host memory", NULL};
+        "primary contexts", "green contexts", "streams", "events",
+        "graphs",           "graph execs",    "modules", "device memory",
+        "host memory",      "pinned memory",  NULL};
     static char text[256];
     size_t used = 0;
     int counts[FAKE_KIND_COUNT] = {0};
@@ -295,8 +299,9 @@ void *fake_new(enum fake_kind kind, size_t size)
 void *fake_find(const void *handle, enum fake_kind kind)
 {
     static const char *const names[FAKE_KIND_COUNT] = {
-        "primary context", "green context", "stream", "event",       "graph",
-        "graph exec",      "module",        "device", "host memory", "descriptor"};
+        "primary context", "green context", "stream",    "event",
+        "graph",           "graph exec",    "module",    "device",
+        "host memory",     "pinned memory", "descriptor"};
     for (struct fake_object *o = objects; o; o = o->next)
         if (o == handle && o->kind == kind && !o->dead)
             return o;
@@ -343,6 +348,9 @@ __attribute__((destructor)) static void report(void)
     if (out) {
         fprintf(out, "calls %ld\nbreaches %d %s\nlive %s\nmoves on the device %ld\n", calls,
                 breaches, first_breach, fake_cuda_live(), fake_cuda_calls_of("cuMemcpyDtoDAsync"));
+        fprintf(out, "copies from staging %ld\ncopies in place %ld\nregistered %ld\n",
+                fake_cuda_calls_of("cuMemcpyHtoDAsync") - fake_copies_in_place,
+                fake_copies_in_place, fake_cuda_calls_of("cuMemHostRegister"));
         fclose(out);
     }
     forget();

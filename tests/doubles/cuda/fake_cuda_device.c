@@ -126,6 +126,9 @@ CUresult cuDeviceGetAttribute(int *value, CUdevice_attribute attribute, CUdevice
     case CU_DEVICE_ATTRIBUTE_GLOBAL_MEMORY_BUS_WIDTH:
         *value = 5120;
         break;
+    case CU_DEVICE_ATTRIBUTE_PAGEABLE_MEMORY_ACCESS_USES_HOST_PAGE_TABLES:
+        *value = fake_config.page_tables;
+        break;
     case CU_DEVICE_ATTRIBUTE_CLOCK_RATE:
         *value = 1980000;
         break;

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Device and pinned memory, and copies between them. Fresh memory holds no zeros. */
+/* Device and pinned memory, also the process's own, and copies between them. Fresh memory holds no
+   zeros. */
 #include "tests/doubles/cuda/fake_cuda_state.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -104,6 +106,74 @@ CUresult cuMemFreeHost(void *memory)
     return fake_end(code != CUDA_SUCCESS ? code : FAKE_INJECTED);
 }
 
+/* Some page of it is mapped for reading only; *all: every page of it is mapped. */
+static bool is_read_only(const char *memory, size_t bytes, bool *all)
+{
+    FILE *maps = fopen("/proc/self/maps", "re");
+    uintptr_t at = (uintptr_t)memory, end = at + bytes, low, high;
+    char line[512], way[5];
+    bool found = false;
+    while (maps && at < end && fgets(line, sizeof line, maps)) {
+        if (sscanf(line, "%lx-%lx %4s", &low, &high, way) != 3 || high <= at || low > at)
+            continue;
+        found |= way[1] != 'w';
+        at = high;
+    }
+    if (maps)
+        fclose(maps);
+    *all = at >= end;
+    return found;
+}
+
+static CUresult pin(char *memory, size_t bytes, unsigned flags)
+{
+    bool mapped, read_only = is_read_only(memory, bytes, &mapped);
+    CUresult code = fake_check_quiet("cuMemHostRegister", false);
+    if (code != CUDA_SUCCESS)
+        return code;
+    if (!fake_here())
+        return fake_no_context("cuMemHostRegister");
+    if (bytes == 0 || !mapped)
+        return fake_breach(CUDA_ERROR_INVALID_VALUE, "cuMemHostRegister of what is not there");
+    if (!(flags & CU_MEMHOSTREGISTER_PORTABLE))
+        (void)fake_breach(CUDA_SUCCESS, "cuMemHostRegister for one context only");
+    if (read_only != ((flags & CU_MEMHOSTREGISTER_READ_ONLY) != 0))
+        return fake_breach(CUDA_ERROR_INVALID_VALUE,
+                           "cuMemHostRegister with flags that its mapping does not have");
+    for (struct fake_object *o = fake_objects(); o; o = o->next) {
+        const struct fake_memory *m = (const struct fake_memory *)o;
+        bool is_host = o->kind == FAKE_HOST_MEMORY || o->kind == FAKE_PINNED_MEMORY;
+        if (is_host && !o->dead && m->bytes < memory + bytes && m->bytes + m->size > memory)
+            return fake_breach(CUDA_ERROR_HOST_MEMORY_ALREADY_REGISTERED,
+                               "cuMemHostRegister of what is pinned already");
+    }
+    struct fake_memory *made = fake_new(FAKE_PINNED_MEMORY, sizeof *made);
+    made->size = bytes;
+    made->bytes = memory;
+    return CUDA_SUCCESS;
+}
+
+CUresult cuMemHostRegister(void *memory, size_t bytes, unsigned flags)
+{
+    FAKE_BEGIN(cuMemHostRegister);
+    return fake_end(fake_config.no_pinning ? CUDA_ERROR_NOT_SUPPORTED : pin(memory, bytes, flags));
+}
+
+CUresult cuMemHostUnregister(void *memory)
+{
+    FAKE_BEGIN_ANYWAY(cuMemHostUnregister);
+    struct fake_memory *m = fake_memory_at(memory, 1, FAKE_PINNED_MEMORY);
+    if (!fake_here())
+        (void)fake_no_context("cuMemHostUnregister");
+    if (!m || m->bytes != memory)
+        return fake_end(fake_breach(CUDA_ERROR_HOST_MEMORY_NOT_REGISTERED,
+                                    "cuMemHostUnregister of what was not registered"));
+    if (fake_is_being_read(m->bytes, m->size))
+        (void)fake_breach(CUDA_SUCCESS, "cuMemHostUnregister of what a copy is about to read");
+    m->object.dead = true;
+    return fake_end(FAKE_INJECTED);
+}
+
 static CUresult copy(CUstream stream, const char *function, void *to, enum fake_kind to_kind,
                      const void *from, enum fake_kind from_kind, size_t bytes)
 {
@@ -124,8 +194,10 @@ static CUresult copy(CUstream stream, const char *function, void *to, enum fake_
 CUresult cuMemcpyHtoDAsync(CUdeviceptr to, const void *from, size_t bytes, CUstream stream)
 {
     FAKE_BEGIN(cuMemcpyHtoDAsync);
+    bool in_place = fake_memory_at(from, bytes, FAKE_PINNED_MEMORY) != NULL;
+    fake_copies_in_place += in_place;
     return fake_end(copy(stream, "cuMemcpyHtoDAsync", (void *)(uintptr_t)to, FAKE_DEVICE_MEMORY,
-                         from, FAKE_HOST_MEMORY, bytes));
+                         from, in_place ? FAKE_PINNED_MEMORY : FAKE_HOST_MEMORY, bytes));
 }
 
 CUresult cuMemcpyDtoHAsync(void *to, CUdeviceptr from, size_t bytes, CUstream stream)

@@ -16,6 +16,7 @@ enum fake_kind {
     FAKE_MODULE,
     FAKE_DEVICE_MEMORY,
     FAKE_HOST_MEMORY,
+    FAKE_PINNED_MEMORY, /* of the process, registered */
     FAKE_DESCRIPTOR,
     FAKE_KIND_COUNT
 };
@@ -127,6 +128,7 @@ struct fake_kernel_entry {
 extern struct fake_cuda_config fake_config;
 extern struct fake_context *fake_primaries[FAKE_MAX_DEVICES];
 extern bool fake_is_serving;
+extern long fake_copies_in_place; /* from registered memory */
 extern _Thread_local CUcontext fake_current;
 
 /*
@@ -175,6 +177,8 @@ struct fake_memory *fake_memory_at(const void *address, size_t bytes, enum fake_
 void fake_trace(const char *function, CUstream stream, CUevent event);
 
 CUresult fake_emit(CUstream stream, const struct fake_op *op, bool computes);
+/* Some copy that is queued reads there. */
+bool fake_is_being_read(const char *memory, size_t bytes);
 /* Runs what is queued, up to the event's record where one is given. Lets the lock go meanwhile. */
 void fake_run(struct fake_stream *stream, const struct fake_event *until, uint64_t token);
 void fake_append(struct fake_ops *ops, const struct fake_op *op);

@@ -91,6 +91,18 @@ static void run_first(struct fake_stream *stream)
     free(op);
 }
 
+bool fake_is_being_read(const char *memory, size_t bytes)
+{
+    for (struct fake_object *o = fake_objects(); o; o = o->next)
+        for (struct fake_op *op =
+                 o->kind == FAKE_STREAM && !o->dead ? ((struct fake_stream *)o)->queue.first : NULL;
+             op; op = op->next)
+            if (op->kind == FAKE_OP_COPY && (const char *)op->from < memory + bytes &&
+                (const char *)op->from + op->bytes > memory)
+                return true;
+    return false;
+}
+
 void fake_run(struct fake_stream *stream, const struct fake_event *until, uint64_t token)
 {
     while (stream->running) { /* another thread waits for the same stream */

@@ -9,6 +9,7 @@
 
 #include <pthread.h>
 #include <string.h>
+#include <sys/mman.h>
 
 extern const unsigned char glet_fatbin_cuda_isolation[];
 
@@ -430,6 +431,67 @@ static int open_driver(void **state)
     return glet_cuda_api_open(&cu, &err);
 }
 
+/* The process's own memory is pinned once, as it is mapped, for all contexts, and let go when no copy
+   is to read it. */
+static void test_registered_memory(void **state)
+{
+    (void)state;
+    enum { PAGE = 4096, PORTABLE = CU_MEMHOSTREGISTER_PORTABLE };
+    char *memory = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    assert_true(memory != MAP_FAILED);
+    CUdeviceptr on_device;
+    struct setting s = begin_with_green();
+    must(cu->cuMemAlloc(&on_device, PAGE));
+    memory[1] = 5;
+    assert_int_not_equal(cu->cuMemcpyHtoDAsync(on_device, memory, PAGE, s.stream[0]), CUDA_SUCCESS);
+    broke("not pinned");
+
+    s = begin_with_green();
+    must(cu->cuMemAlloc(&on_device, PAGE));
+    must(cu->cuMemHostRegister(memory, PAGE, PORTABLE));
+    must(cu->cuMemHostRegister(memory + PAGE, PAGE, PORTABLE));
+    must(cu->cuMemcpyHtoDAsync(on_device, memory, PAGE, s.stream[0]));
+    must(cu->cuStreamSynchronize(s.stream[0]));
+    must(cu->cuMemHostUnregister(memory));
+    assert_string_equal(fake_cuda_breach(), "");
+    assert_int_not_equal(cu->cuMemHostRegister(memory, 2 * PAGE, PORTABLE), CUDA_SUCCESS);
+    broke("pinned already");
+
+    s = begin_with_green();
+    must(cu->cuMemAlloc(&on_device, PAGE));
+    must(cu->cuMemHostRegister(memory, PAGE, PORTABLE));
+    must(cu->cuMemHostRegister(memory + PAGE, PAGE, PORTABLE));
+    assert_int_not_equal(cu->cuMemcpyHtoDAsync(on_device, memory + 1, PAGE, s.stream[0]),
+                         CUDA_SUCCESS);
+    broke("outside what is allocated"); /* in two blocks */
+
+    s = begin_with_green();
+    must(cu->cuMemAlloc(&on_device, PAGE));
+    must(cu->cuMemHostRegister(memory, PAGE, PORTABLE));
+    must(cu->cuMemcpyHtoDAsync(on_device, memory, PAGE, s.stream[0]));
+    must(cu->cuMemHostUnregister(memory));
+    broke("about to read");
+
+    s = begin_with_green();
+    must(cu->cuMemHostRegister(memory, PAGE, 0));
+    broke("for one context");
+    s = begin_with_green();
+    assert_int_not_equal(cu->cuMemHostUnregister(memory), CUDA_SUCCESS);
+    broke("not registered");
+    s = begin_with_green();
+    assert_int_equal(mprotect(memory, PAGE, PROT_READ), 0);
+    assert_int_not_equal(cu->cuMemHostRegister(memory, PAGE, PORTABLE), CUDA_SUCCESS);
+    broke("flags");
+    s = begin_with_green();
+    assert_int_equal(munmap(memory + PAGE, PAGE), 0);
+    assert_int_not_equal(
+        cu->cuMemHostRegister(memory, 2 * PAGE, PORTABLE | CU_MEMHOSTREGISTER_READ_ONLY),
+        CUDA_SUCCESS);
+    broke("not there");
+    fake_cuda_configure(NULL);
+    munmap(memory, PAGE);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -450,6 +512,7 @@ int main(void)
         cmocka_unit_test(test_capture_of_another_thread),
         cmocka_unit_test(test_graphs),
         cmocka_unit_test(test_graph_destroyed_early),
+        cmocka_unit_test(test_registered_memory),
         cmocka_unit_test(test_faults),
     };
     return cmocka_run_group_tests(tests, open_driver, NULL);
