@@ -45,6 +45,7 @@ struct values {
     bool allow_remote, shared_memory;
     int metrics_compat;
     int64_t http_threads, max_connections, max_connections_per_client, max_body_memory_mib;
+    int64_t max_pinned_memory_mib;
     const char *access_log;
     int log_level, log_format;
 };
@@ -201,6 +202,17 @@ static const struct glet_option options[] = {
      .low = 1,
      .high = 1048576,
      .help = "For the bodies of all requests in flight."},
+    {.name = "max-pinned-memory",
+     .kind = GLET_OPTION_INT,
+     .offset = FIELD(max_pinned_memory_mib),
+     .value = "MIB",
+     .fallback = "1024",
+     .low = 0,
+     .high = 1048576,
+     .help =
+         "For bodies of 128 KiB and more and shared memory that GPUs read in place, instead of "
+         "having each request copied by its gpu-let's thread. What is pinned is lost to the rest "
+         "of the machine; what is not is copied. 0: everything is. CPUs need none."},
     {.name = "shared-memory",
      .kind = GLET_OPTION_FLAG,
      .offset = FIELD(shared_memory),
@@ -310,6 +322,7 @@ static int fill_service(const struct values *values, const struct glet_list *dev
         .planned_batch_only = values->planned_batches_only,
         .allow_temporal = values->allow_temporal,
         .verify_isolation = values->verify_isolation,
+        .max_pinned_bytes = (size_t)values->max_pinned_memory_mib << 20,
         .hang_s = (double)values->hang_us * 1e-6,
     };
     int64_t seed = 0;

@@ -42,6 +42,7 @@ struct glet_service_options {
     bool planned_batch_only; /* build no executors for smaller batches */
     bool allow_temporal;     /* let gpu-lets take turns on a device that cannot keep them apart */
     bool verify_isolation;   /* prove that gpu-lets are apart before they serve */
+    size_t max_pinned_bytes; /* that glet_service_pin() takes, all together; 0 = none */
     double hang_s;           /* a batch that runs longer than this and 20 x its planned time is a
                                 hang; 0 = 2 s */
 };

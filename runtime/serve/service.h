@@ -50,7 +50,9 @@ struct glet_request {
     const void **inputs;  /* [inputs of the model]: rows x input bytes each */
     void **outputs;       /* [outputs of the model]: rows x output bytes each, to be filled */
     uint64_t shared;      /* bit i: input i is memory that another process may change, and take away
-                             (shared_copy.h). It is copied; where that fails, GLET_INVALID */
+                             (shared_copy.h). It is copied, unless it is pinned; where that
+                             fails, GLET_INVALID */
+    uint64_t pinned;      /* bit i: input i lies in one block that glet_service_pin() took */
     void (*done)(struct glet_request *request);
     void *user;
     /* filled before done() */
@@ -63,7 +65,7 @@ struct glet_request {
     char message[128]; /* empty when done */
     bool bad_input;    /* a shared input was no good: message says why */
     bool inputs_kept;  /* a device that hangs may read the inputs for ever: they may be read, but
-                         neither freed nor written again */
+                         neither freed, unmapped, unpinned nor written again */
     /* of the service */
     struct glet_request *next;
     uint64_t service_word;
@@ -72,6 +74,17 @@ struct glet_request {
 /* Takes the request or completes it at once with a refusal (done() may run inside the call).
    Safe from any thread; allocates nothing. */
 void glet_service_submit(struct glet_service *service, struct glet_request *request);
+
+/*
+ * Lets GPUs read `bytes` of memory, which begins at a page border, where they are: inputs in it cost
+ * a gpu-let's thread no copy (glet_request's `pinned`). writable: whether its mapping is. It may wait
+ * for the driver, so not while a request waits for it. false, and nothing has changed: no GPU here
+ * reads memory in place, its driver would not pin this, or it is more than the service may pin. Any
+ * thread; allocates nothing itself.
+ */
+bool glet_service_pin(struct glet_service *service, void *memory, size_t bytes, bool writable);
+/* What glet_service_pin() took, before it is unmapped; no request may have inputs there. */
+void glet_service_unpin(struct glet_service *service, void *memory, size_t bytes);
 
 size_t glet_service_model_count(const struct glet_service *service);
 int glet_service_find_model(const struct glet_service *service, const char *name); /* -1 = none */

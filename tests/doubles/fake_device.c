@@ -39,7 +39,7 @@ struct glet_partition_set {
 struct glet_model {
     char *name;
     struct glet_model_io input, output;
-    uint64_t fixed_us, row_us, copy_us, build_us, skips, depth, largest;
+    uint64_t fixed_us, row_us, copy_us, build_us, skips, depth, largest, pins;
     char sha256[65];
 };
 
@@ -50,6 +50,7 @@ struct glet_executor {
     struct job {
         unsigned char *input, *output;
         const unsigned char *lent; /* read instead of `input` */
+        const unsigned char **fed; /* of each row: the same; NULL = neither */
         uint64_t number;           /* of the partition's batches */
         uint64_t start_us, computed_us, end_us;
         int used;
@@ -110,6 +111,61 @@ const struct glet_device_fact *glet_device_facts(const struct glet_device *devic
     (void)device;
     *count = 0;
     return NULL;
+}
+
+/* --- pinned memory --- */
+
+static pthread_mutex_t pins_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct {
+    const unsigned char *memory; /* NULL: free */
+    size_t bytes;
+} pins[64];
+
+bool glet_device_can_pin(const struct glet_device *device)
+{
+    (void)device;
+    return true;
+}
+
+bool glet_device_pin(struct glet_device *device, void *memory, size_t bytes, bool writable)
+{
+    (void)device;
+    (void)writable;
+    size_t i = 0;
+    pthread_mutex_lock(&pins_lock);
+    while (i < sizeof pins / sizeof pins[0] && pins[i].memory)
+        i++;
+    bool room = i < sizeof pins / sizeof pins[0];
+    if (room) {
+        pins[i].memory = memory;
+        pins[i].bytes = bytes;
+        glet_fake_counts.pinned++;
+    }
+    pthread_mutex_unlock(&pins_lock);
+    return room;
+}
+
+void glet_device_unpin(struct glet_device *device, void *memory)
+{
+    (void)device;
+    pthread_mutex_lock(&pins_lock);
+    for (size_t i = 0; i < sizeof pins / sizeof pins[0]; i++)
+        if (pins[i].memory == memory) {
+            pins[i].memory = NULL;
+            glet_fake_counts.pinned--;
+        }
+    pthread_mutex_unlock(&pins_lock);
+}
+
+static bool is_pinned(const unsigned char *memory, size_t bytes)
+{
+    bool found = false;
+    pthread_mutex_lock(&pins_lock);
+    for (size_t i = 0; i < sizeof pins / sizeof pins[0]; i++)
+        found |= pins[i].memory && memory >= pins[i].memory &&
+                 memory + bytes <= pins[i].memory + pins[i].bytes;
+    pthread_mutex_unlock(&pins_lock);
+    return found;
 }
 
 int glet_partitions_create(struct glet_device *device, const int *units, size_t count,
@@ -228,7 +284,8 @@ int glet_executor_build(struct glet_partition *partition, struct glet_model *mod
     for (int i = 0; i < 2; i++) {
         executor->jobs[i].input = glet_alloc((size_t)batch, model->input.bytes, err);
         executor->jobs[i].output = glet_alloc((size_t)batch, model->output.bytes, err);
-        if (!executor->jobs[i].input || !executor->jobs[i].output) {
+        executor->jobs[i].fed = glet_alloc((size_t)batch, sizeof(void *), err);
+        if (!executor->jobs[i].input || !executor->jobs[i].output || !executor->jobs[i].fed) {
             glet_executor_free(executor);
             return -1;
         }
@@ -247,6 +304,7 @@ void glet_executor_free(struct glet_executor *executor)
     for (int i = 0; i < 2; i++) {
         free(executor->jobs[i].input);
         free(executor->jobs[i].output);
+        free(executor->jobs[i].fed);
     }
     free(executor);
 }
@@ -281,6 +339,22 @@ bool glet_executor_lend(struct glet_executor *executor, size_t i, const void *da
     return true;
 }
 
+bool glet_executor_feed(struct glet_executor *executor, size_t i, int first, int rows,
+                        const void *memory)
+{
+    (void)i;
+    const struct glet_model *model = executor->model;
+    struct job *job = &executor->jobs[executor->next];
+    if (!model->pins)
+        return false;
+    if (!is_pinned(memory, (size_t)rows * model->input.bytes))
+        abort(); /* whoever feeds it says that it is */
+    for (int row = first; row < first + rows; row++)
+        job->fed[row] = (const unsigned char *)memory + (size_t)(row - first) * model->input.bytes;
+    atomic_fetch_add(&glet_fake_counts.fed, (uint64_t)rows);
+    return true;
+}
+
 int glet_executor_depth(const struct glet_executor *executor)
 {
     return executor->model->depth == 2 ? 2 : 1;
@@ -307,8 +381,10 @@ int glet_executor_begin(struct glet_executor *executor, int used, struct glet_er
     if (partition->begun - partition->finished >= (uint64_t)glet_executor_depth(executor))
         return glet_error_set(err, GLET_ERR_INTERNAL, "one batch too many");
     bool ahead = partition->begun > partition->finished;
-    if (ahead && take_one(&glet_fake_faults.fail_begins_ahead))
+    if (ahead && take_one(&glet_fake_faults.fail_begins_ahead)) {
+        memset(job->fed, 0, (size_t)executor->batch * sizeof *job->fed);
         return glet_error_set(err, GLET_ERR_DEVICE, "a batch fails because the test says so");
+    }
     if (ahead && take_one(&glet_fake_faults.hang_begins_ahead))
         hang();
     uint64_t rows = (uint64_t)(model->skips ? used : executor->batch);
@@ -321,6 +397,17 @@ int glet_executor_begin(struct glet_executor *executor, int used, struct glet_er
     atomic_fetch_add(&glet_fake_counts.ahead, ahead);
     executor->next = glet_executor_depth(executor) == 2 ? !executor->next : 0;
     return 0;
+}
+
+/* Rows that were fed come to the others, which is as late as they may be read. */
+static void take_fed(const struct glet_model *model, struct job *job)
+{
+    for (int row = 0; row < job->used; row++)
+        if (job->fed[row]) {
+            memcpy(job->input + (size_t)row * model->input.bytes, job->fed[row],
+                   model->input.bytes);
+            job->fed[row] = NULL;
+        }
 }
 
 int glet_executor_finish(struct glet_executor *executor, struct glet_error *err)
@@ -336,12 +423,15 @@ int glet_executor_finish(struct glet_executor *executor, struct glet_error *err)
         return glet_error_set(err, GLET_ERR_INTERNAL, "run on another thread");
     if (job->number != partition->finished++)
         return glet_error_set(err, GLET_ERR_INTERNAL, "not the oldest batch");
-    if (take_one(&glet_fake_faults.fail_runs))
+    if (take_one(&glet_fake_faults.fail_runs)) {
+        memset(job->fed, 0, (size_t)executor->batch * sizeof *job->fed);
         return glet_error_set(err, GLET_ERR_DEVICE, "a run fails because the test says so");
-    if (input[0] == 254 || take_one(&glet_fake_faults.hang_runs))
+    }
+    if ((job->fed[0] ? job->fed[0] : input)[0] == 254 || take_one(&glet_fake_faults.hang_runs))
         hang();
     if (job->end_us > job->start_us)
         glet_clock_sleep_until_us(job->end_us);
+    take_fed(model, job);
     for (int row = 0; row < job->used; row++)
         if (glet_executor_depth(executor) == 1 && input[(size_t)row * model->input.bytes] == 255)
             return glet_error_set(err, GLET_ERR_INPUT, "a value is out of range");
@@ -381,6 +471,8 @@ static int read_model(FILE *file, const char *path, struct glet_model *model,
             model->skips = value;
         else if (strcmp(key, "depth") == 0)
             model->depth = value;
+        else if (strcmp(key, "pins") == 0)
+            model->pins = value;
         else if (strcmp(key, "largest") == 0)
             model->largest = value;
         else if (strcmp(key, "bool") == 0)

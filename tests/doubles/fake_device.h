@@ -14,6 +14,7 @@
  *     copy_us 100     of that length, a copy before each run and one after it (default 0)
  *     build_us 1000   building an executor sleeps this long (default 0)
  *     largest 4       no executor is built for more rows than that (default 0: any)
+ *     pins 1          rows in pinned memory are read there, as the run ends (default 0)
  *     depth 2         a second batch may begin before the first is finished (default 1); it is then
  *                     copied while that one runs
  *
@@ -40,6 +41,8 @@ extern struct glet_fake_faults glet_fake_faults;
 struct glet_fake_counts { /* what exists now, and what was done since the start */
     _Atomic int devices, sets, partitions_entered, executors, models;
     _Atomic int abandoned;              /* begun, and never finished */
+    _Atomic int pinned;                 /* blocks of memory, 64 at most */
+    _Atomic uint64_t fed;               /* rows that were read there */
     _Atomic uint64_t runs, rows, ahead; /* begun beside another */
 };
 extern struct glet_fake_counts glet_fake_counts;

@@ -266,6 +266,17 @@ void glet_fake_service_free(struct glet_service *service)
     free(service);
 }
 
+bool glet_service_pin(struct glet_service *service, void *memory, size_t bytes, bool writable)
+{
+    (void)service, (void)memory, (void)bytes, (void)writable;
+    return false;
+}
+
+void glet_service_unpin(struct glet_service *service, void *memory, size_t bytes)
+{
+    (void)service, (void)memory, (void)bytes;
+}
+
 size_t glet_service_model_count(const struct glet_service *service)
 {
     return (size_t)service->model_count;

@@ -101,13 +101,14 @@ static size_t find_device(const struct glet_service *service, const char *id, co
     return service->device_count;
 }
 
-static int open_device(const struct glet_service *service, struct glet_device_slot *slot,
+static int open_device(struct glet_service *service, struct glet_device_slot *slot,
                        struct glet_error *err)
 {
     if (glet_device_open(slot->spec, &slot->device, err) < 0)
         return -1;
     if (service->options.allow_temporal)
         glet_device_allow_temporal(slot->device);
+    glet_pins_use(&service->pins, slot->device);
     return 0;
 }
 

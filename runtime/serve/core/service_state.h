@@ -83,11 +83,18 @@ struct glet_device_slot {
     struct glet_device *device;
 };
 
+struct glet_pins {
+    _Atomic(struct glet_device *) device; /* that pins; NULL: none is open that can */
+    _Atomic size_t bytes;
+    _Atomic bool told; /* the log, that something was not pinned */
+};
+
 struct glet_service {
     struct glet_service_options options;
     struct glet_device_slot *devices;
     size_t device_count;
     struct glet_pool pool;
+    struct glet_pins pins;
 
     struct glet_slot *slots[GLET_MAX_SLOTS]; /* entries below slot_count never change */
     _Atomic size_t slot_count;
@@ -134,6 +141,9 @@ int glet_assign_devices(struct glet_service *service, const struct glet_plan *pl
 GLET_MUST_CHECK
 char *glet_model_path(const struct glet_service *service, const struct glet_plan *plan,
                       const struct glet_plan_model *model, struct glet_error *err);
+
+/* service_pin.c: this device may pin, if it can. */
+void glet_pins_use(struct glet_pins *pins, struct glet_device *device);
 
 /* slot.c */
 GLET_MUST_CHECK

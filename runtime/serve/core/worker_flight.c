@@ -5,7 +5,7 @@
  *
  * Copies into and out of the executor's staging memory happen outside the hang watch: only inside
  * an executor may batches be taken away from the thread, because only there it writes nothing of
- * the requests. What a device may be reading then, inputs lent to it in place, is kept for good.
+ * the requests. What a device may be reading then, inputs lent or fed to it in place, is kept for good.
  *
  * An executor may refuse data (a token number out of range, say). Then each request of the batch
  * runs alone, so that one bad request costs its neighbours time but no answer. A shared input that
@@ -40,9 +40,9 @@ static void answer(struct glet_worker *worker, size_t share, struct glet_request
     worker->plan.answered(worker->plan.user, slot);
 }
 
-static bool is_shared(const struct glet_request *request, size_t input)
+static bool is_in(uint64_t inputs, size_t input)
 {
-    return input < 64 && (request->shared >> input & 1) != 0;
+    return input < 64 && (inputs >> input & 1) != 0;
 }
 
 /* In the copy, which nobody else can change. */
@@ -69,6 +69,38 @@ static void copy_shared(unsigned char *to, const struct glet_model_io *io,
     snprintf(request->message, sizeof request->message, "input '%.60s': %s", io->name, why);
 }
 
+/* Where the device reads the request's rows itself. Pinned memory is there for it, however short
+   another process cuts the file; but a BOOL is judged in a copy that nobody else can change. */
+static bool feed(struct glet_executor *executor, size_t input, const struct glet_model_io *io,
+                 const struct glet_request *request, int first_row)
+{
+    return is_in(request->pinned, input) &&
+           !(io->dtype == GLET_BOOL && is_in(request->shared, input)) &&
+           glet_executor_feed(executor, input, first_row, request->rows, request->inputs[input]);
+}
+
+/* Returns whether rows of the input were fed. */
+static bool gather_input(struct glet_executor *executor, size_t input,
+                         const struct glet_model_io *io, const struct glet_sched_item *items,
+                         size_t count)
+{
+    bool fed = false;
+    unsigned char *to = glet_executor_input(executor, input);
+    for (size_t i = 0, row = 0; i < count; i++) {
+        struct glet_request *request = items[i].request;
+        size_t bytes = io->bytes * (size_t)request->rows;
+        if (feed(executor, input, io, request, (int)row))
+            fed = true;
+        else if (is_in(request->shared, input))
+            copy_shared(to, io, request, request->inputs[input], bytes);
+        else
+            memcpy(to, request->inputs[input], bytes);
+        to += bytes;
+        row += (size_t)request->rows;
+    }
+    return fed;
+}
+
 /* One request alone need not be copied where the device can read it in place. Returns whether it
    will read any memory of the requests'. */
 static bool gather(const struct glet_model *model, struct glet_executor *executor,
@@ -77,22 +109,11 @@ static bool gather(const struct glet_model *model, struct glet_executor *executo
     bool lent = false;
     for (size_t input = 0; input < glet_model_input_count(model); input++) {
         const struct glet_request *first = items[0].request;
-        if (count == 1 && !is_shared(first, input) &&
-            glet_executor_lend(executor, input, first->inputs[input], first->rows)) {
+        if (count == 1 && !is_in(first->shared, input) &&
+            glet_executor_lend(executor, input, first->inputs[input], first->rows))
             lent = true;
-            continue;
-        }
-        const struct glet_model_io *io = glet_model_input(model, input);
-        unsigned char *to = glet_executor_input(executor, input);
-        for (size_t i = 0; i < count; i++) {
-            struct glet_request *request = items[i].request;
-            size_t bytes = io->bytes * (size_t)request->rows;
-            if (is_shared(request, input))
-                copy_shared(to, io, request, request->inputs[input], bytes);
-            else
-                memcpy(to, request->inputs[input], bytes);
-            to += bytes;
-        }
+        else if (gather_input(executor, input, glet_model_input(model, input), items, count))
+            lent = true;
     }
     return lent;
 }

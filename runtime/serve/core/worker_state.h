@@ -33,7 +33,7 @@ struct glet_flight { /* a batch that has left the queue */
     size_t taken;                 /* of its items: answered one by one, or by glet_worker_take() */
     bool left;                    /* its requests have no answer yet */
     bool begun;                   /* and not finished, by the executor */
-    bool lent;                    /* the executor reads its inputs in place */
+    bool lent;                    /* the executor reads inputs in place */
     uint64_t gather_ns, begin_ns; /* how long its inputs were copied; when it began */
 };
 

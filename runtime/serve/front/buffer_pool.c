@@ -9,6 +9,8 @@
 
 #include "runtime/serve/front/buffer_pool.h"
 
+#include "runtime/serve/service.h"
+
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -16,13 +18,16 @@
 #define ALIGNMENT      64
 #define SMALLEST_BITS  12
 #define SMALLEST       ((size_t)1 << SMALLEST_BITS)
-#define MAPPED_BYTES   ((size_t)128 << 10)
+#define MAPPED_BYTES   ((size_t)128 << 10) /* only these have their pages to themselves */
+#define PINNED_AT      2                   /* returns: a burst's buffers come back once */
 #define MAX_IDLE_BYTES ((size_t)256 << 20) /* one pool keeps this much in a burst */
 
 struct glet_buffer { /* in front of the memory handed out */
     struct glet_buffer *next;
     size_t index, bytes;
-    char pad[ALIGNMENT - sizeof(void *) - 2 * sizeof(size_t)];
+    int given; /* how often, up to PINNED_AT */
+    bool pinned;
+    char pad[ALIGNMENT - sizeof(void *) - 2 * sizeof(size_t) - sizeof(int) - sizeof(bool)];
 };
 _Static_assert(sizeof(struct glet_buffer) == ALIGNMENT, "the header keeps the alignment");
 
@@ -44,19 +49,37 @@ static size_t class_of(size_t bytes)
 
 static struct glet_buffer *allocate(size_t size)
 {
+    void *memory;
     if (size < MAPPED_BYTES)
-        return aligned_alloc(ALIGNMENT, ALIGNMENT + size);
-    void *memory =
-        mmap(NULL, ALIGNMENT + size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    return memory == MAP_FAILED ? NULL : memory;
+        memory = aligned_alloc(ALIGNMENT, ALIGNMENT + size);
+    else
+        memory = mmap(NULL, ALIGNMENT + size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+                      -1, 0);
+    if (!memory || memory == MAP_FAILED)
+        return NULL;
+    struct glet_buffer *buffer = memory;
+    buffer->given = 0;
+    buffer->pinned = false;
+    return buffer;
 }
 
-static void release(struct glet_buffer *buffer, size_t size)
+static void release(struct glet_buffer_pool *pool, struct glet_buffer *buffer, size_t size)
 {
+    if (buffer->pinned)
+        glet_service_unpin(pool->pins, buffer, ALIGNMENT + size);
     if (size < MAPPED_BYTES)
         free(buffer);
     else
         (void)munmap(buffer, ALIGNMENT + size);
+}
+
+/* Tried once: a driver that would not does not cost every answer a call. */
+static void pin_if_kept(struct glet_buffer_pool *pool, struct glet_buffer *buffer)
+{
+    if (!pool->pins || buffer->bytes < MAPPED_BYTES || buffer->given == PINNED_AT)
+        return;
+    if (++buffer->given == PINNED_AT)
+        buffer->pinned = glet_service_pin(pool->pins, buffer, ALIGNMENT + buffer->bytes, true);
 }
 
 /* NULL when the shelf is empty. */
@@ -74,16 +97,17 @@ static struct glet_buffer *take_idle(struct glet_buffer_pool *pool, size_t index
     return buffer;
 }
 
-void glet_buffer_pool_init(struct glet_buffer_pool *pool, struct glet_buffer_budget *budget)
+void glet_buffer_pool_init(struct glet_buffer_pool *pool, struct glet_buffer_budget *budget,
+                           struct glet_service *pins)
 {
-    *pool = (struct glet_buffer_pool){.budget = budget};
+    *pool = (struct glet_buffer_pool){.budget = budget, .pins = pins};
 }
 
 void glet_buffer_pool_fini(struct glet_buffer_pool *pool)
 {
     for (size_t i = 0; i < GLET_BUFFER_CLASSES; i++)
         for (struct glet_buffer *buffer; (buffer = take_idle(pool, i));)
-            release(buffer, class_bytes(i));
+            release(pool, buffer, class_bytes(i));
 }
 
 void glet_buffer_pool_trim(struct glet_buffer_pool *pool)
@@ -91,7 +115,7 @@ void glet_buffer_pool_trim(struct glet_buffer_pool *pool)
     for (size_t i = 0; i < GLET_BUFFER_CLASSES; i++) {
         struct glet_buffer_shelf *shelf = &pool->shelves[i];
         for (size_t spare = shelf->least; spare > 0; spare--)
-            release(take_idle(pool, i), class_bytes(i));
+            release(pool, take_idle(pool, i), class_bytes(i));
         shelf->least = shelf->count;
     }
 }
@@ -119,6 +143,11 @@ void *glet_buffer_take(struct glet_buffer_pool *pool, size_t bytes)
     return buffer + 1;
 }
 
+bool glet_buffer_pinned(const void *memory)
+{
+    return ((const struct glet_buffer *)memory - 1)->pinned;
+}
+
 void glet_buffer_give(struct glet_buffer_pool *pool, void *memory)
 {
     if (!memory)
@@ -126,9 +155,10 @@ void glet_buffer_give(struct glet_buffer_pool *pool, void *memory)
     struct glet_buffer *buffer = (struct glet_buffer *)memory - 1;
     atomic_fetch_sub_explicit(&pool->budget->used_bytes, buffer->bytes, memory_order_relaxed);
     if (buffer->bytes > MAX_IDLE_BYTES - pool->idle_bytes) {
-        release(buffer, buffer->bytes);
+        release(pool, buffer, buffer->bytes);
         return;
     }
+    pin_if_kept(pool, buffer);
     struct glet_buffer_shelf *shelf = &pool->shelves[buffer->index];
     pool->idle_bytes += buffer->bytes;
     buffer->next = shelf->idle;

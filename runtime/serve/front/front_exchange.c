@@ -32,7 +32,7 @@ static struct glet_call *take_call(struct glet_listener *listener,
     call->headers[0] = '\0';
     call->headers_length = 0;
     call->submitted = false;
-    call->shared = 0;
+    call->shared = call->pinned = 0;
     call->response.part_count = 0;
     call->response.binary = false;
     glet_text_clear(&call->response.json);

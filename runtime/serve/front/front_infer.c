@@ -4,7 +4,7 @@
  * POST .../infer. Everything that can be refused is refused before the body is read; the body is
  * received into a pooled buffer and stays there: binary inputs are pointers into it, the first of
  * them aligned so that a device may read it in place, and those in shared memory are pointers
- * there. Results go to a second buffer and leave from there, to the client or to shared memory.
+ * there; both may be pinned, for GPUs. Results go to a second buffer and leave from there, to the client or to shared memory.
  *
  * The service may complete a job before glet_service_submit() returns, on this thread or another;
  * done() only hands the exchange back, and the answer is always made on the server's thread.
@@ -124,6 +124,18 @@ static bool take_results(struct glet_call *call)
     return true;
 }
 
+/* Of those in shared memory glet_regions_find() says it. */
+static void find_pinned(struct glet_call *call)
+{
+    bool body = glet_buffer_pinned(call->body_buffer), json = glet_buffer_pinned(call->json);
+    for (size_t i = 0; i < call->model->v2.input_count; i++) {
+        const char *data = call->request.inputs[i];
+        bool in_body = data >= call->body && data < call->body + call->body_length;
+        if (!(call->shared >> i & 1) && (in_body ? body : json))
+            call->pinned |= UINT64_C(1) << i;
+    }
+}
+
 static void submit(struct glet_call *call)
 {
     struct glet_request *job = &call->job;
@@ -134,6 +146,7 @@ static void submit(struct glet_call *call)
                                  .inputs = call->request.inputs,
                                  .outputs = call->outputs,
                                  .shared = call->shared,
+                                 .pinned = call->pinned,
                                  .done = job_done,
                                  .user = call};
     if (call->request.timeout_us > 0)
@@ -160,8 +173,10 @@ void glet_infer_body(struct glet_call *call)
         return;
     else if (!take_results(call))
         glet_front_refuse(call, 503, 1, "too many requests are in flight: no memory for results");
-    else
+    else {
+        find_pinned(call);
         submit(call);
+    }
 }
 
 static void answer_done(struct glet_call *call)
@@ -211,8 +226,9 @@ void glet_infer_finished(struct glet_call *call)
     if (!call->submitted || !call->job.inputs_kept) { /* otherwise they are never used again */
         glet_buffer_give(buffers, call->body_buffer);
         glet_buffer_give(buffers, call->json);
+        glet_regions_let_go(call);
     }
     glet_buffer_give(buffers, call->results);
-    glet_regions_let_go(call);
+    call->held_count = 0;
     call->body_buffer = call->body = call->json = call->results = NULL;
 }

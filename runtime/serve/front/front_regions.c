@@ -141,6 +141,8 @@ bool glet_regions_find(struct glet_call *call)
         if (!request->inputs[i])
             return false;
         call->shared |= UINT64_C(1) << i;
+        if (glet_region_pinned(call->held[call->held_count - 1]))
+            call->pinned |= UINT64_C(1) << i;
     }
     for (size_t i = 0; i < request->output_count; i++) {
         const struct glet_v2_request_output *output = &request->outputs[i];

@@ -73,7 +73,8 @@ static int add_listener(struct glet_frontend *frontend, enum glet_front_role rol
     listener->bearer = role == GLET_ROLE_ADMIN       ? &frontend->admin_token
                        : role == GLET_ROLE_INFERENCE ? &frontend->token
                                                      : &none;
-    glet_buffer_pool_init(&listener->buffers, &frontend->budget);
+    glet_buffer_pool_init(&listener->buffers, &frontend->budget,
+                          role == GLET_ROLE_INFERENCE ? frontend->service : NULL);
     frontend->listener_count++;
     if (role == GLET_ROLE_METRICS && make_histograms(listener, err) < 0)
         return -1;
@@ -178,7 +179,7 @@ static int open_all(struct glet_frontend *frontend, struct glet_error *err)
     signal(SIGPIPE, SIG_IGN);
     if (load_tokens(options, &frontend->token, &frontend->admin_token, err) < 0)
         return -1;
-    if (options->shared_memory && glet_regions_new(&frontend->regions, err) < 0)
+    if (options->shared_memory && glet_regions_new(frontend->service, &frontend->regions, err) < 0)
         return -1;
     if (options->access_log && glet_access_log_open(options->access_log, &frontend->log, err) < 0)
         return -1;

@@ -6,6 +6,7 @@
 #include "runtime/serve/front/regions.h"
 
 #include "common/memory.h"
+#include "runtime/serve/service.h"
 #include "runtime/serve/shared_copy.h"
 
 #include <errno.h>
@@ -25,22 +26,26 @@ struct glet_region {
     void *mapping; /* from a page border on; the region begins `lead` bytes behind it */
     size_t lead;
     bool writable;
-    atomic_uint holds; /* the list's own, and one of each request */
+    struct glet_service *pins; /* that has pinned it; NULL: none has */
+    atomic_uint holds;         /* the list's own, and one of each request */
 };
 
 struct glet_regions {
+    struct glet_service *service;
     pthread_mutex_t lock;
     struct glet_region *first;
     size_t count;
 };
 
-int glet_regions_new(struct glet_regions **out, struct glet_error *err)
+int glet_regions_new(struct glet_service *service, struct glet_regions **out,
+                     struct glet_error *err)
 {
     if (glet_shared_copy_setup(err) < 0)
         return -1;
     struct glet_regions *regions = glet_alloc(1, sizeof *regions, err);
     if (!regions)
         return -1;
+    regions->service = service;
     pthread_mutex_init(&regions->lock, NULL);
     *out = regions;
     return 0;
@@ -57,6 +62,8 @@ void glet_regions_free(struct glet_regions *regions)
 
 static void free_region(struct glet_region *region)
 {
+    if (region->pins)
+        glet_service_unpin(region->pins, region->mapping, region->lead + region->bytes);
     if (region->mapping)
         munmap(region->mapping, region->lead + region->bytes);
     free(region->name);
@@ -147,6 +154,10 @@ int glet_regions_register(struct glet_regions *regions, const char *name, const 
     struct glet_region *region = make(name, key, offset, bytes, err);
     if (!region)
         return -1;
+    /* Before anybody can name it. That also fetches its pages, which is then no request's to wait for. */
+    if (glet_service_pin(regions->service, region->mapping, region->lead + region->bytes,
+                         region->writable))
+        region->pins = regions->service;
     pthread_mutex_lock(&regions->lock);
     bool taken = *find(regions, name) != NULL, full = regions->count == GLET_REGIONS_MOST;
     if (!taken && !full) {
@@ -215,6 +226,11 @@ void *glet_region_at(const struct glet_region *region, uint64_t offset, uint64_t
 bool glet_region_writable(const struct glet_region *region)
 {
     return region->writable;
+}
+
+bool glet_region_pinned(const struct glet_region *region)
+{
+    return region->pins != NULL;
 }
 
 static void put(const struct glet_region *region, struct glet_text *text)

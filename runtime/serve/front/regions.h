@@ -6,7 +6,8 @@
  * The parts of POSIX shared memory objects that clients have registered, by name. A region is mapped
  * when it is registered; it is unmapped when it has been unregistered and the last request that
  * holds it has let go. Its owner may cut the object short at any time: what is there is touched
- * through shared_copy.h alone. Any thread.
+ * through shared_copy.h alone, or by GPUs, for which it is pinned as it is mapped where they read
+ * memory in place (glet_service_pin()): those pages stay, whatever becomes of the object. Any thread.
  */
 
 #include "common/error.h"
@@ -22,8 +23,12 @@ enum { GLET_REGIONS_MOST = 1024 };
 struct glet_regions;
 struct glet_region;
 
-/* Also makes glet_shared_copy() ready. */
-GLET_MUST_CHECK int glet_regions_new(struct glet_regions **out, struct glet_error *err);
+struct glet_service;
+
+/* Also makes glet_shared_copy() ready. The service is borrowed, for pinning. */
+GLET_MUST_CHECK
+int glet_regions_new(struct glet_service *service, struct glet_regions **out,
+                     struct glet_error *err);
 void glet_regions_free(struct glet_regions *regions); /* none is held; NULL is accepted */
 
 /*
@@ -47,6 +52,7 @@ void glet_region_release(struct glet_region *region);
 void *glet_region_at(const struct glet_region *region, uint64_t offset, uint64_t bytes);
 /* false: the object may only be read by us. */
 bool glet_region_writable(const struct glet_region *region);
+bool glet_region_pinned(const struct glet_region *region);
 
 /* Triton's list of them: all (name NULL), or the one, false when there is none. */
 bool glet_regions_list(struct glet_regions *regions, const char *name, struct glet_text *text);

@@ -4,16 +4,47 @@
 
 #include "common/random.h"
 #include "runtime/serve/front/buffer_pool.h"
+#include "runtime/serve/service.h"
 
 #include <string.h>
+
+/* --- a service that pins --- */
+
+struct glet_service {
+    bool refuses;
+    int asked, pinned; /* calls; blocks now */
+    size_t bytes;
+};
+
+bool glet_service_pin(struct glet_service *service, void *memory, size_t bytes, bool writable)
+{
+    assert_int_equal((uintptr_t)memory % 4096, 0);
+    assert_true(writable);
+    service->asked++;
+    if (service->refuses)
+        return false;
+    service->pinned++;
+    service->bytes += bytes;
+    return true;
+}
+
+void glet_service_unpin(struct glet_service *service, void *memory, size_t bytes)
+{
+    assert_int_equal((uintptr_t)memory % 4096, 0);
+    *(volatile char *)memory = 0; /* it is still there */
+    service->pinned--;
+    service->bytes -= bytes;
+}
+
+/* --- */
 
 static void test_budget(void **state)
 {
     (void)state;
     struct glet_buffer_budget budget = {.limit_bytes = 20000};
     struct glet_buffer_pool pool, other;
-    glet_buffer_pool_init(&pool, &budget);
-    glet_buffer_pool_init(&other, &budget);
+    glet_buffer_pool_init(&pool, &budget, NULL);
+    glet_buffer_pool_init(&other, &budget, NULL);
     void *a = glet_buffer_take(&pool, 10000), *b = glet_buffer_take(&other, 8000);
     assert_non_null(a);
     assert_non_null(b);
@@ -41,7 +72,7 @@ static void test_any_sizes(void **state)
     struct glet_random random = glet_random_seeded(7);
     unsigned char *held[32] = {0};
     size_t sizes[32] = {0};
-    glet_buffer_pool_init(&pool, &budget);
+    glet_buffer_pool_init(&pool, &budget, NULL);
     for (int turn = 0; turn < 20000; turn++) {
         size_t i = glet_random_below(&random, COUNT_OF(held));
         if (held[i]) {
@@ -68,7 +99,7 @@ static void test_reuse(void **state)
     (void)state;
     struct glet_buffer_budget budget = {.limit_bytes = (size_t)1 << 30};
     struct glet_buffer_pool pool;
-    glet_buffer_pool_init(&pool, &budget);
+    glet_buffer_pool_init(&pool, &budget, NULL);
     void *first = glet_buffer_take(&pool, 150528);
     glet_buffer_give(&pool, first);
     assert_ptr_equal(glet_buffer_take(&pool, 150000), first);
@@ -85,7 +116,7 @@ static void test_trim(void **state)
         struct glet_buffer_budget budget = {.limit_bytes = (size_t)1 << 30};
         struct glet_buffer_pool pool;
         void *held[10];
-        glet_buffer_pool_init(&pool, &budget);
+        glet_buffer_pool_init(&pool, &budget, NULL);
         for (size_t i = 0; i < COUNT_OF(held); i++)
             held[i] = glet_buffer_take(&pool, sizes[s]);
         for (size_t i = 0; i < COUNT_OF(held); i++)
@@ -108,6 +139,62 @@ static void test_trim(void **state)
     }
 }
 
+/* Only what is large and comes back again, once it has; until it is freed. */
+static void test_pinned_when_kept(void **state)
+{
+    (void)state;
+    enum { LARGE = 600000, SMALL = 100000 };
+    struct glet_service service = {0};
+    struct glet_buffer_budget budget = {.limit_bytes = (size_t)1 << 30};
+    struct glet_buffer_pool pool;
+    glet_buffer_pool_init(&pool, &budget, &service);
+    for (int turn = 0; turn < 5; turn++) {
+        char *large = glet_buffer_take(&pool, LARGE), *small = glet_buffer_take(&pool, SMALL);
+        assert_int_equal(glet_buffer_pinned(large), turn >= 2);
+        assert_false(glet_buffer_pinned(small));
+        memset(large, turn, LARGE);
+        glet_buffer_give(&pool, large);
+        glet_buffer_give(&pool, small);
+        assert_int_equal(service.asked, turn >= 1);
+    }
+    assert_int_equal(service.pinned, 1);
+    assert_true(service.bytes >= LARGE);
+    void *burst[3];
+    for (size_t i = 0; i < COUNT_OF(burst); i++)
+        burst[i] = glet_buffer_take(&pool, LARGE);
+    for (size_t i = 0; i < COUNT_OF(burst); i++)
+        glet_buffer_give(&pool, burst[i]);
+    assert_int_equal(service.pinned, 1); /* the others are not needed again */
+    glet_buffer_pool_trim(&pool);
+    glet_buffer_pool_trim(&pool);
+    assert_int_equal(service.pinned, 0);
+    assert_int_equal(service.bytes, 0);
+    glet_buffer_pool_fini(&pool);
+}
+
+static void test_not_pinned_again(void **state)
+{
+    (void)state;
+    struct glet_service service = {.refuses = true};
+    struct glet_buffer_budget budget = {.limit_bytes = (size_t)1 << 30};
+    struct glet_buffer_pool pool;
+    glet_buffer_pool_init(&pool, &budget, &service);
+    for (int turn = 0; turn < 5; turn++) {
+        void *buffer = glet_buffer_take(&pool, 600000);
+        assert_false(glet_buffer_pinned(buffer));
+        glet_buffer_give(&pool, buffer);
+    }
+    assert_int_equal(service.asked, 1);
+    glet_buffer_pool_fini(&pool);
+    service.refuses = false;
+    glet_buffer_pool_init(&pool, &budget, &service);
+    for (int turn = 0; turn < 2; turn++)
+        glet_buffer_give(&pool, glet_buffer_take(&pool, 600000));
+    assert_int_equal(service.pinned, 1);
+    glet_buffer_pool_fini(&pool);
+    assert_int_equal(service.pinned, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -115,6 +202,8 @@ int main(void)
         cmocka_unit_test(test_any_sizes),
         cmocka_unit_test(test_reuse),
         cmocka_unit_test(test_trim),
+        cmocka_unit_test(test_pinned_when_kept),
+        cmocka_unit_test(test_not_pinned_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
