@@ -104,7 +104,8 @@ class Runtime:
         with open(self.report, encoding="utf-8") as report:
             lines = report.read().splitlines()
         assert lines[1].strip() == "breaches 0" and lines[2].strip() == "live", lines
-        self.moves = int(lines[3].rsplit(" ", 1)[1])
+        self.moves, self.staged, self.in_place, self.registered = (
+            int(line.rsplit(" ", 1)[1]) for line in lines[3:7])
         return log
 
 
