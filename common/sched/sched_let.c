@@ -48,6 +48,15 @@ static uint64_t least(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
+static void set_gathers(const struct glet_sched_let *let, struct glet_sched_model *model,
+                        size_t size, uint64_t gathers_us)
+{
+    const struct glet_sched_size *plan = &model->plan.sizes[size];
+    model->gathers_us[size] = gathers_us;
+    model->copies_us[size] = plan->copy_us - plan->gather_us + gathers_us;
+    model->hidden_us[size] = least(model->copies_us[size], let->shortest_us);
+}
+
 struct glet_sched_let *glet_sched_let_new(const struct glet_sched_share *shares, size_t count,
                                           struct glet_error *err)
 {
@@ -58,7 +67,7 @@ struct glet_sched_let *glet_sched_let_new(const struct glet_sched_share *shares,
     if (!let->models)
         goto fail;
     let->count = count;
-    uint64_t shortest_us = UINT64_MAX; /* that a planned batch computes */
+    let->shortest_us = UINT64_MAX;
     for (size_t i = 0; i < count; i++) {
         struct glet_sched_model *model = &let->models[i];
         model->plan = shares[i];
@@ -67,7 +76,7 @@ struct glet_sched_let *glet_sched_let_new(const struct glet_sched_share *shares,
             model->learned_us[s] = size->exec_us;
             model->computes_us[s] = size->exec_us - least(size->copy_us, size->exec_us - 1);
         }
-        shortest_us = least(shortest_us, model->computes_us[model->plan.size_count - 1]);
+        let->shortest_us = least(let->shortest_us, model->computes_us[model->plan.size_count - 1]);
         let->round_us += glet_sched_rows_us(model, glet_sched_full(model));
         if ((size_t)glet_sched_full(model) > let->room)
             let->room = (size_t)glet_sched_full(model);
@@ -78,7 +87,7 @@ struct glet_sched_let *glet_sched_let_new(const struct glet_sched_share *shares,
     for (size_t i = 0; i < count; i++) {
         struct glet_sched_model *model = &let->models[i];
         for (size_t s = 0; s < model->plan.size_count; s++)
-            model->hidden_us[s] = least(model->plan.sizes[s].copy_us, shortest_us);
+            set_gathers(let, model, s, model->plan.sizes[s].gather_us);
         let->pace_us += glet_sched_pace_us(model, glet_sched_full(model));
         model->capacity_rps = glet_sched_full(model) * 1e6 / (double)let->round_us;
     }
@@ -310,10 +319,11 @@ uint64_t glet_sched_let_next_us(const struct glet_sched_let *let)
     const struct glet_sched_run *run = &let->runs[0];
     const struct glet_sched_model *model = &let->models[run->share],
                                   *next = &let->models[let->turn];
-    uint64_t copy_us = next->plan.sizes[next->plan.size_count - 1].copy_us;
-    if (let->run_count != 1 || copy_us == 0)
+    size_t full = next->plan.size_count - 1;
+    uint64_t copy_us = next->copies_us[full];
+    if (let->run_count != 1 || next->plan.sizes[full].copy_us == 0)
         return UINT64_MAX;
-    uint64_t own_copy_us = run->ahead ? 0 : model->plan.sizes[run->size].copy_us;
+    uint64_t own_copy_us = run->ahead ? 0 : model->copies_us[run->size];
     uint64_t takes_us = own_copy_us + model->computes_us[run->size];
     return run->start_us + takes_us - least(copy_us, takes_us);
 }
@@ -327,6 +337,19 @@ static void learn(uint64_t *estimate_us, uint64_t observed_us, uint64_t up, uint
         *estimate_us -= (*estimate_us - observed_us) / down;
 }
 
+void glet_sched_let_gathered(struct glet_sched_let *let, uint64_t gathered_us)
+{
+    assert(let->run_count > 0);
+    size_t s = let->runs[0].size;
+    struct glet_sched_model *model = &let->models[let->runs[0].share];
+    const struct glet_sched_size *size = &model->plan.sizes[s];
+    uint64_t gathers_us = model->gathers_us[s];
+    if (size->copy_us == 0)
+        return;
+    learn(&gathers_us, least(gathered_us, LEARN_CAP * size->exec_us), LEARN_UP, LEARN_DOWN);
+    set_gathers(let, model, s, gathers_us);
+}
+
 void glet_sched_let_end(struct glet_sched_let *let, uint64_t now_us, uint64_t computed_us)
 {
     assert(let->run_count > 0);
@@ -336,7 +359,7 @@ void glet_sched_let_end(struct glet_sched_let *let, uint64_t now_us, uint64_t co
     uint64_t cap_us = LEARN_CAP * size->exec_us;
     uint64_t took_us = now_us > ended.start_us ? now_us - ended.start_us : 0;
     if (ended.ahead) /* between others its time says little of it */
-        took_us = computed_us + size->copy_us;
+        took_us = computed_us + model->copies_us[ended.size];
     learn(&model->learned_us[ended.size], least(took_us, cap_us), LEARN_UP, LEARN_DOWN);
     learn(&model->computes_us[ended.size], least(computed_us, cap_us), QUICK_UP, QUICK_DOWN);
     if (--let->run_count == 0)

@@ -32,9 +32,10 @@ enum { GLET_SCHED_MAX_SIZES = 16 };
 
 struct glet_sched_size { /* an executor */
     int batch;
-    uint64_t exec_us; /* what the plan allows, or measured, copies included; > 0 */
-    uint64_t copy_us; /* of that, what is no compute, where a device does it beside the compute of
+    uint64_t exec_us;   /* what the plan allows, or measured, copies included; > 0 */
+    uint64_t copy_us;   /* of that, what is no compute, where a device does it beside the compute of
                          another batch; 0 = it takes one batch at a time */
+    uint64_t gather_us; /* of that, what the caller does itself, as it is expected */
 };
 
 struct glet_sched_share {                               /* one model of the gpu-let */
@@ -98,6 +99,10 @@ enum glet_sched_step glet_sched_let_next(struct glet_sched_let *let, uint64_t no
 /* While one batch runs: when to ask for the next, so that it is copied when that one has computed.
    UINT64_MAX = not before the end of a batch. */
 uint64_t glet_sched_let_next_us(const struct glet_sched_let *let);
+
+/* How long the caller took for its part of the copies of the oldest batch that was given out, before
+   glet_sched_let_end(): not every request is in the same place. Without it, as was expected. */
+void glet_sched_let_gathered(struct glet_sched_let *let, uint64_t gathered_us);
 
 /* The oldest batch that was given out to run has ended; its time refines the predictions.
    computed_us: of that, what the device computed; looked at only where it has a copy_us. */

@@ -10,7 +10,10 @@ struct glet_sched_model {
     struct glet_sched_share plan;
     uint64_t learned_us[GLET_SCHED_MAX_SIZES];  /* of a batch that runs alone */
     uint64_t computes_us[GLET_SCHED_MAX_SIZES]; /* without its copies, when it is quick */
-    uint64_t hidden_us[GLET_SCHED_MAX_SIZES]; /* of its copies, by the compute of any other batch */
+    uint64_t
+        gathers_us[GLET_SCHED_MAX_SIZES]; /* the caller's part of its copies, as it is of late */
+    uint64_t copies_us[GLET_SCHED_MAX_SIZES]; /* with that */
+    uint64_t hidden_us[GLET_SCHED_MAX_SIZES]; /* of them, by the compute of any other batch */
     double capacity_rps;                      /* a planned batch each round */
     struct glet_sched_queue queues[2];        /* by glet_sched_class */
     double recent_rps;  /* planned requests offered lately, rows; decays exponentially */
@@ -33,8 +36,9 @@ struct glet_sched_let {
     size_t run_count;
     uint64_t rounds;
     size_t room;
-    uint64_t round_us; /* one planned batch of each model */
-    uint64_t pace_us;  /* the same with the copies hidden */
+    uint64_t round_us;    /* one planned batch of each model */
+    uint64_t pace_us;     /* the same with the copies hidden */
+    uint64_t shortest_us; /* that a planned batch computes */
 };
 
 /* Planned batch. */

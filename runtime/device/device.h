@@ -178,7 +178,8 @@ bool glet_executor_lend(struct glet_executor *executor, size_t i, const void *da
 
 /*
  * Lets the next batch read `rows` rows of input i, from row `first` on, at `memory` instead of in its
- * staging memory. All of it lies in one block that glet_device_pin() took; it is only read, and only
+ * staging memory. All of it lies in one block that glet_device_pin() took, or in that input's
+ * staging memory of the same batch; it is only read, and only
  * until that batch is finished, or did not begin. Rows in ascending order; those that are not fed are
  * read in staging memory. false: they have to be copied there, since the device reads nothing else,
  * or they are so few bytes that it takes no longer. (Rows of one call are one copy: what is adjacent

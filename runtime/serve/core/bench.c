@@ -10,7 +10,7 @@
 enum { LONG_RUN_US = 20000, RUNS = 4 };
 
 struct times { /* the shortest of a few runs: what disturbs a run only makes it longer */
-    uint64_t took_us, copy_us; /* in all; gathering, and not computing */
+    uint64_t took_us, copy_us, gather_us; /* in all; gathering and not computing; gathering */
 };
 
 static uint64_t busy_us(const struct glet_partition *partition)
@@ -20,13 +20,18 @@ static uint64_t busy_us(const struct glet_partition *partition)
     return (uint64_t)(use.busy_ms * 1000);
 }
 
-/* What bringing that many rows into staging memory takes. */
+/* What bringing that many rows to the device takes of the thread, each a request of its own. Staging
+   memory is read as any other that is pinned. */
 static uint64_t gather_us(struct glet_executor *executor, const struct glet_model *model, int rows)
 {
     uint64_t start_us = glet_clock_us();
-    for (size_t i = 0; i < glet_model_input_count(model); i++)
-        memset(glet_executor_input(executor, i), 0,
-               (size_t)rows * glet_model_input(model, i)->bytes);
+    for (size_t i = 0; i < glet_model_input_count(model); i++) {
+        unsigned char *staging = glet_executor_input(executor, i);
+        size_t bytes = glet_model_input(model, i)->bytes;
+        for (int row = 0; row < rows; row++, staging += bytes)
+            if (!glet_executor_feed(executor, i, row, 1, staging))
+                memset(staging, 0, bytes);
+    }
     return glet_clock_us() - start_us;
 }
 
@@ -35,7 +40,7 @@ static int measure(const struct glet_partition *partition, struct glet_executor 
                    struct glet_error *err)
 {
     bool overlaps = glet_executor_depth(executor) > 1;
-    *times = (struct times){UINT64_MAX, overlaps ? UINT64_MAX : 0};
+    *times = (struct times){UINT64_MAX, overlaps ? UINT64_MAX : 0, 0};
     for (int run = 0; run < RUNS; run++) {
         uint64_t gathered_us = overlaps ? gather_us(executor, model, rows) : 0;
         uint64_t start_us = glet_clock_us(), busy_before_us = busy_us(partition);
@@ -46,7 +51,10 @@ static int measure(const struct glet_partition *partition, struct glet_executor 
         uint64_t computed_us = busy_us(partition) - busy_before_us;
         times->took_us = run_us < times->took_us ? run_us : times->took_us;
         uint64_t copy_us = gathered_us + (run_us > computed_us ? run_us - computed_us : 0);
-        times->copy_us = copy_us < times->copy_us ? copy_us : times->copy_us;
+        if (copy_us < times->copy_us) {
+            times->copy_us = copy_us;
+            times->gather_us = gathered_us;
+        }
         if (run_us > LONG_RUN_US && (run > 0 || !overlaps)) /* one says too little of copies */
             break;
     }
@@ -69,26 +77,29 @@ static bool batch_is_free(const struct glet_model *model)
 }
 
 static void set_size(struct glet_bench *bench, struct glet_executor *executor, int batch,
-                     double ratio, uint64_t exec_us, uint64_t copy_us)
+                     double ratio, uint64_t exec_us, const struct times *times)
 {
     size_t i = bench->count++;
     uint64_t planned_us = (uint64_t)(ratio * (double)exec_us);
     bench->executors[i] = executor;
     bench->sizes[i].batch = batch;
     bench->sizes[i].exec_us = planned_us > 0 ? planned_us : 1;
-    bench->sizes[i].copy_us = copy_us;
+    bench->sizes[i].copy_us = times->copy_us;
+    bench->sizes[i].gather_us = times->gather_us;
 }
 
 /* Sizes that are row counts of one executor, as many as there is room for; between one row and all
    the time is taken to be linear. */
 static void set_row_counts(struct glet_bench *bench, struct glet_executor *full, int batch,
-                           double one_ratio, uint64_t exec_us, uint64_t copy_us)
+                           double one_ratio, uint64_t exec_us, const struct times *whole)
 {
     int count = batch < GLET_SCHED_MAX_SIZES ? batch : GLET_SCHED_MAX_SIZES;
     for (int i = 1; i <= count; i++) {
         int rows = (batch * i + count - 1) / count;
         double ratio = one_ratio + (1 - one_ratio) * (rows - 1) / (batch - 1);
-        set_size(bench, full, rows, ratio, exec_us, (uint64_t)(ratio * (double)copy_us));
+        struct times part = {.copy_us = (uint64_t)(ratio * (double)whole->copy_us),
+                             .gather_us = (uint64_t)(ratio * (double)whole->gather_us)};
+        set_size(bench, full, rows, ratio, exec_us, &part);
     }
 }
 
@@ -112,11 +123,11 @@ static int set_powers_of_two(struct glet_bench *bench, struct glet_partition *pa
             if ((double)bench->sizes[i].exec_us > ratio * (double)exec_us)
                 bench->sizes[i].exec_us = (uint64_t)(ratio * (double)exec_us) + 1;
         bench->activation_mib += glet_executor_activation_mib(executor);
-        set_size(bench, executor, b, ratio, exec_us, times.copy_us);
+        set_size(bench, executor, b, ratio, exec_us, &times);
         if (failed)
             return -1;
     }
-    set_size(bench, full, batch, 1, exec_us, full_times->copy_us);
+    set_size(bench, full, batch, 1, exec_us, full_times);
     return 0;
 }
 
@@ -133,16 +144,16 @@ int glet_bench_build(struct glet_bench *bench, struct glet_partition *partition,
     if (measure(partition, full, model, batch, &whole, err) < 0)
         goto fail;
     if (planned_batch_only || batch == 1) {
-        set_size(bench, full, batch, 1, exec_us, whole.copy_us);
+        set_size(bench, full, batch, 1, exec_us, &whole);
         return 0;
     }
     if (measure(partition, full, model, 1, &one, err) < 0)
         goto fail;
     double one_ratio = (double)one.took_us / (double)whole.took_us;
     if (skips_unused_rows(one_ratio, batch)) {
-        set_row_counts(bench, full, batch, one_ratio, exec_us, whole.copy_us);
+        set_row_counts(bench, full, batch, one_ratio, exec_us, &whole);
     } else if (!batch_is_free(model)) {
-        set_size(bench, full, batch, 1, exec_us, whole.copy_us);
+        set_size(bench, full, batch, 1, exec_us, &whole);
     } else if (set_powers_of_two(bench, partition, model, full, &whole, exec_us, err) < 0) {
         goto fail;
     }

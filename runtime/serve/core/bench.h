@@ -24,7 +24,8 @@ struct glet_bench {
  * On the worker's thread. exec_us is the plan's time for `batch`; smaller batches get the same
  * share of it that they took of the measured time. copy_us of a size is what was measured, where the
  * device takes a second batch before it has ended the first: all that it did not compute, and how
- * long the inputs take to be gathered.
+ * long the inputs take to be gathered, which is its gather_us: of requests that are all in pinned
+ * memory, and so of what the device does not read in place even then.
  */
 GLET_MUST_CHECK
 int glet_bench_build(struct glet_bench *bench, struct glet_partition *partition,

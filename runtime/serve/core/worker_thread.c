@@ -116,6 +116,7 @@ static const char *serve(struct glet_worker *worker, struct glet_error *err, boo
             return err->message;
         pthread_mutex_lock(&worker->lock);
         if (step == GLET_SCHED_IDLE) {
+            glet_sched_let_gathered(worker->sched, worker->flights[worker->first].gather_ns / 1000);
             glet_sched_let_end(worker->sched, glet_clock_us(), computed_us(worker));
             worker->first = (worker->first + 1) % GLET_FLIGHTS;
             worker->flying--;

@@ -191,6 +191,48 @@ static void the_next_batch_is_given_out_one_copy_earlier(void **state)
     glet_sched_let_free(let);
 }
 
+/* The caller's part of the copies is as long as it is of late: of requests that need none, and of
+   others. */
+static void what_is_gathered_is_learned(void **state)
+{
+    (void)state;
+    static const struct glet_sched_share share = {
+        .sizes = {{4, 4000, 800, 400}}, .size_count = 1, .queue_capacity = 64};
+    struct glet_sched_let *let = glet_sched_let_new(&share, 1, &err);
+    assert_non_null(let);
+    offer_many(let, 0, 8, 0);
+    assert_int_equal(glet_sched_let_next(let, 0, &batch), GLET_SCHED_RUN);
+    assert_int_equal(glet_sched_let_next_us(let), 4000 - 800);
+    assert_int_equal(glet_sched_let_next(let, 3200, &batch), GLET_SCHED_RUN);
+    glet_sched_let_gathered(let, 800); /* twice what was expected: a quarter of that is learned */
+    glet_sched_let_end(let, 4400, 3200);
+    assert_int_equal(glet_sched_let_exec_us(let, 0, 0), 4100);
+    assert_int_equal(glet_sched_let_next_us(let), 4400 + 3200 - 900);
+    glet_sched_let_gathered(let, 900); /* the one beside it takes its compute and 1000 of copies */
+    glet_sched_let_end(let, 7600, 3200);
+    assert_int_equal(glet_sched_let_exec_us(let, 0, 0), 4125);
+    for (int i = 0; i < 300; i++) { /* from now on nothing is gathered: all of that is over */
+        uint64_t now_us = 10000 + (uint64_t)i * 10000;
+        struct glet_sched_item one = item(20, now_us + 100000, 4);
+        assert_int_equal(glet_sched_let_offer(let, now_us, 0, &one, GLET_SCHED_PLANNED, NULL),
+                         GLET_SCHED_ACCEPTED);
+        assert_int_equal(glet_sched_let_next(let, now_us, &batch), GLET_SCHED_RUN);
+        glet_sched_let_gathered(let, 0);
+        glet_sched_let_end(let, now_us + 3600, 3200);
+    }
+    assert_in_range(glet_sched_let_exec_us(let, 0, 0), 3600, 3632);
+    for (size_t id = 30; id < 32; id++) {
+        struct glet_sched_item more = item(id, 9000000, 4);
+        assert_int_equal(glet_sched_let_offer(let, 5000000, 0, &more, GLET_SCHED_PLANNED, NULL),
+                         GLET_SCHED_ACCEPTED);
+        assert_int_equal(glet_sched_let_next(let, 5000000, &batch), GLET_SCHED_RUN);
+    }
+    glet_sched_let_gathered(let, 0);
+    glet_sched_let_end(let, 5003600, 3200);
+    assert_in_range(glet_sched_let_next_us(let), 5003600 + 3200 - 432, 5003600 + 3200 - 400);
+    glet_sched_let_free(let);
+}
+
 /* Where nothing waits by then, the next batch is decided on after the end, with all its time before it. */
 static void what_comes_after_that_waits_for_the_end(void **state)
 {
@@ -317,6 +359,7 @@ int main(void)
         cmocka_unit_test(an_urgent_turn_goes_first_only_when_it_costs_nobody),
         cmocka_unit_test(the_next_batch_is_given_out_one_copy_earlier),
         cmocka_unit_test(what_comes_after_that_waits_for_the_end),
+        cmocka_unit_test(what_is_gathered_is_learned),
         cmocka_unit_test(what_cannot_be_in_time_is_refused_or_dropped),
         cmocka_unit_test(a_batch_shrinks_to_save_its_first_request),
         cmocka_unit_test(excess_waits_for_planned_and_is_bounded),
