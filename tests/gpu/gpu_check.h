@@ -52,6 +52,7 @@ int gpu_check_units(struct gpu_check *check, struct glet_error *err);
 int gpu_check_sets(struct gpu_check *check, struct glet_error *err);
 int gpu_check_leak(struct gpu_check *check, struct glet_error *err);
 int gpu_check_graph_home(struct gpu_check *check, struct glet_error *err);
+int gpu_check_pinned(struct gpu_check *check, struct glet_error *err);
 int gpu_check_queues(struct gpu_check *check, struct glet_error *err);
 int gpu_check_isolation(struct gpu_check *check, struct glet_error *err);
 int gpu_check_launch(struct gpu_check *check, struct glet_error *err);

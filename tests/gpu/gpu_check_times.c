@@ -7,11 +7,13 @@
 #include "profiles/sampler.h"
 #include "runtime/device/cuda/cuda_replay.h"
 
+#include <errno.h>
 #include <math.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 
 enum { THREADS = 256, BLOCKS_PER_SM = 4, MOST_SAMPLES = 20000 };
 
@@ -136,13 +138,16 @@ int gpu_check_launch(struct gpu_check *check, struct glet_error *err)
 struct disturbance {
     struct gpu_check *check;
     int kind;
+    void *memory; /* to be pinned */
     atomic_bool stop;
     long calls;
 };
 
-enum { ALLOCATE, LOAD, INSTANTIATE, DISTURBANCES };
+enum { ALLOCATE, LOAD, INSTANTIATE, PIN, DISTURBANCES };
+enum { PINNED_BYTES = 600 << 10 };
 static const char *const disturbances[DISTURBANCES] = {"cuMemAlloc and cuMemFree", "module load",
-                                                       "graph instantiation"};
+                                                       "graph instantiation",
+                                                       "pinning 600 KB and unpinning"};
 extern const unsigned char glet_fatbin_gpu_check_kernels[];
 
 static void disturb_once(const struct disturbance *d, const struct glet_cuda_site *site)
@@ -159,6 +164,8 @@ static void disturb_once(const struct disturbance *d, const struct glet_cuda_sit
         (void)api->cuModuleUnload(module);
     else if (d->kind == INSTANTIATE && capture(d->check, site, 1, &graph, &ignored) == 0)
         (void)api->cuGraphExecDestroy(graph);
+    else if (d->kind == PIN && glet_device_pin(d->check->device, d->memory, PINNED_BYTES, true))
+        glet_device_unpin(d->check->device, d->memory);
 }
 
 static void *disturb(void *opaque)
@@ -208,9 +215,13 @@ int gpu_check_stall(struct gpu_check *check, struct glet_error *err)
     if (!ms || cut_in_two(check, err) < 0 ||
         gpu_check_graph(check, gpu_check_site(check, 0), 0.1, &graph, err) < 0)
         return -1;
-    int rc = stall_row(check, graph, "nothing", ms, err);
+    void *memory =
+        mmap(NULL, PINNED_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    int rc = memory == MAP_FAILED ? glet_error_errno(err, errno, "memory") : 0;
+    if (rc == 0)
+        rc = stall_row(check, graph, "nothing", ms, err);
     for (int kind = 0; rc == 0 && kind < DISTURBANCES; kind++) {
-        struct disturbance d = {.check = check, .kind = kind};
+        struct disturbance d = {.check = check, .kind = kind, .memory = memory};
         pthread_t thread;
         if (pthread_create(&thread, NULL, disturb, &d) != 0) {
             rc = glet_error_set(err, GLET_ERR_NOMEM, "cannot start a thread");
@@ -220,6 +231,8 @@ int gpu_check_stall(struct gpu_check *check, struct glet_error *err)
         atomic_store(&d.stop, true);
         pthread_join(thread, NULL);
     }
+    if (memory != MAP_FAILED)
+        munmap(memory, PINNED_BYTES);
     (void)check->api->cuGraphExecDestroy(graph);
     return rc;
 }

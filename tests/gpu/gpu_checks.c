@@ -21,6 +21,7 @@ static const struct {
     {"isolation", gpu_check_isolation}, {"launch", gpu_check_launch},
     {"stall", gpu_check_stall},         {"events", gpu_check_events},
     {"storm", gpu_check_storm},         {"queues", gpu_check_queues},
+    {"pinned", gpu_check_pinned},
 };
 
 static int run_check(int (*run)(struct gpu_check *check, struct glet_error *err), const char *spec)

@@ -10,7 +10,8 @@ import time
 
 from gpu_support import BUNDLE, Failed, row, wheel_folders
 
-CHECKS = ("units", "sets", "leak", "graph-home", "queues", "launch", "stall", "events")
+CHECKS = ("units", "sets", "leak", "graph-home", "queues", "launch", "stall", "events",
+          "pinned")
 SM_TARGET_MODELS, SM_TARGETS = ("resnet50", "bert_base"), ("off", "on")
 
 
