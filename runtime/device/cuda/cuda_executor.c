@@ -3,11 +3,12 @@
  * Executors of the CUDA device: a net recorded once into a CUDA graph, and its replay.
  *
  * A batch is enqueued as a whole when it begins: the used rows of each input from pinned memory,
- * staging or the requests' own (glet_executor_feed()), the graph, the used rows of each output back; to finish it is to wait for an event. Neither allocates
- * or takes a lock of ours. A second batch may begin before the first is finished; then it is copied
- * in while the first computes, and the first is copied out while it computes (cuda_staging.h). A
- * batch alone takes the shorter way, with nothing but the gpu-let's stream in it. Copies stay
- * outside the graph because a batch that is not full copies only what it has.
+ * staging or the requests' own (glet_executor_feed()), the graph, the used rows of each output
+ * back; to finish it is to wait for an event. Neither allocates or takes a lock of ours. A second
+ * batch may begin before the first is finished; then it is copied in while the first computes, and
+ * the first is copied out while it computes (cuda_staging.h). A batch alone takes the shorter way,
+ * with nothing but the gpu-let's stream in it. Copies stay outside the graph because a batch that
+ * is not full copies only what it has.
  *
  * The net runs once outside a capture before it is recorded (cuBLAS may allocate at a first call),
  * and batches run in both ways before it serves, so that no first time is left to a request.

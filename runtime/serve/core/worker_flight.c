@@ -5,7 +5,8 @@
  *
  * Copies into and out of the executor's staging memory happen outside the hang watch: only inside
  * an executor may batches be taken away from the thread, because only there it writes nothing of
- * the requests. What a device may be reading then, inputs lent or fed to it in place, is kept for good.
+ * the requests. What a device may be reading then, inputs lent or fed to it in place, is kept for
+ * good.
  *
  * An executor may refuse data (a token number out of range, say). Then each request of the batch
  * runs alone, so that one bad request costs its neighbours time but no answer. A shared input that

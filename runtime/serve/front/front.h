@@ -106,8 +106,8 @@ struct glet_call {
     struct glet_v2_request request;
     struct glet_request job;
     void *outputs[GLET_V2_MAX_TENSORS];
-    uint64_t shared,
-        pinned; /* the inputs that are in shared memory, in pinned; as in glet_request */
+    uint64_t shared; /* the inputs that are in shared memory, as in glet_request */
+    uint64_t pinned; /* likewise */
     void *places[GLET_V2_MAX_TENSORS]; /* in it, of the outputs asked for, in their order */
     struct glet_region *held[2 * GLET_V2_MAX_TENSORS]; /* whose memory these are */
     size_t held_count;

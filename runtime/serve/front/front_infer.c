@@ -4,7 +4,8 @@
  * POST .../infer. Everything that can be refused is refused before the body is read; the body is
  * received into a pooled buffer and stays there: binary inputs are pointers into it, the first of
  * them aligned so that a device may read it in place, and those in shared memory are pointers
- * there; both may be pinned, for GPUs. Results go to a second buffer and leave from there, to the client or to shared memory.
+ * there; both may be pinned, for GPUs. Results go to a second buffer and leave from there, to the
+ * client or to shared memory.
  *
  * The service may complete a job before glet_service_submit() returns, on this thread or another;
  * done() only hands the exchange back, and the answer is always made on the server's thread.
@@ -139,6 +140,7 @@ static void find_pinned(struct glet_call *call)
 static void submit(struct glet_call *call)
 {
     struct glet_request *job = &call->job;
+    find_pinned(call);
     *job = (struct glet_request){.model = call->model->index,
                                  .rows = call->request.rows,
                                  .arrival_us = glet_clock_us(),
@@ -173,10 +175,8 @@ void glet_infer_body(struct glet_call *call)
         return;
     else if (!take_results(call))
         glet_front_refuse(call, 503, 1, "too many requests are in flight: no memory for results");
-    else {
-        find_pinned(call);
+    else
         submit(call);
-    }
 }
 
 static void answer_done(struct glet_call *call)

@@ -154,7 +154,7 @@ int glet_regions_register(struct glet_regions *regions, const char *name, const 
     struct glet_region *region = make(name, key, offset, bytes, err);
     if (!region)
         return -1;
-    /* Before anybody can name it. That also fetches its pages, which is then no request's to wait for. */
+    /* Before anybody can name it. That fetches its pages, too, so that no request waits for them. */
     if (glet_service_pin(regions->service, region->mapping, region->lead + region->bytes,
                          region->writable))
         region->pins = regions->service;

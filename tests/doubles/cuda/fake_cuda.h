@@ -14,14 +14,14 @@
  * copy_ms of its stream's; a thread that waits has the time of what it waited for, and what it
  * enqueues comes after that.
  *
- * Checked: call order; one split per device, descriptors of groups of one split; mandatory flags; a
- * green context current to one thread; streams after and before their green context; capture
+ * Checked: call order; one split per device, descriptors of groups of one split; mandatory flags;
+ * a green context current to one thread; streams after and before their green context; capture
  * (nothing unsafe on the capturing thread, launches only into the captured stream, ended by the
  * thread that began it); nothing computed in the primary context beside green contexts; copies
  * within live allocations and from pinned memory, whose pages are registered once, as they are
- * mapped, and for all contexts, and not unregistered while a copy is queued; graphs on the gpu-let they were captured in;
- * nothing allocated, loaded or instantiated while serving (fake_cuda_serving()); no use after
- * destruction; no leak (fake_cuda_live()).
+ * mapped, and for all contexts, and not unregistered while a copy is queued; graphs on the gpu-let
+ * they were captured in; nothing allocated, loaded or instantiated while serving
+ * (fake_cuda_serving()); no use after destruction; no leak (fake_cuda_live()).
  *
  * A process configures it by fake_cuda_configure(), or by GPULET_FAKE_CUDA="sms=132,units=15,...";
  * with GPULET_FAKE_CUDA_REPORT it writes what was breached and leaked, and how often something was
