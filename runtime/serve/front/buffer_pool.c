@@ -9,6 +9,7 @@
 
 #include "runtime/serve/front/buffer_pool.h"
 
+#include "common/clock.h"
 #include "runtime/serve/service.h"
 
 #include <stdlib.h>
@@ -20,6 +21,8 @@
 #define SMALLEST       ((size_t)1 << SMALLEST_BITS)
 #define MAPPED_BYTES   ((size_t)128 << 10) /* only these have their pages to themselves */
 #define PINNED_AT      2                   /* returns: a burst's buffers come back once */
+#define PIN_PAUSE      9 /* times what pinning one took: a tenth of the thread's time at most */
+#define UNPINNED_MOST  8 /* at one trim, for the same reason */
 #define MAX_IDLE_BYTES ((size_t)256 << 20) /* one pool keeps this much in a burst */
 
 struct glet_buffer { /* in front of the memory handed out */
@@ -78,8 +81,14 @@ static void pin_if_kept(struct glet_buffer_pool *pool, struct glet_buffer *buffe
 {
     if (!pool->pins || buffer->bytes < MAPPED_BYTES || buffer->given == PINNED_AT)
         return;
-    if (++buffer->given == PINNED_AT)
-        buffer->pinned = glet_service_pin(pool->pins, buffer, ALIGNMENT + buffer->bytes, true);
+    uint64_t start_us = glet_clock_us();
+    if (buffer->given + 1 == PINNED_AT && start_us < pool->pin_us)
+        return; /* when it comes back once more */
+    if (++buffer->given < PINNED_AT)
+        return;
+    buffer->pinned = glet_service_pin(pool->pins, buffer, ALIGNMENT + buffer->bytes, true);
+    uint64_t end_us = glet_clock_us();
+    pool->pin_us = end_us + PIN_PAUSE * (end_us - start_us);
 }
 
 /* NULL when the shelf is empty. */
@@ -112,10 +121,14 @@ void glet_buffer_pool_fini(struct glet_buffer_pool *pool)
 
 void glet_buffer_pool_trim(struct glet_buffer_pool *pool)
 {
+    int unpinned = 0;
     for (size_t i = 0; i < GLET_BUFFER_CLASSES; i++) {
         struct glet_buffer_shelf *shelf = &pool->shelves[i];
-        for (size_t spare = shelf->least; spare > 0; spare--)
-            release(pool, take_idle(pool, i), class_bytes(i));
+        for (size_t spare = shelf->least; spare > 0 && unpinned < UNPINNED_MOST; spare--) {
+            struct glet_buffer *buffer = take_idle(pool, i);
+            unpinned += buffer->pinned;
+            release(pool, buffer, class_bytes(i));
+        }
         shelf->least = shelf->count;
     }
 }

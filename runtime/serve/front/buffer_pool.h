@@ -16,6 +16,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct glet_buffer_budget {
     size_t limit_bytes;
@@ -29,6 +30,7 @@ struct glet_service;
 struct glet_buffer_pool {
     struct glet_buffer_budget *budget;
     struct glet_service *pins; /* NULL: nothing is pinned */
+    uint64_t pin_us;           /* not before then */
     struct glet_buffer_shelf {
         struct glet_buffer *idle;
         size_t count, least; /* idle now, and the fewest since the last trim */
@@ -42,7 +44,7 @@ void glet_buffer_pool_init(struct glet_buffer_pool *pool, struct glet_buffer_bud
 /* Every buffer must be back. */
 void glet_buffer_pool_fini(struct glet_buffer_pool *pool);
 
-/* Frees what has not been needed since the last call. */
+/* Frees what has not been needed since the last call; of what is pinned, a little at a time. */
 void glet_buffer_pool_trim(struct glet_buffer_pool *pool);
 
 /* At least `bytes` (0 is fine), 64-byte aligned; NULL when the budget or memory is used up. */

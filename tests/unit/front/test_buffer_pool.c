@@ -7,11 +7,13 @@
 #include "runtime/serve/service.h"
 
 #include <string.h>
+#include <unistd.h>
 
 /* --- a service that pins --- */
 
 struct glet_service {
     bool refuses;
+    unsigned takes_us;
     int asked, pinned; /* calls; blocks now */
     size_t bytes;
 };
@@ -21,6 +23,7 @@ bool glet_service_pin(struct glet_service *service, void *memory, size_t bytes, 
     assert_int_equal((uintptr_t)memory % 4096, 0);
     assert_true(writable);
     service->asked++;
+    usleep(service->takes_us);
     if (service->refuses)
         return false;
     service->pinned++;
@@ -172,6 +175,42 @@ static void test_pinned_when_kept(void **state)
     glet_buffer_pool_fini(&pool);
 }
 
+/* A driver that takes its time gets a tenth of the thread's, also as buffers go. */
+static void test_a_little_at_a_time(void **state)
+{
+    (void)state;
+    enum { COUNT = 20, TAKES_US = 50000 };
+    struct glet_service service = {.takes_us = TAKES_US};
+    struct glet_buffer_budget budget = {.limit_bytes = (size_t)1 << 30};
+    struct glet_buffer_pool pool;
+    void *held[COUNT];
+    glet_buffer_pool_init(&pool, &budget, &service);
+    for (int turn = 0; turn < 4; turn++) {
+        for (size_t i = 0; i < COUNT; i++)
+            held[i] = glet_buffer_take(&pool, 600000);
+        for (size_t i = 0; i < COUNT; i++)
+            glet_buffer_give(&pool, held[i]);
+    }
+    assert_int_equal(service.asked, 1);
+    service.takes_us = 0;
+    usleep(9 * TAKES_US + TAKES_US);
+    for (int turn = 0; service.pinned < COUNT; turn++) {
+        assert_true(turn < 1000);
+        for (size_t i = 0; i < COUNT; i++)
+            held[i] = glet_buffer_take(&pool, 600000);
+        for (size_t i = 0; i < COUNT; i++)
+            glet_buffer_give(&pool, held[i]);
+        usleep(100);
+    }
+    glet_buffer_pool_trim(&pool); /* all were needed */
+    static const int left[] = {12, 4, 0};
+    for (size_t i = 0; i < COUNT_OF(left); i++) {
+        glet_buffer_pool_trim(&pool);
+        assert_int_equal(service.pinned, left[i]);
+    }
+    glet_buffer_pool_fini(&pool);
+}
+
 static void test_not_pinned_again(void **state)
 {
     (void)state;
@@ -203,6 +242,7 @@ int main(void)
         cmocka_unit_test(test_reuse),
         cmocka_unit_test(test_trim),
         cmocka_unit_test(test_pinned_when_kept),
+        cmocka_unit_test(test_a_little_at_a_time),
         cmocka_unit_test(test_not_pinned_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
