@@ -85,6 +85,7 @@ void glet_service_submit(struct glet_service *service, struct glet_request *requ
 bool glet_service_pin(struct glet_service *service, void *memory, size_t bytes, bool writable);
 /* What glet_service_pin() took, before it is unmapped; no request may have inputs there. */
 void glet_service_unpin(struct glet_service *service, void *memory, size_t bytes);
+size_t glet_service_pinned_bytes(const struct glet_service *service); /* now */
 
 size_t glet_service_model_count(const struct glet_service *service);
 int glet_service_find_model(const struct glet_service *service, const char *name); /* -1 = none */

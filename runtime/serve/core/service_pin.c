@@ -45,3 +45,8 @@ void glet_service_unpin(struct glet_service *service, void *memory, size_t bytes
     glet_device_unpin(atomic_load(&service->pins.device), memory);
     atomic_fetch_sub(&service->pins.bytes, bytes);
 }
+
+size_t glet_service_pinned_bytes(const struct glet_service *service)
+{
+    return atomic_load(&service->pins.bytes);
+}

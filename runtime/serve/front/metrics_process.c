@@ -119,6 +119,9 @@ void glet_scrape_process(struct glet_scrape *s)
     glet_scrape_single(s, "gpulet_request_memory_bytes", "gauge",
                        "Memory of requests in flight: bodies and results.",
                        (double)atomic_load(&s->frontend->budget.used_bytes));
+    glet_scrape_single(s, "gpulet_pinned_memory_bytes", "gauge",
+                       "Request buffers and shared memory that GPUs read in place.",
+                       (double)glet_service_pinned_bytes(s->service));
     if (s->frontend->log)
         glet_scrape_single(s, "gpulet_access_log_dropped_total", "counter",
                            "Lines of the access log that a slow, full or failing disk has cost.",

@@ -209,6 +209,7 @@ class Metrics(fake.Case):
         self.assertEqual(samples[("gpulet_batch_size_sum", 'model="echo_FP32",gpu="gpu0"')], 3)
         self.assertEqual(samples[("gpulet_plan_changes_total", 'result="refused"')], 2)
         self.assertEqual(samples[("gpulet_plan_change_models", None)], 2)
+        self.assertEqual(samples[("gpulet_pinned_memory_bytes", None)], 655424)
         self.assertEqual(samples[("gpulet_plan_change_seconds", 'phase="prepare"')], 0.75)
         self.assertEqual(samples[("gpulet_plan_change_seconds", 'phase="swap"')], 0.00025)
         self.assertNotIn('phase="drain"', text)  # the old plan has requests yet

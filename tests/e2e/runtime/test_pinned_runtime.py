@@ -191,7 +191,11 @@ def test_shared_memory(folder):
     for i in range(5):
         region.ask(i, i + 1, i + 2, first=1)
     region.ask(7)
+    pinned = runtime.samples()["gpulet_pinned_memory_bytes"]
+    assert int(pinned) == 4 * ROW_BYTES, pinned
     region.close()
+    pinned = runtime.samples()["gpulet_pinned_memory_bytes"]
+    assert int(pinned) == 0, pinned
     runtime.end()
     assert runtime.in_place == 6 and runtime.registered == 1, vars(runtime)
 
