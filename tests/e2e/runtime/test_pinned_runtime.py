@@ -235,22 +235,29 @@ def test_unregistered_in_flight(folder):
     stop = threading.Event()
 
     def ask():
-        for i in range(40):
-            status, body = answer = region.infer([i % 12, 3])
-            answers.append(status)
-            if status == 200:
-                region.client.check(answer, [i % 12, 3])
-            else:
-                assert status == 404, body
-                region.register()
-        stop.set()
+        try:
+            for i in range(80):
+                status, body = answer = region.infer([i % 12, 3])
+                answers.append(status)
+                if status == 200:
+                    region.client.check(answer, [i % 12, 3])
+                else:
+                    assert status == 404, body
+                    region.register()
+        finally:
+            stop.set()
 
     def unregister():
         while not stop.is_set():
             region.unregister(others)
-            time.sleep(0.02)
+            time.sleep(0.005)
 
-    at_once(ask, unregister)
+    def crowd():  # so that it waits for others
+        client = Client(runtime)
+        while not stop.is_set():
+            client.ask(5, 6)
+
+    at_once(ask, unregister, crowd, crowd, crowd)
     assert 200 in answers and 404 in answers, answers
     region.close()
     runtime.end()
