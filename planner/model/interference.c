@@ -1,49 +1,58 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Pairwise interference: a table of measured pairs in front of the linear model. Pairs are sorted
- * by victim and then aggressor, so that one pair and all pairs of one victim are binary searches.
+ * Pairwise interference: measured pairs in front of the linear model. Every cell knows where the
+ * pairs begin that it is the victim of; they are sorted by aggressor.
  */
 #include "planner/model/interference.h"
 
 #include <math.h>
 
-static int order(const struct glet_pair *pair, struct glet_point victim,
-                 struct glet_point aggressor)
+/* NULL where no pairs were measured, or the point does not exist. */
+static const struct glet_victim *victim_at(const struct glet_problem_type *type,
+                                           struct glet_point at)
 {
-    const int key[6] = {victim.model,    victim.size,    victim.batch,
-                        aggressor.model, aggressor.size, aggressor.batch};
-    const int have[6] = {pair->victim_model,    pair->victim_size,    pair->victim_batch,
-                         pair->aggressor_model, pair->aggressor_size, pair->aggressor_batch};
-    for (int i = 0; i < 6; i++)
-        if (have[i] != key[i])
-            return have[i] < key[i] ? -1 : 1;
-    return 0;
+    if (!type->pair_count || at.size < 0 || at.size >= type->size_count)
+        return NULL;
+    const struct glet_cell_row *row = &type->rows[at.model * type->size_count + at.size];
+    if (!row->victims || at.batch < row->first_batch || at.batch > row->last_batch)
+        return NULL;
+    return &row->victims[at.batch - row->first_batch];
 }
 
-/* Index of the first pair that is not before (victim, aggressor). */
-static int first_pair(const struct glet_problem_type *type, struct glet_point victim,
-                      struct glet_point aggressor)
+/* < 0: the pair's aggressor is before this one. */
+static int order(const struct glet_pair *pair, struct glet_point aggressor)
 {
-    int low = 0, high = type->pair_count;
+    if (pair->aggressor_model != aggressor.model)
+        return pair->aggressor_model - aggressor.model;
+    if (pair->aggressor_size != aggressor.size)
+        return pair->aggressor_size - aggressor.size;
+    return pair->aggressor_batch - aggressor.batch;
+}
+
+static const struct glet_pair *find_pair(const struct glet_problem_type *type,
+                                         struct glet_point victim, struct glet_point aggressor)
+{
+    const struct glet_victim *v = victim_at(type, victim);
+    int low = v ? v->first_pair : 0, high = v ? low + v->pair_count : 0;
     while (low < high) {
-        int middle = low + (high - low) / 2;
-        if (order(&type->pairs[middle], victim, aggressor) < 0)
+        int middle = low + (high - low) / 2, at = order(&type->pairs[middle], aggressor);
+        if (at == 0)
+            return &type->pairs[middle];
+        if (at < 0)
             low = middle + 1;
         else
             high = middle;
     }
-    return low;
+    return NULL;
 }
 
 double glet_interference_pair(const struct glet_problem *problem, int type,
                               struct glet_point victim, struct glet_point aggressor)
 {
     const struct glet_problem_type *t = &problem->types[type];
-    if (t->pair_count > 0) {
-        int at = first_pair(t, victim, aggressor);
-        if (at < t->pair_count && order(&t->pairs[at], victim, aggressor) == 0)
-            return t->pairs[at].slowdown_ratio;
-    }
+    const struct glet_pair *pair = find_pair(t, victim, aggressor);
+    if (pair)
+        return pair->slowdown_ratio;
     if (!t->linear)
         return 1;
     const struct glet_cell *v =
@@ -53,36 +62,26 @@ double glet_interference_pair(const struct glet_problem *problem, int type,
     return v && w ? v->victim_ratio + w->aggressor_ratio : INFINITY;
 }
 
-/* Extreme over all aggressors: sign +1 for the largest, -1 for the smallest. */
-static double extreme(const struct glet_problem *problem, int type, struct glet_point victim,
-                      int sign)
-{
-    const struct glet_problem_type *t = &problem->types[type];
-    double value = 1;
-    if (t->linear) {
-        const struct glet_cell *v =
-            glet_problem_cell(problem, type, victim.model, victim.size, victim.batch);
-        double w = sign > 0 ? t->aggressor_max_ratio : t->aggressor_min_ratio;
-        value = v ? v->victim_ratio + w : 1;
-    }
-    for (int i = first_pair(t, victim, (struct glet_point){-1, -1, -1}); i < t->pair_count; i++) {
-        const struct glet_pair *pair = &t->pairs[i];
-        if (pair->victim_model != victim.model || pair->victim_size != victim.size ||
-            pair->victim_batch != victim.batch)
-            break;
-        value = sign > 0 ? fmax(value, pair->slowdown_ratio) : fmin(value, pair->slowdown_ratio);
-    }
-    return fmax(1, value);
-}
-
 double glet_interference_mildest(const struct glet_problem *problem, int type,
                                  struct glet_point victim)
 {
-    return extreme(problem, type, victim, -1);
+    const struct glet_problem_type *t = &problem->types[type];
+    const struct glet_victim *v = victim_at(t, victim);
+    if (v || !t->linear)
+        return v ? v->mildest_ratio : 1;
+    const struct glet_cell *cell =
+        glet_problem_cell(problem, type, victim.model, victim.size, victim.batch);
+    return cell ? fmax(1, cell->victim_ratio + t->aggressor_min_ratio) : 1;
 }
 
 double glet_interference_harshest(const struct glet_problem *problem, int type,
                                   struct glet_point victim)
 {
-    return extreme(problem, type, victim, +1);
+    const struct glet_problem_type *t = &problem->types[type];
+    const struct glet_victim *v = victim_at(t, victim);
+    if (v || !t->linear)
+        return v ? v->harshest_ratio : 1;
+    const struct glet_cell *cell =
+        glet_problem_cell(problem, type, victim.model, victim.size, victim.batch);
+    return cell ? fmax(1, cell->victim_ratio + t->aggressor_max_ratio) : 1;
 }

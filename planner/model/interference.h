@@ -18,7 +18,7 @@ struct glet_point {
     int model, size, batch;
 };
 
-/* The unclipped factor of victim next to aggressor; both points must exist. O(log pairs). */
+/* The unclipped factor of victim next to aggressor; both points must exist. O(log of the victim's pairs). */
 double glet_interference_pair(const struct glet_problem *problem, int type,
                               struct glet_point victim, struct glet_point aggressor);
 

@@ -203,8 +203,10 @@ struct glet_problem_type *glet_problem_types_unlimited(const struct glet_problem
 
 static void free_type(struct glet_problem_type *type, int model_count)
 {
-    for (int i = 0; type->rows && i < model_count * type->size_count; i++)
+    for (int i = 0; type->rows && i < model_count * type->size_count; i++) {
         free(type->rows[i].cells);
+        free(type->rows[i].victims);
+    }
     for (int i = 0; i < type->layout_count; i++)
         free(type->layouts[i].sizes_units);
     free(type->rows);

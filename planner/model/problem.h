@@ -48,11 +48,20 @@ struct glet_cell {
     double activation_mib;  /* >= 0 */
 };
 
+/* What measured pairs say of a cell as the victim. */
+struct glet_victim {
+    int first_pair, pair_count;           /* of the type's pairs */
+    bool paired;                          /* in some of them, as either */
+    double mildest_ratio, harshest_ratio; /* of all neighbours, measured or not; >= 1 */
+};
+
 /* The cells of one (type, model, size): batches first_batch .. last_batch, all of them. */
 struct glet_cell_row {
     int first_batch, last_batch; /* 0, 0: nothing profiled here */
     struct glet_cell *cells;     /* [last_batch - first_batch + 1]; NULL when empty */
-    bool falls;                  /* some batch takes less time than a smaller one */
+    struct glet_victim
+        *victims; /* as many; NULL when empty or no pairs of the type were measured */
+    bool falls;   /* some batch takes less time than a smaller one */
 };
 
 /* A directed pair that was measured together: the slowdown of the victim. */

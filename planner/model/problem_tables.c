@@ -272,6 +272,56 @@ static int fill_pairs(const struct glet_problem *problem, struct glet_problem_ty
     return 0;
 }
 
+/* The pairs of victim (m, s, batch), from `next` on, which moves past them. */
+static struct glet_victim note_victim(const struct glet_problem_type *type, int m, int s, int batch,
+                                      const struct glet_cell *cell, int *next)
+{
+    double mild = type->linear ? cell->victim_ratio + type->aggressor_min_ratio : 1;
+    double harsh = type->linear ? cell->victim_ratio + type->aggressor_max_ratio : 1;
+    struct glet_pair self = {m, s, batch, -1, -1, -1, 0};
+    while (*next < type->pair_count && compare_pairs(&type->pairs[*next], &self) < 0)
+        ++*next; /* a batch that was co-run, but has no cell */
+    struct glet_victim victim = {.first_pair = *next};
+    for (; *next < type->pair_count; ++*next, victim.pair_count++) {
+        const struct glet_pair *pair = &type->pairs[*next];
+        if (pair->victim_model != m || pair->victim_size != s || pair->victim_batch != batch)
+            break;
+        mild = fmin(mild, pair->slowdown_ratio);
+        harsh = fmax(harsh, pair->slowdown_ratio);
+    }
+    victim.paired = victim.pair_count > 0;
+    victim.mildest_ratio = fmax(1, mild);
+    victim.harshest_ratio = fmax(1, harsh);
+    return victim;
+}
+
+static int fill_victims(const struct glet_problem *problem, struct glet_problem_type *type,
+                        struct glet_error *err)
+{
+    int next = 0;
+    for (int i = 0; type->pair_count && i < problem->model_count * type->size_count; i++) {
+        struct glet_cell_row *row = &type->rows[i];
+        if (!row->cells)
+            continue;
+        int cells = row->last_batch - row->first_batch + 1;
+        row->victims = calloc((size_t)cells, sizeof *row->victims);
+        if (!row->victims)
+            return out_of_memory(err);
+        for (int k = 0; k < cells; k++)
+            row->victims[k] = note_victim(type, i / type->size_count, i % type->size_count,
+                                          row->first_batch + k, &row->cells[k], &next);
+    }
+    for (int i = 0; i < type->pair_count; i++) {
+        const struct glet_pair *pair = &type->pairs[i];
+        struct glet_cell_row *row =
+            &type->rows[pair->aggressor_model * type->size_count + pair->aggressor_size];
+        int batch = pair->aggressor_batch;
+        if (row->victims && batch >= row->first_batch && batch <= row->last_batch)
+            row->victims[batch - row->first_batch].paired = true;
+    }
+    return 0;
+}
+
 int glet_problem_fill_type(const struct glet_problem *problem, struct glet_problem_type *type,
                            struct glet_error *err)
 {
@@ -285,6 +335,8 @@ int glet_problem_fill_type(const struct glet_problem *problem, struct glet_probl
     free(refs);
     if (result == 0)
         result = fill_pairs(problem, type, err);
+    if (result == 0)
+        result = fill_victims(problem, type, err);
     type->interferes = type->linear || type->pair_count > 0;
     return result;
 }
