@@ -144,17 +144,20 @@ static bool evaluate(const struct pricing *p, struct glet_column *column)
         column->entries[i] = p->chosen[i];
     struct glet_box box;
     double memory_mib = 0;
-    for (int i = 0; i < c->count; i++)
+    bool paired = false;
+    for (int i = 0; i < c->count; i++) {
         memory_mib += p->chosen[i]->memory_mib;
+        paired |= p->chosen[i]->paired && c->count > 1;
+    }
     /* Weights may be shared: what seems too much may fit. */
-    if (t->pair_count || memory_mib > t->memory_mib * (1 - GLET_TOLERANCE_RATIO)) {
+    if (paired || memory_mib > t->memory_mib * (1 - GLET_TOLERANCE_RATIO)) {
         box = (struct glet_box){.type = c->type, .count = c->count};
         for (int i = 0; i < c->count; i++)
             box.atoms[i] = p->chosen[i]->atom;
         if (!glet_box_evaluate(p->problem, &box))
             return false;
     }
-    if (t->pair_count) {
+    if (paired) {
         struct glet_column filled;
         glet_column_of_box(p->covering, &box, &filled);
         for (int m = 0; m < p->covering->models; m++)
@@ -256,7 +259,10 @@ static double worth_beside(const struct pricing *p, const struct glet_entry *ent
     double aggressor = type->aggressor_min_ratio + range * level / GLET_MENU_LEVELS - 1e-9;
     double exec_ms[GLET_MENU_MODELS], duty_ms = 0;
     for (int k = 0; k < entry->atom.count; k++) {
-        exec_ms[k] = entry->latency_ms[k] * fmax(1, entry->victim[k] + aggressor);
+        double factor = entry->victim[k] + aggressor;
+        if (entry->mildest_ratio[k] > 0)
+            factor = entry->mildest_ratio[k];
+        exec_ms[k] = entry->latency_ms[k] * fmax(1, factor);
         duty_ms += exec_ms[k];
     }
     for (int k = 0; k < entry->atom.count; k++)
@@ -338,7 +344,7 @@ bool glet_columns_price(const struct glet_covering *covering, const double *pric
         list_best[g] =
             glet_must_alloc(sizeof **list_best, 2 * (size_t)problem->types[g].size_count);
         const struct glet_problem_type *t = &problem->types[g];
-        p.levels = blur <= 0 && t->linear && t->pair_count == 0;
+        p.levels = t->linear;
         for (int s = 0; s < t->size_count; s++) {
             list_best[g][2 * s] = rate_list(&p, &covering->menu->shared[g][s], t);
             list_best[g][2 * s + 1] = rate_list(&p, &covering->menu->alone[g][s], t);
@@ -349,7 +355,7 @@ bool glet_columns_price(const struct glet_covering *covering, const double *pric
             p.left = 0;
         p.combination = &covering->menu->combinations[i];
         const struct glet_problem_type *t = &problem->types[p.combination->type];
-        p.levels = blur <= 0 && t->linear && t->pair_count == 0;
+        p.levels = t->linear;
         price_combination(&p, list_best);
     }
     for (int g = 0; g < problem->type_count; g++)

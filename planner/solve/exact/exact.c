@@ -24,7 +24,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MENU_ENTRIES 120000  /* gpu-lets: 40 MB */
+#define MENU_ENTRIES 120000  /* gpu-lets: 55 MB */
 #define ROUNDS       80      /* of column generation */
 #define PRICE_LEAVES 2000000 /* configurations evaluated per round */
 #define LIST_LEAVES  8000000 /* configurations evaluated for the list */
@@ -103,6 +103,7 @@ static bool seed(struct exact *e)
 
 static bool generate(struct exact *e)
 {
+    const int leaves = e->search->effort == GLET_EFFORT_FAST ? FAST_LEAVES : PRICE_LEAVES;
     bool coarse = true; /* first a rough search: ties between configurations are costly */
     for (int round = 0; round < ROUNDS; round++) {
         struct glet_lp *lp = covering_lp(&e->covering, &e->columns);
@@ -117,7 +118,7 @@ static bool generate(struct exact *e)
         glet_grid_prices_down(price, e->covering.models);
         int before = e->columns.count;
         double blur = coarse ? 1e-3 : 1e-6;
-        if (!glet_columns_price(&e->covering, price, 0, 0, blur, PRICE_LEAVES, e->search->halt,
+        if (!glet_columns_price(&e->covering, price, 0, 0, blur, leaves, e->search->halt,
                                 &e->columns, &ratio))
             return e->bound > 0;
         for (int m = 0; m < e->covering.models; m++)

@@ -2,7 +2,8 @@
 /*
  * Entries are enumerated model by model. A gpu-let is left out only when another one is at least as
  * good in every surrounding: when some batch can shrink by one and still serve its model's whole
- * demand next to the harshest neighbour, without slowing anything or disturbing neighbours more.
+ * demand next to the harshest neighbour, without slowing anything or disturbing neighbours more, as
+ * far as the linear model alone tells.
  */
 #include "planner/solve/exact/menu.h"
 
@@ -32,11 +33,13 @@ struct builder {
     const struct glet_halt *halt;
     int type, size;
     bool alone;
-    int left;      /* gpu-lets that may still be added */
-    long compared; /* pairs of them that may still be compared */
+    bool counting;  /* adds nothing */
+    int most, left; /* gpu-lets: in all; that may still be added */
+    long compared;  /* pairs of them that may still be compared */
     struct glet_entries *out;
-    struct glet_entry entry; /* under construction */
-    int *position;           /* [model] among those with demand */
+    struct glet_entry entry;          /* under construction */
+    double mild_ms[GLET_MENU_MODELS]; /* of its batches next to the mildest neighbours */
+    int *position;                    /* [model] among those with demand */
 };
 
 static double mildest_factor(const struct builder *b, int m, int batch,
@@ -68,13 +71,31 @@ static const struct glet_cell *cell_at(const struct builder *b, int m, int batch
     return glet_problem_cell(b->problem, b->type, m, b->size, batch);
 }
 
+/* Whether the linear model alone says how a smaller batch fares beside others and they beside it. */
+static bool is_linear(const struct builder *b, int m, int batch)
+{
+    const struct glet_problem_type *t = &b->problem->types[b->type];
+    const struct glet_cell_row *row = &t->rows[m * t->size_count + b->size];
+    int i = batch - row->first_batch;
+    return b->alone || !row->victims || (!row->victims[i].paired && !row->victims[i - 1].paired);
+}
+
+static void note_pairs(const struct builder *b, struct glet_entry *entry)
+{
+    const struct glet_problem_type *t = &b->problem->types[b->type];
+    for (int k = 0; k < entry->atom.count; k++) {
+        const struct glet_cell_row *row = &t->rows[entry->atom.model[k] * t->size_count + b->size];
+        int i = entry->atom.batch[k] - row->first_batch;
+        bool paired = row->victims && row->victims[i].pair_count > 0;
+        entry->mildest_ratio[k] = paired ? row->victims[i].mildest_ratio : 0;
+        entry->paired |= paired;
+    }
+}
+
 /* Whether some batch is larger than any demand can use. */
 static bool is_wasteful(const struct builder *b)
 {
     const struct glet_atom *atom = &b->entry.atom;
-    const struct glet_problem_type *t = &b->problem->types[b->type];
-    if (t->pair_count)
-        return false;
     double harsh_ms = 0;
     for (int k = 0; k < atom->count; k++) {
         const struct glet_cell *cell = cell_at(b, atom->model[k], atom->batch[k]);
@@ -85,7 +106,7 @@ static bool is_wasteful(const struct builder *b)
         const struct glet_cell *now = cell_at(b, m, batch), *less = cell_at(b, m, batch - 1);
         if (!less || less->latency_ms > now->latency_ms || less->victim_ratio > now->victim_ratio ||
             less->aggressor_ratio > now->aggressor_ratio ||
-            less->activation_mib > now->activation_mib)
+            less->activation_mib > now->activation_mib || !is_linear(b, m, batch))
             continue;
         double less_ms = harsh_ms - now->latency_ms * harshest_factor(b, m, batch, now) +
                          less->latency_ms * harshest_factor(b, m, batch - 1, less);
@@ -106,7 +127,7 @@ static void keep(struct builder *b)
 {
     if (is_wasteful(b))
         return;
-    if (--b->left < 0)
+    if (--b->left < 0 || b->counting)
         return;
     if (b->out->count == b->out->room) {
         b->out->room = b->out->room ? 2 * b->out->room : 64;
@@ -116,6 +137,7 @@ static void keep(struct builder *b)
     *entry = b->entry;
     entry->aggressor = glet_atom_aggressor(b->problem, b->type, &entry->atom);
     entry->memory_mib = glet_atom_memory_mib(b->problem, b->type, &entry->atom);
+    note_pairs(b, entry);
     entry->level = level_of(&b->problem->types[b->type], entry->aggressor);
 }
 
@@ -135,18 +157,15 @@ static void extend(struct builder *b, int m, double mild_ms)
             const struct glet_cell *cell = &row->cells[batch - row->first_batch];
             double exec_ms = cell->latency_ms * mildest_factor(b, m, batch, cell);
             double duty_ms = mild_ms + exec_ms;
+            b->mild_ms[k] = exec_ms;
             atom->model[k] = (uint16_t)m;
             atom->batch[k] = (uint16_t)batch;
             entry->latency_ms[k] = cell->latency_ms;
             entry->victim[k] = cell->victim_ratio;
             entry->limit_ms[k] = model->limit_ms;
             bool fits = true;
-            for (int j = 0; j <= k && fits; j++) {
-                const struct glet_cell *other = cell_at(b, atom->model[j], atom->batch[j]);
-                double other_ms =
-                    other->latency_ms * mildest_factor(b, atom->model[j], atom->batch[j], other);
-                fits = glet_within(duty_ms + other_ms, entry->limit_ms[j]);
-            }
+            for (int j = 0; j <= k && fits; j++)
+                fits = glet_within(duty_ms + b->mild_ms[j], entry->limit_ms[j]);
             if (!fits)
                 continue;
             atom->duty_ms = duty_ms;
@@ -159,13 +178,15 @@ static void extend(struct builder *b, int m, double mild_ms)
 
 struct rated {         /* an entry that nothing slows down */
     int entry, models; /* place in the list; bit set */
-    double rate_rps[GLET_MENU_MODELS], sum;
+    int count;
+    double memory_mib, rate_rps[GLET_MENU_MODELS], sum;
 };
 
 static struct rated rate(const struct builder *b, int place)
 {
     const struct glet_atom *atom = &b->out->list[place].atom;
-    struct rated rated = {.entry = place};
+    struct rated rated = {
+        .entry = place, .count = atom->count, .memory_mib = b->out->list[place].memory_mib};
     for (int k = 0; k < atom->count; k++) {
         double demand_rps = b->problem->models[atom->model[k]].demand_rps;
         rated.rate_rps[k] = fmin(1000.0 * atom->batch[k] / atom->duty_ms, demand_rps);
@@ -186,19 +207,19 @@ static int by_models(const void *a, const void *b)
     return x->entry - y->entry;
 }
 
-static bool outdoes(const struct builder *b, const struct rated *x, const struct rated *y)
+/* Both of the same models. */
+static bool outdoes(const struct rated *x, const struct rated *y)
 {
-    if (x->models != y->models ||
-        b->out->list[x->entry].memory_mib > b->out->list[y->entry].memory_mib)
+    if (x->memory_mib > y->memory_mib)
         return false;
-    for (int k = 0; k < GLET_MENU_MODELS; k++)
+    for (int k = 0; k < x->count; k++)
         if (x->rate_rps[k] < y->rate_rps[k])
             return false;
     return true;
 }
 
 /* Where nothing interferes only rates and memory matter: leaves out what another entry of the same
-   models outdoes in all of them. */
+   models outdoes in all of them, as long as that takes. */
 static void thin(struct builder *b)
 {
     struct glet_entries *out = b->out;
@@ -208,11 +229,12 @@ static void thin(struct builder *b)
     for (int i = 0; i < out->count; i++)
         rated[i] = rate(b, i);
     qsort(rated, (size_t)out->count, sizeof *rated, by_models);
-    for (int i = 0; i < out->count && b->compared >= 0; i++) {
+    for (int i = 0; i < out->count; i++) {
         bool outdone = false;
         for (int j = count - 1; j >= 0 && rated[j].models == rated[i].models && !outdone; j--) {
-            outdone = outdoes(b, &rated[j], &rated[i]);
-            b->compared--;
+            outdone = outdoes(&rated[j], &rated[i]);
+            if (--b->compared < 0)
+                break;
         }
         if (!outdone)
             rated[count++] = rated[i];
@@ -221,7 +243,6 @@ static void thin(struct builder *b)
         kept[i] = out->list[rated[i].entry];
     free(out->list);
     free(rated);
-    b->left += out->count - count;
     *out = (struct glet_entries){kept, count, count};
 }
 
@@ -276,6 +297,53 @@ static bool make_easier(struct glet_menu *menu, const struct glet_problem *probl
     return true;
 }
 
+/* Whether another gpu-let can be beside one of that size. */
+static bool is_shared(const struct glet_menu *menu, int type, int size)
+{
+    for (int i = 0; i < menu->combination_count; i++) {
+        const struct glet_combination *c = &menu->combinations[i];
+        for (int k = 0; c->type == type && c->count > 1 && k < c->count; k++)
+            if (c->sizes[k] == size)
+                return true;
+    }
+    return false;
+}
+
+/* The gpu-lets of one size, counted before any is made. False when there are too many: where they
+   are thinned, before or after that. */
+static bool list(struct builder *b, int type, int size, bool alone)
+{
+    bool thinned = alone || !b->problem->types[type].interferes;
+    int left = b->left, room = thinned ? b->most : left;
+    b->type = type;
+    b->size = size;
+    b->alone = alone;
+    b->out = alone ? &b->menu->alone[type][size] : &b->menu->shared[type][size];
+    b->entry = (struct glet_entry){.atom = {.size = (int16_t)size}};
+    for (int pass = 0; pass < 2 && b->left >= 0; pass++) {
+        b->counting = pass == 0;
+        b->left = room;
+        extend(b, 0, 0);
+    }
+    if (thinned && b->left >= 0) {
+        thin(b);
+        b->left = left - b->out->count;
+    }
+    return b->left >= 0 && !glet_halted(b->halt);
+}
+
+/* The gpu-lets that have neighbours first: they tell early when there are too many. */
+static bool list_all(struct builder *b)
+{
+    const struct glet_problem *problem = b->problem;
+    for (int alone = 0; alone < 2; alone++)
+        for (int g = 0; g < problem->type_count; g++)
+            for (int s = 0; s < problem->types[g].size_count; s++)
+                if ((alone || is_shared(b->menu, g, s)) && !list(b, g, s, alone))
+                    return false;
+    return true;
+}
+
 struct glet_menu *glet_menu_new(const struct glet_problem *problem, int most,
                                 const struct glet_halt *halt)
 {
@@ -295,6 +363,7 @@ struct glet_menu *glet_menu_new(const struct glet_problem *problem, int most,
     menu->alone = glet_must_alloc(sizeof *menu->alone, (size_t)problem->type_count);
     struct builder b = {.menu = menu,
                         .problem = problem,
+                        .most = most,
                         .left = most,
                         .compared = (long)most * COMPARED_PER_LET,
                         .halt = halt,
@@ -305,21 +374,10 @@ struct glet_menu *glet_menu_new(const struct glet_problem *problem, int most,
         menu->alone[g] = glet_must_alloc(sizeof **menu->alone, sizes);
         struct glet_combination c = {.type = g};
         combine(menu, g, &c, 0);
-        for (int s = 0; s < (int)sizes && b.left >= 0 && b.compared >= 0 && !glet_halted(halt); s++)
-            for (int alone = 0; alone < 2; alone++) {
-                b.type = g;
-                b.size = s;
-                b.alone = alone;
-                b.out = alone ? &menu->alone[g][s] : &menu->shared[g][s];
-                b.entry = (struct glet_entry){.atom = {.size = (int16_t)s}};
-                extend(&b, 0, 0);
-                if (alone || !problem->types[g].interferes)
-                    thin(&b);
-            }
     }
+    bool complete = menu->combination_count <= COMBINATIONS_MAX && list_all(&b);
     free(position);
-    if (b.left < 0 || b.compared < 0 || menu->combination_count > COMBINATIONS_MAX ||
-        glet_halted(halt)) {
+    if (!complete) {
         glet_menu_free(menu);
         return NULL;
     }

@@ -24,6 +24,8 @@ struct glet_entry { /* a gpu-let with everything needed to rate it next to any n
     double aggressor, memory_mib; /* memory: weights and context included */
     int level;                    /* of its aggressor */
     double latency_ms[GLET_MENU_MODELS], victim[GLET_MENU_MODELS], limit_ms[GLET_MENU_MODELS];
+    bool paired; /* some of its batches are victims of pairs that were measured */
+    double mildest_ratio[GLET_MENU_MODELS]; /* beside any neighbour, where that is so; else 0 */
     /* Scratch of the pricing: values next to the mildest neighbours of all, and of each level. */
     double optimistic, worth[GLET_MENU_LEVELS];
 };

@@ -9,7 +9,6 @@
  */
 #include "planner/solve/space/space.h"
 
-#include "planner/model/interference.h"
 #include "planner/solve/space/scratch.h"
 
 #include <math.h>
@@ -32,25 +31,6 @@
 #define HEAVY_ENDS 2
 #define HEAVY_LOAD 0.01
 #define NEAR_RATIO 0.003
-
-static bool was_victim(const struct glet_problem_type *type, int model, int size, int batch)
-{
-    int low = 0, high = type->pair_count;
-    while (low < high) {
-        int mid = (low + high) / 2;
-        const struct glet_pair *p = &type->pairs[mid];
-        bool before =
-            p->victim_model < model ||
-            (p->victim_model == model &&
-             (p->victim_size < size || (p->victim_size == size && p->victim_batch < batch)));
-        if (before)
-            low = mid + 1;
-        else
-            high = mid;
-    }
-    return low < type->pair_count && type->pairs[low].victim_model == model &&
-           type->pairs[low].victim_size == size && type->pairs[low].victim_batch == batch;
-}
 
 /* Only one gpu-let of such a size fits a GPU. */
 static bool is_big(const struct glet_problem_type *t, int size)
@@ -78,9 +58,9 @@ double glet_space_factor(const struct glet_space *space, int type, int level, in
             return INFINITY;
         factor = fmax(1, cell->victim_ratio + glet_space_seen(space, type, level, size));
     }
-    if (t->pair_count && was_victim(t, model, size, batch))
-        factor = fmax(factor, glet_interference_harshest(space->problem, type,
-                                                         (struct glet_point){model, size, batch}));
+    const struct glet_cell_row *row = &t->rows[model * t->size_count + size];
+    if (row->victims && row->victims[batch - row->first_batch].pair_count)
+        factor = fmax(factor, row->victims[batch - row->first_batch].harshest_ratio);
     return factor;
 }
 
