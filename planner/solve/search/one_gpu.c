@@ -108,10 +108,10 @@ static bool place(struct one_gpu *o, int next)
         struct glet_atom *atom = &o->box.atoms[a], before = *atom;
         bool twin = a > 0 && atom->count == 0 && o->box.atoms[a - 1].count == 0 &&
                     atom->size == o->box.atoms[a - 1].size;
-        if (twin || before.count >= GLET_ATOM_PARTS ||
-            !fit(o, &before, o->models[next], NULL, o->type->aggressor_min_ratio, atom))
+        if (twin || before.count >= GLET_ATOM_PARTS)
             continue;
-        if (place(o, next + 1))
+        if (fit(o, &before, o->models[next], NULL, o->type->aggressor_min_ratio, atom) &&
+            place(o, next + 1))
             return true;
         *atom = before;
     }
