@@ -15,7 +15,7 @@
 #include "planner/solve/space/halt.h"
 #include "planner/solve/space/space.h"
 
-#define GLET_MENU_MODELS 8 /* models with demand */
+#define GLET_MENU_MODELS 10 /* models with demand */
 #define GLET_MENU_LETS   8 /* gpu-lets on one GPU */
 #define GLET_MENU_LEVELS 8 /* of aggressors, evenly spaced over a type's range */
 

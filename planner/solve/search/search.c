@@ -37,6 +37,7 @@
 #define SCARCE_SHARE 0.3
 
 #define ROUGH_MODELS  500 /* with more, gpu-lets are packed roughly until they are polished */
+#define UNEVEN_LEAST  8   /* the exact method does better with fewer */
 #define UNEVEN_MODELS 50
 #define UNEVEN_GAIN   0.996 /* of the GPUs; the packing may lose a little less than that */
 
@@ -208,8 +209,7 @@ static void dives(struct glet_search *search)
 static void dive_levels(struct glet_search *search)
 {
     struct glet_space uneven, *even = search->space;
-    bool any = search->effort != GLET_EFFORT_FAST &&
-               search->problem->model_count > GLET_MENU_MODELS &&
+    bool any = search->effort != GLET_EFFORT_FAST && search->problem->model_count > UNEVEN_LEAST &&
                glet_space_init_uneven(&uneven, search->problem);
     bool many = search->problem->model_count > UNEVEN_MODELS;
     if (any && many) {
