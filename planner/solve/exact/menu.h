@@ -16,8 +16,8 @@
 #include "planner/solve/space/space.h"
 
 #define GLET_MENU_MODELS 10 /* models with demand */
-#define GLET_MENU_LETS   8 /* gpu-lets on one GPU */
-#define GLET_MENU_LEVELS 8 /* of aggressors, evenly spaced over a type's range */
+#define GLET_MENU_LETS   8  /* gpu-lets on one GPU */
+#define GLET_MENU_LEVELS 8  /* of aggressors, evenly spaced over a type's range */
 
 struct glet_entry { /* a gpu-let with everything needed to rate it next to any neighbour */
     struct glet_atom atom;
