@@ -235,3 +235,36 @@ int serve_tests_end(void **state)
     }
     return 0;
 }
+
+const char serve_plan_of_one[] =
+    "schema: gpulet-plan/1\n"
+    "objective: min-gpus\n"
+    "models:\n"
+    "  - {name: a, file: a.onnx, slo_ms: 5000, percentile: 99, rate_rps: 500, planned_rps: 600}\n"
+    "gpus:\n"
+    "  - id: gpu0\n"
+    "    type: fake\n"
+    "    units: 10\n"
+    "    gpulets:\n"
+    "      - units: 5\n"
+    "        duty_cycle_ms: 13\n"
+    "        models:\n"
+    "          - {name: a, batch: 8, rate_rps: 600, exec_ms: 2, factor: 1, latency_bound_ms: 15}\n";
+
+struct glet_service *serve_open(const char *model, struct glet_plan *plan, size_t max_pinned_bytes,
+                                double hang_s)
+{
+    static const char *const devices[] = {"fake"};
+    static char dir[128]; /* borrowed by the service */
+    snprintf(dir, sizeof dir, "%s", serve_file("a.onnx", model));
+    *strrchr(dir, '/') = '\0';
+    struct glet_service_options options = {.devices = devices,
+                                           .device_count = 1,
+                                           .models_dir = dir,
+                                           .max_pinned_bytes = max_pinned_bytes,
+                                           .hang_s = hang_s};
+    struct glet_error err = {0};
+    struct glet_service *service = NULL;
+    CHECK_OK(glet_service_open(&options, plan, &service, &err), &err);
+    return service;
+}

@@ -55,4 +55,11 @@ const char *serve_file(const char *name, const char *text);
 /* Parses a plan; aborts the test when it is malformed. */
 struct glet_plan *serve_plan(const char *text);
 
+/* A gpu-let of half a device with one model, a, in batches of 8 of at most 15 ms. */
+extern const char serve_plan_of_one[];
+
+/* Opens a service over one fake device, with the plan, whose model a.onnx has this text. */
+struct glet_service *serve_open(const char *model, struct glet_plan *plan, size_t max_pinned_bytes,
+                                double hang_s);
+
 #endif

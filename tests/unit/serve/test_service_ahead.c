@@ -61,15 +61,7 @@ static struct glet_plan *make_plan(int units)
 
 static struct glet_service *open_with(const char *model, struct glet_plan *plan, double hang_s)
 {
-    static const char *const devices[] = {"fake"};
-    static char dir[128]; /* borrowed by the service */
-    snprintf(dir, sizeof dir, "%s", serve_file("a.onnx", model));
-    *strrchr(dir, '/') = '\0';
-    struct glet_service_options options = {
-        .devices = devices, .device_count = 1, .models_dir = dir, .hang_s = hang_s};
-    struct glet_error err = {0};
-    struct glet_service *service = NULL;
-    CHECK_OK(glet_service_open(&options, plan, &service, &err), &err);
+    struct glet_service *service = serve_open(model, plan, 0, hang_s);
     glet_fake_counts.ahead = 0;
     return service;
 }

@@ -12,21 +12,6 @@
 
 enum { BYTES = 16, REQUESTS = 8 };
 
-static const char plan_text[] =
-    "schema: gpulet-plan/1\n"
-    "objective: min-gpus\n"
-    "models:\n"
-    "  - {name: a, file: a.onnx, slo_ms: 5000, percentile: 99, rate_rps: 500, planned_rps: 600}\n"
-    "gpus:\n"
-    "  - id: gpu0\n"
-    "    type: fake\n"
-    "    units: 10\n"
-    "    gpulets:\n"
-    "      - units: 5\n"
-    "        duty_cycle_ms: 13\n"
-    "        models:\n"
-    "          - {name: a, batch: 8, rate_rps: 600, exec_ms: 2, factor: 1, latency_bound_ms: 15}\n";
-
 struct one {
     struct glet_request request;
     const void *inputs[1];
@@ -43,17 +28,9 @@ static void done(struct glet_request *request)
 
 static struct glet_service *open_service(const char *model)
 {
-    static const char *const devices[] = {"fake"};
-    char dir[128];
-    snprintf(dir, sizeof dir, "%s", serve_file("a.onnx", model));
-    *strrchr(dir, '/') = '\0';
-    struct glet_service_options options = {
-        .devices = devices, .device_count = 1, .models_dir = dir};
     struct glet_error err = {0};
-    struct glet_service *service = NULL;
-    CHECK_OK(glet_service_open(&options, serve_plan(plan_text), &service, &err), &err);
     CHECK_OK(glet_shared_copy_setup(&err), &err);
-    return service;
+    return serve_open(model, serve_plan(serve_plan_of_one), 0, 0);
 }
 
 /* shared NULL: its own input. */
