@@ -62,26 +62,29 @@ double glet_interference_pair(const struct glet_problem *problem, int type,
     return v && w ? v->victim_ratio + w->aggressor_ratio : INFINITY;
 }
 
-double glet_interference_mildest(const struct glet_problem *problem, int type,
-                                 struct glet_point victim)
+/* Measured pairs know their extremes; the linear model's are those of its aggressors. */
+static double extreme(const struct glet_problem *problem, int type, struct glet_point victim,
+                      bool harshest)
 {
     const struct glet_problem_type *t = &problem->types[type];
     const struct glet_victim *v = victim_at(t, victim);
-    if (v || !t->linear)
-        return v ? v->mildest_ratio : 1;
+    if (v)
+        return harshest ? v->harshest_ratio : v->mildest_ratio;
     const struct glet_cell *cell =
-        glet_problem_cell(problem, type, victim.model, victim.size, victim.batch);
-    return cell ? fmax(1, cell->victim_ratio + t->aggressor_min_ratio) : 1;
+        t->linear ? glet_problem_cell(problem, type, victim.model, victim.size, victim.batch)
+                  : NULL;
+    double aggressor_ratio = harshest ? t->aggressor_max_ratio : t->aggressor_min_ratio;
+    return cell ? fmax(1, cell->victim_ratio + aggressor_ratio) : 1;
+}
+
+double glet_interference_mildest(const struct glet_problem *problem, int type,
+                                 struct glet_point victim)
+{
+    return extreme(problem, type, victim, false);
 }
 
 double glet_interference_harshest(const struct glet_problem *problem, int type,
                                   struct glet_point victim)
 {
-    const struct glet_problem_type *t = &problem->types[type];
-    const struct glet_victim *v = victim_at(t, victim);
-    if (v || !t->linear)
-        return v ? v->harshest_ratio : 1;
-    const struct glet_cell *cell =
-        glet_problem_cell(problem, type, victim.model, victim.size, victim.batch);
-    return cell ? fmax(1, cell->victim_ratio + t->aggressor_max_ratio) : 1;
+    return extreme(problem, type, victim, true);
 }

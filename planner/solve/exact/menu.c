@@ -42,28 +42,17 @@ struct builder {
     int *position;                    /* [model] among those with demand */
 };
 
-static double mildest_factor(const struct builder *b, int m, int batch,
-                             const struct glet_cell *cell)
+/* Next to the mildest and the harshest neighbours that there can be. */
+static double mildest_factor(const struct builder *b, int m, int batch)
 {
-    const struct glet_problem_type *t = &b->problem->types[b->type];
-    if (b->alone || !t->interferes)
-        return 1;
-    if (t->pair_count)
-        return glet_interference_mildest(b->problem, b->type,
-                                         (struct glet_point){m, b->size, batch});
-    return fmax(1, cell->victim_ratio + t->aggressor_min_ratio);
+    const struct glet_point point = {m, b->size, batch};
+    return b->alone ? 1 : glet_interference_mildest(b->problem, b->type, point);
 }
 
-static double harshest_factor(const struct builder *b, int m, int batch,
-                              const struct glet_cell *cell)
+static double harshest_factor(const struct builder *b, int m, int batch)
 {
-    const struct glet_problem_type *t = &b->problem->types[b->type];
-    if (b->alone || !t->interferes)
-        return 1;
-    if (t->pair_count)
-        return glet_interference_harshest(b->problem, b->type,
-                                          (struct glet_point){m, b->size, batch});
-    return fmax(1, cell->victim_ratio + t->aggressor_max_ratio);
+    const struct glet_point point = {m, b->size, batch};
+    return b->alone ? 1 : glet_interference_harshest(b->problem, b->type, point);
 }
 
 static const struct glet_cell *cell_at(const struct builder *b, int m, int batch)
@@ -99,7 +88,7 @@ static bool is_wasteful(const struct builder *b)
     double harsh_ms = 0;
     for (int k = 0; k < atom->count; k++) {
         const struct glet_cell *cell = cell_at(b, atom->model[k], atom->batch[k]);
-        harsh_ms += cell->latency_ms * harshest_factor(b, atom->model[k], atom->batch[k], cell);
+        harsh_ms += cell->latency_ms * harshest_factor(b, atom->model[k], atom->batch[k]);
     }
     for (int k = 0; k < atom->count; k++) {
         int m = atom->model[k], batch = atom->batch[k];
@@ -108,8 +97,8 @@ static bool is_wasteful(const struct builder *b)
             less->aggressor_ratio > now->aggressor_ratio ||
             less->activation_mib > now->activation_mib || !is_linear(b, m, batch))
             continue;
-        double less_ms = harsh_ms - now->latency_ms * harshest_factor(b, m, batch, now) +
-                         less->latency_ms * harshest_factor(b, m, batch - 1, less);
+        double less_ms = harsh_ms - now->latency_ms * harshest_factor(b, m, batch) +
+                         less->latency_ms * harshest_factor(b, m, batch - 1);
         if (1000.0 * (batch - 1) / less_ms >= b->problem->models[m].demand_rps)
             return true;
     }
@@ -155,7 +144,7 @@ static void extend(struct builder *b, int m, double mild_ms)
         int k = atom->count++;
         for (int batch = row->first_batch; batch <= row->last_batch && b->left >= 0; batch++) {
             const struct glet_cell *cell = &row->cells[batch - row->first_batch];
-            double exec_ms = cell->latency_ms * mildest_factor(b, m, batch, cell);
+            double exec_ms = cell->latency_ms * mildest_factor(b, m, batch);
             double duty_ms = mild_ms + exec_ms;
             b->mild_ms[k] = exec_ms;
             atom->model[k] = (uint16_t)m;
