@@ -1,157 +1,56 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "planner/analyse/bursts.h"
 
-#include "common/memory.h"
-#include "planner/analyse/spare.h"
-#include "planner/places.h"
-#include "planner/simulate/simulate.h"
-
 #include <math.h>
-#include <stdlib.h>
+#include <stdio.h>
 
-/* Enough for the room to grow to STEP_LARGE^ROUNDS; a stock or a profile ends it long before. */
+/* Enough for the room to grow to its large step to this power; a stock or a profile ends it long before. */
 enum { MOST_ROUNDS = 24 };
 
-/* More room for a model that misses: a little when it is close, more when a tenth is late. */
-static const double STEP_SMALL = 1.06, STEP_LARGE = 1.25, FAR_RATIO = 0.03;
+/* Room for one may be in another's way, who then gets more: so often in turn before a search for the
+   largest rate gives up. */
+enum { MOST_FRUITLESS = 6 };
 
-/* Long enough for this many requests of the rarest stream, within these limits. */
-static const double WANTED_REQUESTS = 20000, LEAST_S = 60, MOST_S = 3600, MOST_REQUESTS = 4e6;
+static const double MOST_REQUESTS = 4e6; /* of a simulation */
+
+/* Factors on the rates are told apart by this step, and looked for down to such a part of the plan's. */
+static const double SCALE_STEP = 1.005, MOST_FALL = 64;
 
 /* A warning that nobody asked for may take a second: so many requests. */
 static const double WARNING_REQUESTS = 2e6;
 
 #define NOTES 5 /* models that are named; the others are only counted */
 
-static struct glet_simulate_options simulation_of(const struct glet_workload *workload,
-                                                  double most_requests)
+/* The bounds of the workload without room hold for every plan with it. scale: of max-rate; 0 = as
+   it is. */
+static void restate(struct glet_plan *plan, double scale, const struct glet_bound *bound)
 {
-    double least_rps = INFINITY, sum_rps = 0;
-    for (size_t m = 0; m < workload->model_count; m++)
-        if (workload->models[m].rate_rps > 0) {
-            least_rps = fmin(least_rps, workload->models[m].rate_rps);
-            sum_rps += workload->models[m].rate_rps;
-        }
-    for (size_t a = 0; a < workload->app_count; a++)
-        if (workload->apps[a].rate_rps > 0) {
-            least_rps = fmin(least_rps, workload->apps[a].rate_rps);
-            sum_rps += workload->apps[a].rate_rps * (double)workload->apps[a].stage_count;
-        }
-    double wanted_s = fmin(WANTED_REQUESTS / least_rps, most_requests / sum_rps);
-    return (struct glet_simulate_options){.duration_s = fmax(LEAST_S, fmin(wanted_s, MOST_S)),
-                                          .warmup_s = 10,
-                                          .rate_scale = 1,
-                                          .seed = 1};
-}
-
-/* Room for one model; true when that changes anything. */
-static bool widen(struct glet_bursts *bursts, const struct glet_problem *problem, size_t model,
-                  double factor)
-{
-    bool demanded = problem->models[model].demand_rps > 0;
-    if (demanded)
-        bursts->room_ratio[model] *= factor;
-    return demanded;
-}
-
-/* Gives room to whoever misses, clearly or perhaps. True when there is nothing more to give. */
-static bool settle(struct glet_bursts *bursts, const struct glet_problem *problem,
-                   const struct glet_simulation *simulation)
-{
-    const struct glet_workload *workload = problem->workload;
-    bool settled = true;
-    for (size_t i = 0; i < simulation->stream_count; i++) {
-        const struct glet_simulate_stream *stream = &simulation->streams[i];
-        double sure = glet_simulate_attainment(stream) - glet_simulate_error(stream);
-        double missing = stream->percentile / 100 - sure;
-        if (stream->slo_ms <= 0 || missing <= 0)
-            continue;
-        double factor = missing > FAR_RATIO ? STEP_LARGE : STEP_SMALL;
-        if (!stream->is_app) {
-            size_t model = (size_t)glet_workload_find_model(workload, stream->name);
-            settled &= !widen(bursts, problem, model, factor);
-            continue;
-        }
-        for (size_t a = 0; a < workload->app_count; a++)
-            for (size_t s = 0;
-                 workload->apps[a].name == stream->name && s < workload->apps[a].stage_count; s++)
-                settled &= !widen(bursts, problem, workload->apps[a].stages[s].model, factor);
+    struct glet_plan_certificate *certificate = &plan->certificate;
+    double value = certificate->gpus, limit = bound->gpus;
+    certificate->lower_bound = bound->gpus;
+    if (plan->objective == GLET_MIN_COST) {
+        value = certificate->cost_per_hour;
+        limit = certificate->cost_lower_bound = bound->cost_per_hour;
+    } else if (plan->objective == GLET_MAX_RATE) {
+        value = certificate->scale = scale > 0 ? scale : certificate->scale;
+        limit = certificate->scale_upper_bound = isfinite(bound->scale) ? bound->scale : value;
     }
-    return settled;
+    certificate->gap_ratio = limit > 0 ? fabs(value - limit) / limit : 0;
 }
 
-/* The same GPUs, with what they have left put to use. */
-static int use_spare(const struct glet_problem *problem, struct glet_answer *answer,
-                     struct glet_error *err)
-{
-    struct glet_solution solution;
-    struct glet_plan *plan = NULL;
-    if (glet_solution_from_plan(problem, answer->plan, &solution, err) < 0)
-        return -1;
-    int result = glet_spare_use(problem, &solution, err);
-    if (result == 0)
-        result = glet_solution_to_plan(problem, &solution, &answer->bound, &plan, err);
-    glet_solution_fini(&solution);
-    if (result == 0) {
-        glet_plan_free(answer->plan);
-        answer->plan = plan;
-    }
-    return result;
-}
-
-static int solve_with_room(const struct glet_session *session, const struct glet_wishes *wishes,
-                           const struct glet_bursts *bursts, struct glet_answer *answer,
+/* Fewest GPUs, or lowest cost: round after round with more room, until every percentile is met. */
+static int solve_until_met(const struct glet_session *session, const struct glet_wishes *wishes,
+                           struct glet_bursts *bursts, struct glet_answer *answer,
                            struct glet_error *err)
 {
-    struct glet_session inner = *session;
-    inner.problem = glet_problem_view(session->problem);
-    if (!inner.problem)
-        return glet_error_set(err, GLET_ERR_NOMEM, "out of memory");
-    for (size_t m = 0; m < bursts->model_count; m++)
-        inner.problem->models[m].demand_rps *= bursts->room_ratio[m];
-    int result = glet_session_solve(&inner, wishes, answer, err);
-    if (result == 0 && answer->outcome == GLET_PLAN_FOUND)
-        result = use_spare(inner.problem, answer, err);
-    if (result == 0 && answer->outcome == GLET_PLAN_FOUND && wishes && wishes->from)
-        result = glet_places_keep(wishes->from, session->workload, answer->plan, err);
-    if (result == 0 && answer->outcome == GLET_PLAN_FOUND)
-        result = glet_session_verify(session, answer->plan, wishes ? wishes->survive : 0, err);
-    glet_problem_free(inner.problem);
-    return result;
-}
-
-/* The bounds of the workload without room hold for every plan with it. */
-static void restate(struct glet_plan_certificate *certificate, enum glet_objective objective,
-                    const struct glet_bound *bound)
-{
-    bool cost = objective == GLET_MIN_COST;
-    double value = cost ? certificate->cost_per_hour : certificate->gpus;
-    double low = cost ? bound->cost_per_hour : bound->gpus;
-    certificate->lower_bound = bound->gpus;
-    certificate->cost_lower_bound = cost ? bound->cost_per_hour : 0;
-    certificate->gap_ratio = low > 0 ? (value - low) / low : 0;
-}
-
-int glet_bursts_solve(const struct glet_session *session, const struct glet_wishes *wishes,
-                      struct glet_bursts *bursts, struct glet_answer *answer,
-                      struct glet_error *err)
-{
     const struct glet_problem *problem = session->problem;
-    *bursts = (struct glet_bursts){.model_count = session->workload->model_count};
-    *answer = (struct glet_answer){0};
-    if (problem->objective == GLET_MAX_RATE)
-        return glet_error_set(err, GLET_ERR_USAGE, "--bursts cannot go with --objective max-rate");
-    bursts->room_ratio = glet_alloc(bursts->model_count, sizeof *bursts->room_ratio, err);
-    if (!bursts->room_ratio)
-        return -1;
-    for (size_t m = 0; m < bursts->model_count; m++)
-        bursts->room_ratio[m] = 1;
-    const struct glet_simulate_options options = simulation_of(session->workload, MOST_REQUESTS);
+    const struct glet_simulate_options options =
+        glet_room_simulation(session->workload, 1, MOST_REQUESTS);
     struct glet_bound bound = {0};
     int result = 0;
     while (result == 0 && !bursts->settled && bursts->rounds < MOST_ROUNDS) {
         glet_answer_fini(answer);
-        result = solve_with_room(session, wishes, bursts, answer, err);
+        result = glet_room_solve(session, wishes, &bursts->room, answer, err);
         if (result < 0 || answer->outcome != GLET_PLAN_FOUND)
             break;
         if (bursts->rounds++ == 0)
@@ -159,21 +58,155 @@ int glet_bursts_solve(const struct glet_session *session, const struct glet_wish
         struct glet_simulation simulation;
         result = glet_simulate(answer->plan, problem, &options, &simulation, err);
         if (result == 0)
-            bursts->settled = settle(bursts, problem, &simulation);
+            bursts->settled = !glet_room_widen(&bursts->room, problem, &simulation);
         glet_simulation_fini(&simulation);
         if (answer->limit_hit)
             break;
     }
     if (result == 0 && answer->outcome == GLET_PLAN_FOUND) {
-        restate(&answer->plan->certificate, problem->objective, &bound);
+        restate(answer->plan, 0, &bound);
         answer->bound = bound;
     }
     return result;
 }
 
+/* Whether a plan meets every percentile at so many times the rates; room for who does not. */
+static int try_scale(const struct glet_session *session, const struct glet_plan *plan, double scale,
+                     struct glet_room *widened, bool *met, struct glet_error *err)
+{
+    const struct glet_simulate_options options =
+        glet_room_simulation(session->workload, scale, MOST_REQUESTS);
+    struct glet_simulation simulation;
+    int result = glet_simulate(plan, session->problem, &options, &simulation, err);
+    *met = result == 0 && glet_room_suffices(&simulation);
+    if (result == 0 && !*met && widened)
+        glet_room_widen(widened, session->problem, &simulation);
+    glet_simulation_fini(&simulation);
+    return result;
+}
+
+/* Raises *scale to the largest factor up to `most` at which a plan meets every percentile, to
+   SCALE_STEP. *scale: one at which it does; 0 = none is known, and in the end none was found. */
+static int raise_scale(const struct glet_session *session, const struct glet_plan *plan,
+                       double most, double *scale, struct glet_error *err)
+{
+    double low = *scale, high = most;
+    bool met = false;
+    for (double fall = 1; !met && fall <= MOST_FALL && most / fall > low; fall *= 2) {
+        if (try_scale(session, plan, most / fall, NULL, &met, err) < 0)
+            return -1;
+        *(met ? &low : &high) = most / fall;
+    }
+    while (low > 0 && high > low * SCALE_STEP) {
+        double middle = sqrt(low * high);
+        if (try_scale(session, plan, middle, NULL, &met, err) < 0)
+            return -1;
+        *(met ? &low : &high) = middle;
+    }
+    *scale = low;
+    return 0;
+}
+
+/* The best plan so far of a search for the largest rate, and what the next one is to have. */
+struct climb {
+    const struct glet_session *session;
+    struct glet_bursts *bursts; /* with the room of the best plan */
+    struct glet_answer *best;
+    double scale;          /* at which that meets every percentile; 0: at none */
+    struct glet_room room; /* of the next plan */
+    bool more;             /* whether that may be better */
+    int fruitless;         /* plans in turn that were not */
+};
+
+static void take(struct climb *climb, struct glet_answer *next, double scale)
+{
+    double planned = next->plan->certificate.scale;
+    climb->scale = scale;
+    climb->fruitless = 0;
+    for (size_t m = 0; m < climb->room.model_count; m++)
+        climb->bursts->room.ratio[m] = climb->room.ratio[m] * (scale > 0 ? planned / scale : 1);
+    glet_answer_fini(climb->best);
+    *climb->best = *next;
+    *next = (struct glet_answer){0};
+}
+
+/*
+ * Takes the next plan as the best one when it meets every percentile at a larger factor, and gives
+ * room to who keeps it from a step more.
+ */
+static int weigh(struct climb *climb, struct glet_answer *next, struct glet_error *err)
+{
+    const struct glet_plan *plan = next->plan;
+    double most = plan->certificate.scale * glet_room_least(&climb->room, climb->session->problem);
+    double found = climb->scale * SCALE_STEP;
+    bool met = found == 0; /* anything is better */
+    climb->more = most >= found && climb->fruitless++ < MOST_FRUITLESS;
+    if (climb->more && !met && try_scale(climb->session, plan, found, &climb->room, &met, err) < 0)
+        return -1;
+    if (!met)
+        return 0;
+    if (raise_scale(climb->session, plan, most, &found, err) < 0)
+        return -1;
+    take(climb, next, found);
+    double wanted = found > 0 ? found * SCALE_STEP : most;
+    climb->more = wanted <= most;
+    return climb->more ? try_scale(climb->session, plan, wanted, &climb->room, &met, err) : 0;
+}
+
+/*
+ * The largest rate: plans with room serve less by their mean rates, and more within their
+ * percentiles. Those of the last room are tried until none can be better.
+ */
+static int solve_largest(const struct glet_session *session, const struct glet_wishes *wishes,
+                         struct glet_bursts *bursts, struct glet_answer *best,
+                         struct glet_error *err)
+{
+    struct climb climb = {.session = session, .bursts = bursts, .best = best, .more = true};
+    struct glet_answer next = {0};
+    struct glet_bound bound = {0};
+    bool halted = false;
+    int result = glet_room_init(&climb.room, session, err);
+    while (result == 0 && climb.more && !halted && bursts->rounds < MOST_ROUNDS) {
+        result = glet_room_solve(session, wishes, &climb.room, &next, err);
+        if (result < 0 || next.outcome != GLET_PLAN_FOUND)
+            break;
+        halted = next.limit_hit;
+        if (bursts->rounds++ == 0)
+            bound = next.bound;
+        result = weigh(&climb, &next, err);
+        if (next.plan)
+            glet_answer_fini(&next);
+    }
+    glet_room_fini(&climb.room);
+    if (!best->plan)
+        *best = next;
+    else
+        glet_answer_fini(&next);
+    bursts->settled = climb.scale > 0;
+    if (result == 0 && best->plan) {
+        best->limit_hit |= halted;
+        best->bound = bound;
+        restate(best->plan, climb.scale, &bound);
+    }
+    return result;
+}
+
+int glet_bursts_solve(const struct glet_session *session, const struct glet_wishes *wishes,
+                      struct glet_bursts *bursts, struct glet_answer *answer,
+                      struct glet_error *err)
+{
+    *bursts = (struct glet_bursts){0};
+    *answer = (struct glet_answer){0};
+    if (glet_room_init(&bursts->room, session, err) < 0)
+        return -1;
+    return session->problem->objective == GLET_MAX_RATE
+               ? solve_largest(session, wishes, bursts, answer, err)
+               : solve_until_met(session, wishes, bursts, answer, err);
+}
+
 void glet_bursts_fini(struct glet_bursts *bursts)
 {
-    free(bursts->room_ratio);
+    glet_room_fini(&bursts->room);
     *bursts = (struct glet_bursts){0};
 }
 
@@ -182,10 +215,10 @@ void glet_bursts_note(const struct glet_session *session, const struct glet_burs
     const char *before = " ";
     fprintf(stderr, "note: room for bursts, after %d simulated plan%s:", bursts->rounds,
             bursts->rounds == 1 ? "" : "s");
-    for (size_t m = 0; m < bursts->model_count; m++)
-        if (bursts->room_ratio[m] > 1) {
+    for (size_t m = 0; m < bursts->room.model_count; m++)
+        if (bursts->room.ratio[m] > 1) {
             fprintf(stderr, "%s%s x %.2f", before, session->workload->models[m].name,
-                    bursts->room_ratio[m]);
+                    bursts->room.ratio[m]);
             before = ", ";
         }
     fprintf(stderr, "%s%s\n", *before == ' ' ? " none is needed" : "",
@@ -196,12 +229,13 @@ int glet_bursts_warn(const struct glet_session *session, const struct glet_plan 
                      struct glet_error *err)
 {
     const struct glet_workload *workload = session->workload;
-    const struct glet_simulate_options options = simulation_of(workload, WARNING_REQUESTS);
-    double sum_rps = 0;
+    double scale = plan->objective == GLET_MAX_RATE ? plan->certificate.scale : 1, sum_rps = 0;
+    const struct glet_simulate_options options =
+        glet_room_simulation(workload, scale, WARNING_REQUESTS);
     for (size_t m = 0; m < workload->model_count; m++)
-        sum_rps += glet_workload_demand_rps(workload, m);
-    if (plan->objective == GLET_MAX_RATE || workload->options.rate_quantile > 0 ||
-        workload->options.headroom_ratio > 0 || sum_rps * options.duration_s > WARNING_REQUESTS)
+        sum_rps += scale * glet_workload_demand_rps(workload, m);
+    if (workload->options.rate_quantile > 0 || workload->options.headroom_ratio > 0 ||
+        sum_rps * options.duration_s > WARNING_REQUESTS)
         return 0;
     struct glet_simulation simulation;
     int result = glet_simulate(plan, session->problem, &options, &simulation, err);

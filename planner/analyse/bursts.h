@@ -15,19 +15,20 @@
  * The certificate's bounds stay those of the workload as it is: they hold for this plan as well.
  */
 
-#include "planner/session.h"
+#include "planner/analyse/room.h"
 
 struct glet_bursts {
-    double *room_ratio; /* by model of the workload: planned for this x its demand; >= 1 */
-    size_t model_count;
+    struct glet_room room;
     int rounds;   /* plans that were simulated */
     bool settled; /* every percentile is met in the last simulation */
 };
 
 /*
- * As glet_session_solve(), then round after round. Not for max-rate (GLET_ERR_USAGE). When the
- * stock has no room for what is needed, answer is that of the workload with the room (too small, or
- * none found). Deterministic. bursts is the caller's to release in either case.
+ * As glet_session_solve(), then round after round. When the stock has no room for what is needed,
+ * answer is that of the workload with the room (too small, or none found). For max-rate, the plan's
+ * scale is the largest at which every percentile is met of the plans that were tried: a result of a
+ * search, below a bound that holds for mean rates. Deterministic. bursts is the caller's to release
+ * in either case.
  */
 GLET_MUST_CHECK
 int glet_bursts_solve(const struct glet_session *session, const struct glet_wishes *wishes,

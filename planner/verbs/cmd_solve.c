@@ -47,8 +47,8 @@ static const struct glet_option options[] = {
      .offset = offsetof(struct values, bursts),
      .help =
          "Give each model the room that its arrivals need: simulate the plan, widen what misses "
-         "its percentile, plan again. Without it a plan is for mean rates (see `plan "
-         "simulate`)."},
+         "its percentile, plan again; with max-rate, the largest rates at which every percentile "
+         "is met. Without it a plan is for mean rates (see `plan simulate`)."},
     {.group = "Change an existing plan",
      .name = "from",
      .kind = GLET_OPTION_TEXT,

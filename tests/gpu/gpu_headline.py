@@ -3,9 +3,10 @@
 spatial plan and with temporal sharing alone, by the same planner, runtime and load.
 
 Temporal sharing is a plan whose one gpu-let is the whole GPU: what the runtime does with it is the
-same, batching and time sharing included. Both plans are for the largest scale of the workload that
-the planner can promise; from there rates are raised and lowered until the largest is found at which
-99 % of each model's (or app's) requests are answered within the SLO, and that is tried once more.
+same, batching and time sharing included. Both plans are for the largest scale of the workload at
+which the planner, by simulation, sees every percentile met under Poisson arrivals; from there rates
+are raised and lowered until the largest is found at which 99 % of each model's (or app's) requests
+are answered within the SLO, and that is tried once more.
 """
 import collections
 import concurrent.futures
@@ -118,7 +119,7 @@ def make_plan(run, path):
     plan = plan_of(path)
     plan.unlink(missing_ok=True)
     text = run.call("plan", "--slo", path, "--profiles", run.out / "profiles.db", "--objective",
-                    "max-rate", "--time-limit", "12s", "-o", plan, "--format", "json",
+                    "max-rate", "--bursts", "--time-limit", "20s", "-o", plan, "--format", "json",
                     accept=(0, 1, 3), nice=19)
     if not plan.exists():
         return None, 0.0

@@ -62,9 +62,9 @@ class Simulate(plan_cli.Case):
 
 
 class Bursts(plan_cli.Case):
-    def attainment(self, plan):
+    def attainment(self, plan, *options):
         done = self.run_plan("simulate", plan, "--slo", "workload.yaml", "--profiles", "small",
-                             "--seed", "99", "--format", "json", status=None)
+                             "--seed", "99", "--format", "json", *options, status=None)
         return {s["name"]: s["attainment_ratio"] * 100 - s["percentile"]
                 for s in json.loads(done.stdout)["streams"]}
 
@@ -95,9 +95,26 @@ class Bursts(plan_cli.Case):
                              status=None)
         self.assertIn(done.returncode, (0, 1))
 
-    def test_not_for_max_rate(self):
-        self.run_plan("--slo", "workload.yaml", "--profiles", "small", "--bursts", "--objective",
-                      "max-rate", status=2)
+    def test_the_largest_rate_within_percentiles(self):
+        self.edit("workload.yaml", ("count: 4", "count: 1"), ("percentile: 99.9", "percentile: 98"),
+                  ("rate_rps: 60", "rate_rps: 250"))
+        arguments = ("--slo", "workload.yaml", "--profiles", "small", "--objective", "max-rate",
+                     "--format", "json")
+        done = self.run_plan(*arguments, "-o", "mean.yaml")
+        self.assertIn("meet the SLO, not", done.stderr)
+        mean = json.loads(done.stdout)["certificate"]
+        bursts = json.loads(self.run_plan(*arguments, "--bursts", "-o",
+                                          "bursts.yaml").stdout)["certificate"]
+        self.run_plan("verify", "bursts.yaml", "--slo", "workload.yaml", "--profiles", "small")
+        self.assertEqual(mean["scale_upper_bound"], bursts["scale_upper_bound"])
+        self.assertAlmostEqual(bursts["gap"], 1 - bursts["scale"] / bursts["scale_upper_bound"])
+        self.assertLess(bursts["scale"], mean["scale"])
+        scale = ("--rate-scale", str(bursts["scale"]))
+        self.assertGreater(min(self.attainment("bursts.yaml", *scale).values()), -0.1)
+        self.assertLess(min(self.attainment("mean.yaml", "--rate-scale",
+                                            str(mean["scale"])).values()), -0.1)
+        self.run_plan(*arguments, "--bursts", "-o", "again.yaml")
+        self.assertEqual(self.text("bursts.yaml"), self.text("again.yaml"))
 
 
 if __name__ == "__main__":
