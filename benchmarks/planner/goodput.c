@@ -2,8 +2,9 @@
 /*
  * How much can be served within the SLOs, by whose plan? The paper's figure 12 (ATC'22) in
  * simulation: for each workload the largest factor on all rates at which every model's percentile
- * is met under Poisson arrivals, with the plans of `plan --bursts` and of the planners of the
- * literature, all served by the same runtime's code on the same profile.
+ * is met under Poisson arrivals, with the plan of `plan --bursts`, that of the same with whole GPUs
+ * only (plan-whole), and those of the planners of the literature, all served by the same runtime's
+ * code on the same profile.
  *
  *   goodput PROFILE_DIR WORKLOAD.yaml...
  *
@@ -18,15 +19,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { OURS = GLET_BASELINE_COUNT, PLANNERS, STEPS = 9 };
+enum { WHOLE = GLET_BASELINE_COUNT, OURS, PLANNERS, STEPS = 7, MISSES = 6 };
+
+static const double FIRST = 0.5, LAST = 1e6, STEP = 1.3, LOWER = 1.002;
 
 static const double paddings[] = {1, 1.06, 1.12, 1.2, 1.3, 1.45, 1.7, 2, 2.5, 3.2};
-static const struct glet_simulate_options simulation = {
-    .duration_s = 120, .warmup_s = 10, .rate_scale = 1, .seed = 2};
+static const double SIMULATED_S = 120;
 
-static bool all_met(const struct glet_plan *plan, const struct glet_problem *problem,
+static bool all_met(const struct glet_plan *plan, const struct glet_problem *problem, double scale,
                     struct glet_error *err, int *failed)
 {
+    const struct glet_simulate_options simulation = {
+        .duration_s = SIMULATED_S, .warmup_s = 10, .rate_scale = scale, .seed = 2};
     struct glet_simulation served;
     bool met = true;
     if (glet_simulate(plan, problem, &simulation, &served, err) < 0)
@@ -58,25 +62,12 @@ static bool baseline_serves(const struct glet_session *session, enum glet_baseli
                 0)
             *failed = -1;
         else
-            serves = all_met(plan, session->problem, err, failed);
+            serves = all_met(plan, session->problem, 1, err, failed);
     }
     glet_plan_free(plan);
     glet_solution_fini(&solution);
     glet_boxes_free(&boxes);
     glet_problem_free(view);
-    return serves;
-}
-
-static bool we_serve(const struct glet_session *session, struct glet_error *err, int *failed)
-{
-    struct glet_bursts bursts = {0};
-    struct glet_answer answer;
-    bool serves = false;
-    *failed = glet_bursts_solve(session, NULL, &bursts, &answer, err);
-    if (*failed == 0 && answer.plan)
-        serves = all_met(answer.plan, session->problem, err, failed);
-    glet_answer_fini(&answer);
-    glet_bursts_fini(&bursts);
     return serves;
 }
 
@@ -88,26 +79,30 @@ static bool serves(struct glet_session *session, const double *rates_rps, int pl
     *failed = glet_session_rebuild(session, err);
     if (*failed < 0)
         return false;
-    if (planner == OURS)
-        return we_serve(session, err, failed);
     for (size_t i = 0; i < sizeof paddings / sizeof *paddings; i++)
         if (baseline_serves(session, (enum glet_baseline)planner, paddings[i], err, failed))
             return true;
     return false;
 }
 
-/* By doubling, then bisection to a 500th: nobody's answers need be monotone, so this is the result
-   of a search and no maximum. */
+/*
+ * Up from one of the smallest rates until nothing has been served for MISSES steps, then bisection to
+ * a 500th: nobody's answers need be monotone (a session too slow for a full batch is refused where a
+ * faster one is not), so this is the result of a search and no maximum.
+ */
 static int largest(struct glet_session *session, const double *rates_rps, int planner, double *out,
                    struct glet_error *err)
 {
-    int failed = 0;
-    double low = 0, high = 4;
-    while (high < 1e6 && serves(session, rates_rps, planner, high, err, &failed) && failed == 0) {
-        low = high;
-        high *= 2;
+    int failed = 0, misses = 0;
+    double low = 0, high = FIRST;
+    for (double scale = FIRST; scale < LAST && (low == 0 || misses < MISSES) && failed == 0;
+         scale *= STEP) {
+        bool met = serves(session, rates_rps, planner, scale, err, &failed);
+        misses = met ? 0 : misses + 1;
+        low = met ? scale : low;
+        high = met ? scale * STEP : high;
     }
-    for (int step = 0; step < STEPS && failed == 0; step++) {
+    for (int step = 0; step < STEPS && low > 0 && failed == 0; step++) {
         double middle = (low + high) / 2;
         if (serves(session, rates_rps, planner, middle, err, &failed))
             low = middle;
@@ -118,12 +113,13 @@ static int largest(struct glet_session *session, const double *rates_rps, int pl
     return failed;
 }
 
-static int measure(const char *profiles, const char *workload, double *logs, int *worse,
-                   struct glet_error *err)
+/* The largest factor of a baseline. */
+static int measure_theirs(const char *profiles, const char *workload, int planner, double *out,
+                          struct glet_error *err)
 {
     struct glet_inputs inputs = {.slo = workload, .profiles = profiles, .headroom_ratio = -1};
     struct glet_session session = {0};
-    double *rates_rps = NULL, found[PLANNERS] = {0};
+    double *rates_rps = NULL;
     int result = glet_session_open(&inputs, &session, err);
     if (result == 0) {
         rates_rps = calloc(session.workload->model_count, sizeof *rates_rps);
@@ -131,12 +127,56 @@ static int measure(const char *profiles, const char *workload, double *logs, int
     }
     for (size_t m = 0; result == 0 && m < session.workload->model_count; m++)
         rates_rps[m] = session.workload->models[m].rate_rps;
-    for (int p = 0; p < PLANNERS && result == 0; p++)
-        result = largest(&session, rates_rps, p, &found[p], err);
+    if (result == 0)
+        result = largest(&session, rates_rps, planner, out, err);
     free(rates_rps);
     glet_session_close(&session);
-    if (result < 0)
-        return -1;
+    return result;
+}
+
+/* That of `plan --objective max-rate --bursts`, lowered until it holds for other arrivals as well. */
+static int measure_ours(const char *profiles, const char *workload, bool whole, double *out,
+                        struct glet_error *err)
+{
+    struct glet_inputs inputs = {.slo = workload,
+                                 .profiles = profiles,
+                                 .headroom_ratio = -1,
+                                 .objective = GLET_MAX_RATE,
+                                 .effort = GLET_EFFORT_DEFAULT};
+    struct glet_session session = {0};
+    struct glet_bursts bursts = {0};
+    struct glet_answer answer = {0};
+    int result = glet_session_open(&inputs, &session, err), failed = 0;
+    if (result == 0 && whole)
+        session.workload->options.max_gpulets_per_gpu = 1;
+    if (result == 0)
+        result = glet_session_rebuild(&session, err);
+    if (result == 0)
+        result = glet_bursts_solve(&session, NULL, &bursts, &answer, err);
+    double scale = result == 0 && answer.plan ? answer.plan->certificate.scale : 0;
+    while (scale > FIRST && failed == 0 &&
+           !all_met(answer.plan, session.problem, scale, err, &failed))
+        scale /= LOWER;
+    *out = scale > FIRST ? scale : 0;
+    glet_answer_fini(&answer);
+    glet_bursts_fini(&bursts);
+    glet_session_close(&session);
+    return result < 0 ? result : failed;
+}
+
+struct sum { /* of the workloads of which a planner serves anything */
+    double log;
+    int count;
+};
+
+static int measure(const char *profiles, const char *workload, struct sum *sums, int *worse,
+                   struct glet_error *err)
+{
+    double found[PLANNERS] = {0};
+    for (int p = 0; p < PLANNERS; p++)
+        if ((p < WHOLE ? measure_theirs(profiles, workload, p, &found[p], err)
+                       : measure_ours(profiles, workload, p == WHOLE, &found[p], err)) < 0)
+            return -1;
     const char *name = workload;
     for (const char *c = workload; *c; c++)
         if (*c == '/')
@@ -144,7 +184,8 @@ static int measure(const char *profiles, const char *workload, double *logs, int
     printf("%-22s", name);
     for (int p = 0; p < PLANNERS; p++) {
         printf(" %10.1f", found[p]);
-        logs[p] += log(found[OURS] / found[p]);
+        sums[p].log += found[p] > 0 ? log(found[OURS] / found[p]) : 0;
+        sums[p].count += found[p] > 0;
         *worse += found[OURS] < found[p];
     }
     printf("\n");
@@ -154,7 +195,7 @@ static int measure(const char *profiles, const char *workload, double *logs, int
 
 int main(int argc, char **argv)
 {
-    double logs[PLANNERS] = {0};
+    struct sum sums[PLANNERS] = {0};
     int worse = 0;
     struct glet_error err = {0};
     if (argc < 3) {
@@ -163,18 +204,18 @@ int main(int argc, char **argv)
     }
     printf(
         "largest factor on all rates with every percentile met, %.0f s of Poisson arrivals\n%-22s",
-        simulation.duration_s, "workload");
-    for (int p = 0; p < OURS; p++)
+        SIMULATED_S, "workload");
+    for (int p = 0; p < WHOLE; p++)
         printf(" %10s", glet_baseline_name((enum glet_baseline)p));
-    printf(" %10s\n", "plan");
+    printf(" %10s %10s\n", "plan-whole", "plan");
     for (int i = 2; i < argc; i++)
-        if (measure(argv[1], argv[i], logs, &worse, &err) < 0) {
+        if (measure(argv[1], argv[i], sums, &worse, &err) < 0) {
             glet_error_print(&err, stderr);
             return glet_error_exit_status(err.code);
         }
     printf("%-22s", "plan / theirs (geom.)");
     for (int p = 0; p < OURS; p++)
-        printf(" %10.3f", exp(logs[p] / (argc - 2)));
+        printf(" %10.3f", sums[p].count ? exp(sums[p].log / sums[p].count) : INFINITY);
     printf("\n%d times below a baseline\n", worse);
     return worse > 0;
 }
