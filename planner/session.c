@@ -110,9 +110,14 @@ int glet_session_verify(const struct glet_session *session, const struct glet_pl
                         int survive, struct glet_error *err)
 {
     struct glet_verdict verdict;
-    int result = glet_verify(session->workload, session->profile, plan, &verdict, err);
+    struct glet_plan scaled = *plan;
+    if (session->scale > 0) {
+        scaled.objective = GLET_MAX_RATE;
+        scaled.certificate.scale = session->scale;
+    }
+    int result = glet_verify(session->workload, session->profile, &scaled, &verdict, err);
     if (result == 0 && survive > 0)
-        result = glet_verify_survive(session->workload, plan, &verdict, err);
+        result = glet_verify_survive(session->workload, &scaled, &verdict, err);
     if (result == 0 && verdict.count > 0) {
         const struct glet_violation *bad = &verdict.violations[0];
         result = glet_error_set(err, GLET_ERR_INTERNAL,

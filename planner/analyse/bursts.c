@@ -16,6 +16,9 @@ static const double MOST_REQUESTS = 4e6; /* of a simulation */
 /* Factors on the rates are told apart by this step, and looked for down to such a part of the plan's. */
 static const double SCALE_STEP = 1.005, MOST_FALL = 64;
 
+/* ... and by this one where each takes plans of its own. */
+static const double RATE_STEP = 1.01;
+
 /* A warning that nobody asked for may take a second: so many requests. */
 static const double WARNING_REQUESTS = 2e6;
 
@@ -44,8 +47,8 @@ static int solve_until_met(const struct glet_session *session, const struct glet
                            struct glet_error *err)
 {
     const struct glet_problem *problem = session->problem;
-    const struct glet_simulate_options options =
-        glet_room_simulation(session->workload, 1, MOST_REQUESTS);
+    const struct glet_simulate_options options = glet_room_simulation(
+        session->workload, session->scale > 0 ? session->scale : 1, MOST_REQUESTS);
     struct glet_bound bound = {0};
     int result = 0;
     while (result == 0 && !bursts->settled && bursts->rounds < MOST_ROUNDS) {
@@ -154,41 +157,104 @@ static int weigh(struct climb *climb, struct glet_answer *next, struct glet_erro
 }
 
 /*
- * The largest rate: plans with room serve less by their mean rates, and more within their
- * percentiles. Those of the last room are tried until none can be better.
+ * Plans for the largest rates, with room: they serve less by their mean rates, and more within their
+ * percentiles. Those of the next room are tried until none can be better. *planned_scale: of the
+ * first, by mean rates; *bound: of all.
+ */
+static int climb_with_room(struct climb *climb, const struct glet_wishes *wishes,
+                           double *planned_scale, struct glet_bound *bound, struct glet_error *err)
+{
+    struct glet_bursts *bursts = climb->bursts;
+    struct glet_answer next = {0};
+    bool halted = false;
+    int result = 0;
+    while (result == 0 && climb->more && !halted && bursts->rounds < MOST_ROUNDS) {
+        result = glet_room_solve(climb->session, wishes, &climb->room, &next, err);
+        if (result < 0 || next.outcome != GLET_PLAN_FOUND)
+            break;
+        halted = next.limit_hit;
+        if (bursts->rounds++ == 0) {
+            *bound = next.bound;
+            *planned_scale = next.plan->certificate.scale;
+        }
+        result = weigh(climb, &next, err);
+        if (next.plan)
+            glet_answer_fini(&next);
+    }
+    if (!climb->best->plan)
+        *climb->best = next;
+    else
+        glet_answer_fini(&next);
+    climb->best->limit_hit |= halted;
+    return result;
+}
+
+/* Whether a plan for fewest GPUs meets every percentile at so many times the rates; then it is the
+   best one. */
+static int climb_to(struct climb *climb, const struct glet_wishes *wishes, double scale, bool *met,
+                    struct glet_error *err)
+{
+    struct glet_session inner = *climb->session;
+    struct glet_bursts bursts = {0};
+    struct glet_answer answer = {0};
+    inner.problem = glet_problem_view(climb->session->problem);
+    if (!inner.problem)
+        return glet_error_set(err, GLET_ERR_NOMEM, "out of memory");
+    inner.problem->objective = GLET_MIN_GPUS;
+    inner.scale = scale;
+    for (int m = 0; m < inner.problem->model_count; m++)
+        inner.problem->models[m].demand_rps *= scale;
+    int result = glet_room_init(&bursts.room, &inner, err);
+    bursts.room.end_s = climb->room.end_s;
+    if (result == 0)
+        result = solve_until_met(&inner, wishes, &bursts, &answer, err);
+    climb->bursts->rounds += bursts.rounds;
+    climb->best->limit_hit |= answer.limit_hit;
+    *met = result == 0 && bursts.settled;
+    if (*met) {
+        answer.plan->objective = GLET_MAX_RATE;
+        answer.limit_hit = climb->best->limit_hit;
+        climb->scale = scale;
+        glet_answer_fini(climb->best);
+        *climb->best = answer;
+        answer = (struct glet_answer){0};
+        glet_room_fini(&climb->bursts->room);
+        climb->bursts->room = bursts.room;
+        bursts.room = (struct glet_room){0};
+    }
+    glet_answer_fini(&answer);
+    glet_bursts_fini(&bursts);
+    glet_problem_free(inner.problem);
+    return result;
+}
+
+/*
+ * The largest rate: the best of plans that are for it by mean rates, and of plans with the fewest
+ * GPUs for some rate, whose room takes what they leave of the stock.
  */
 static int solve_largest(const struct glet_session *session, const struct glet_wishes *wishes,
                          struct glet_bursts *bursts, struct glet_answer *best,
                          struct glet_error *err)
 {
     struct climb climb = {.session = session, .bursts = bursts, .best = best, .more = true};
-    struct glet_answer next = {0};
     struct glet_bound bound = {0};
-    bool halted = false;
+    double high = 0;
     int result = glet_room_init(&climb.room, session, err);
-    while (result == 0 && climb.more && !halted && bursts->rounds < MOST_ROUNDS) {
-        result = glet_room_solve(session, wishes, &climb.room, &next, err);
-        if (result < 0 || next.outcome != GLET_PLAN_FOUND)
-            break;
-        halted = next.limit_hit;
-        if (bursts->rounds++ == 0)
-            bound = next.bound;
-        result = weigh(&climb, &next, err);
-        if (next.plan)
-            glet_answer_fini(&next);
+    if (result == 0)
+        result = climb_with_room(&climb, wishes, &high, &bound, err);
+    while (result == 0 && climb.scale > 0 && high > climb.scale * RATE_STEP && !best->limit_hit) {
+        double middle = sqrt(climb.scale * high);
+        bool met = false;
+        result = climb_to(&climb, wishes, middle, &met, err);
+        high = met ? high : middle;
     }
     glet_room_fini(&climb.room);
-    if (!best->plan)
-        *best = next;
-    else
-        glet_answer_fini(&next);
     bursts->settled = climb.scale > 0;
-    if (result == 0 && best->plan) {
-        best->limit_hit |= halted;
-        best->bound = bound;
-        restate(best->plan, climb.scale, &bound);
-    }
-    return result;
+    if (result < 0 || !best->plan)
+        return result;
+    best->bound = bound;
+    restate(best->plan, climb.scale, &bound);
+    return glet_session_verify(session, best->plan, wishes ? wishes->survive : 0, err);
 }
 
 int glet_bursts_solve(const struct glet_session *session, const struct glet_wishes *wishes,
