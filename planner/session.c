@@ -9,6 +9,7 @@
 
 #include "planner/places.h"
 #include "planner/verify/verify.h"
+#include "profiles/load.h"
 
 #include <math.h>
 #include <signal.h>

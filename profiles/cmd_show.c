@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* profile-models show: what a store or a folder of CSVs holds, for people or as JSON. */
 #include "common/json.h"
+#include "common/profile/profile.h"
 #include "common/table.h"
-#include "profiles/profile.h"
+#include "profiles/load.h"
 #include "profiles/profile_commands.h"
 
 #include <errno.h>

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* profile-models export and import: between a store, folders of CSVs and other tools' files. */
 #include "common/memory.h"
+#include "common/profile/profile_csv.h"
 #include "profiles/import_foreign.h"
+#include "profiles/load.h"
 #include "profiles/profile_commands.h"
-#include "profiles/profile_csv.h"
 #include "profiles/store.h"
 
 #include <string.h>

@@ -11,7 +11,7 @@
 
 #include "common/csv.h"
 #include "common/memory.h"
-#include "profiles/profile_schema.h"
+#include "common/profile/profile_schema.h"
 
 #include <math.h>
 #include <stdlib.h>

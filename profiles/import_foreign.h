@@ -21,7 +21,7 @@
  */
 
 #include "common/error.h"
-#include "profiles/profile.h"
+#include "common/profile/profile.h"
 
 enum glet_foreign_kind {
     GLET_FOREIGN_NONE, /* none of these formats */

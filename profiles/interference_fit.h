@@ -17,7 +17,7 @@
  */
 
 #include "common/error.h"
-#include "profiles/profile.h"
+#include "common/profile/profile.h"
 
 #include <stddef.h>
 #include <stdint.h>

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Tells a folder of CSVs from a SQLite store, so that every program takes either. */
-#include "profiles/profile.h"
-#include "profiles/profile_csv.h"
+#include "profiles/load.h"
+
+#include "common/profile/profile_csv.h"
 #include "profiles/store.h"
 
 #include <errno.h>

@@ -7,7 +7,7 @@
  */
 
 #include "common/error.h"
-#include "profiles/profile.h"
+#include "common/profile/profile.h"
 #include "runtime/device/device.h"
 
 #include <stdbool.h>

@@ -16,7 +16,7 @@
 #include "profiles/store.h"
 
 #include "common/memory.h"
-#include "profiles/profile_schema.h"
+#include "common/profile/profile_schema.h"
 
 #include <fcntl.h>
 #include <math.h>

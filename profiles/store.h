@@ -18,7 +18,7 @@
  */
 
 #include "common/error.h"
-#include "profiles/profile.h"
+#include "common/profile/profile.h"
 
 #include <stdbool.h>
 

@@ -8,8 +8,8 @@
  */
 
 #include "common/error.h"
+#include "common/profile/profile.h"
 #include "profiles/measure.h"
-#include "profiles/profile.h"
 #include "profiles/store.h"
 #include "profiles/sweep.h"
 #include "runtime/device/device.h"

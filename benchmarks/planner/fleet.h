@@ -23,8 +23,8 @@
  *   coefficients published for the RTX 2080 Ti.
  */
 
+#include "common/profile/profile.h"
 #include "common/workload.h"
-#include "profiles/profile.h"
 
 #include <stdint.h>
 

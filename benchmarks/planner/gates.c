@@ -9,9 +9,10 @@
 
 #include "common/clock.h"
 #include "common/options.h"
+#include "common/profile/profile_csv.h"
 #include "common/yaml_write.h"
 #include "planner/solve/solve.h"
-#include "profiles/profile_csv.h"
+#include "profiles/load.h"
 
 #include <dirent.h>
 #include <fcntl.h>

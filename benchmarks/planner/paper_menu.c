@@ -10,6 +10,7 @@
 #include "common/options.h"
 #include "planner/solve/solve.h"
 #include "planner/verify/verify.h"
+#include "profiles/load.h"
 
 #include <stdio.h>
 #include <string.h>

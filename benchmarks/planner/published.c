@@ -13,6 +13,7 @@
 #include "common/clock.h"
 #include "planner/solve/solve.h"
 #include "planner/verify/verify.h"
+#include "profiles/load.h"
 
 #include <stdio.h>
 #include <stdlib.h>

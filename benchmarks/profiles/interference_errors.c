@@ -6,9 +6,10 @@
  *
  *     interference_errors PROFILE [GPU]
  */
+#include "common/profile/profile.h"
 #include "common/table.h"
 #include "profiles/interference_fit.h"
-#include "profiles/profile.h"
+#include "profiles/load.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -7,8 +7,8 @@
  * digests that the profiler recorded (the profile's quality table).
  */
 
+#include "common/profile/profile.h"
 #include "common/workload.h"
-#include "profiles/profile.h"
 
 enum glet_freshness {
     GLET_FRESH,

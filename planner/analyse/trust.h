@@ -8,7 +8,7 @@
  */
 
 #include "common/plan_file.h"
-#include "profiles/profile.h"
+#include "common/profile/profile.h"
 
 struct glet_trust_note {               /* one (model, GPU type) that is not wholly measured */
     const char *model, *gpu;           /* borrowed from the profile */

@@ -16,8 +16,8 @@
  */
 
 #include "common/plan_file.h"
+#include "common/profile/profile.h"
 #include "common/workload.h"
-#include "profiles/profile.h"
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -12,6 +12,8 @@
  */
 #include "planner/model/problem_tables.h"
 
+#include "common/profile/profile_point.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,42 +48,17 @@ static bool size_allowed(const struct glet_workload *workload, const struct glet
     return listed && glet_problem_sizes_fit(type, &units, 1);
 }
 
-static double row_latency_ms(const struct glet_profile_latency *row)
-{
-    return isnan(row->p99_ms) ? row->p50_ms : row->p99_ms;
-}
-
-static double mix(double a, double b, double t)
-{
-    return a + (b - a) * t;
-}
-
-/* A term of the linear model; an unknown utilisation may be anything in 0..1. */
-static double term(double coefficient, double util)
-{
-    if (!isnan(util))
-        return coefficient * util;
-    return coefficient > 0 ? coefficient : 0;
-}
-
-static double known(double value)
-{
-    return isnan(value) ? 0 : value;
-}
-
 static void fill_cell(struct glet_cell *cell, const struct glet_profile_latency *a,
                       const struct glet_profile_latency *b, int batch, double latency_factor,
                       const struct glet_profile_interference *model)
 {
-    double t = a == b ? 0 : (double)(batch - a->batch) / (double)(b->batch - a->batch);
-    cell->latency_ms = mix(row_latency_ms(a), row_latency_ms(b), t) * latency_factor;
-    cell->activation_mib = mix(known(a->activation_mib), known(b->activation_mib), t);
+    struct glet_profile_latency row = glet_profile_between(a, b, batch);
+    cell->latency_ms = row.p99_ms * latency_factor;
+    cell->activation_mib = row.activation_mib;
     if (!model)
         return;
-    double l2 = mix(a->l2_util, b->l2_util, t), dram = mix(a->dram_util, b->dram_util, t);
-    cell->victim_ratio = known(model->constant) + known(model->margin) +
-                         term(known(model->l2_self), l2) + term(known(model->dram_self), dram);
-    cell->aggressor_ratio = term(known(model->l2_other), l2) + term(known(model->dram_other), dram);
+    cell->victim_ratio = glet_profile_victim_ratio(model, row.l2_util, row.dram_util);
+    cell->aggressor_ratio = glet_profile_aggressor_ratio(model, row.l2_util, row.dram_util);
 }
 
 /* refs[0..count): the profiled batches of one (model, size), ascending. */
@@ -129,7 +106,7 @@ static int gather(const struct glet_problem *problem, const struct glet_problem_
     for (size_t i = 0; i < profile->latency_count; i++) {
         const struct glet_profile_latency *row = &profile->latency[i];
         if ((int)row->device != type->device || index[row->model] < 0 ||
-            !(row_latency_ms(row) > 0) || row->batch < 1 ||
+            !(glet_profile_latency_ms(row) > 0) || row->batch < 1 ||
             !size_allowed(problem->workload, type, row->units))
             continue;
         refs[count++] = (struct row_ref){index[row->model], row->units, row->batch, row};
@@ -162,15 +139,6 @@ static int collect_sizes(struct glet_problem_type *type, const struct row_ref *r
     return 0;
 }
 
-static const struct glet_profile_interference *find_coefficients(const struct glet_profile *profile,
-                                                                 int device)
-{
-    for (size_t i = 0; i < profile->interference_count; i++)
-        if ((int)profile->interference[i].device == device)
-            return &profile->interference[i];
-    return NULL;
-}
-
 static void note_aggressors(struct glet_problem_type *type, const struct glet_cell_row *row,
                             bool *any)
 {
@@ -188,7 +156,8 @@ static int fill_tables(const struct glet_problem *problem, struct glet_problem_t
                        const struct row_ref *refs, size_t count, struct glet_error *err)
 {
     const struct glet_profile_interference *model =
-        problem->interference ? find_coefficients(problem->profile, type->device) : NULL;
+        problem->interference ? glet_profile_coefficients(problem->profile, (size_t)type->device)
+                              : NULL;
     type->linear = model != NULL;
     type->rows =
         calloc((size_t)problem->model_count * (size_t)type->size_count + 1, sizeof *type->rows);

@@ -2,6 +2,7 @@
 /* plan simulate PLAN.yaml: does it keep the SLOs under the arrivals that the workload names? */
 #include "planner/report/simulation_report.h"
 #include "planner/verbs/commands.h"
+#include "profiles/load.h"
 
 static const char *const formats[] = {"table", "json", NULL};
 enum { FORMAT_TABLE, FORMAT_JSON };

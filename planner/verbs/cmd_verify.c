@@ -2,6 +2,7 @@
 /* plan verify PLAN.yaml: is it correct, by workload and profile alone? */
 #include "planner/report/verdict.h"
 #include "planner/verbs/commands.h"
+#include "profiles/load.h"
 
 #include <string.h>
 

@@ -12,8 +12,8 @@
  */
 
 #include "common/plan_file.h"
+#include "common/profile/profile.h"
 #include "common/workload.h"
-#include "profiles/profile.h"
 
 enum glet_rule {
     GLET_RULE_NAMES,   /* a GPU type, node or model that workload or profile do not know */

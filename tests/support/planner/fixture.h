@@ -7,9 +7,9 @@
  * has run out; indices are those of the calls' order.
  */
 
+#include "common/profile/profile.h"
 #include "common/workload.h"
 #include "planner/model/problem.h"
-#include "profiles/profile.h"
 
 struct fixture {
     struct glet_workload *workload; /* owned; loaded by hand, freed by fixture_free() */

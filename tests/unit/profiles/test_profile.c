@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The CSV folder: what is read, what is refused and where, and that writing gives it back. */
-#include "profiles/profile.h"
-#include "profiles/profile_csv.h"
+#include "common/profile/profile.h"
+#include "common/profile/profile_csv.h"
+#include "profiles/load.h"
 #include "tests/unit/check.h"
 #include "tests/unit/profiles/folder.h"
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The SQLite store: same facts as the CSVs, all or nothing, and clear refusals. */
-#include "profiles/profile_csv.h"
-#include "profiles/profile_schema.h"
+#include "common/profile/profile_csv.h"
+#include "common/profile/profile_schema.h"
+#include "profiles/load.h"
 #include "profiles/store.h"
 #include "tests/unit/check.h"
 #include "tests/unit/profiles/folder.h"

@@ -3,9 +3,9 @@
  * Life and lookup of a profile in memory. What owns memory within a row is known from the table
  * descriptions (profile_schema.c), so that a new column cannot be forgotten here.
  */
-#include "profiles/profile.h"
+#include "common/profile/profile.h"
 
-#include "profiles/profile_schema.h"
+#include "common/profile/profile_schema.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef GLET_PROFILES_PROFILE_SCHEMA_H
-#define GLET_PROFILES_PROFILE_SCHEMA_H
+#ifndef GLET_PROFILE_SCHEMA_H
+#define GLET_PROFILE_SCHEMA_H
 
 /*
  * The tables of a profile as data: each column's name, type, range and place in its row struct. The
@@ -9,7 +9,7 @@
  */
 
 #include "common/error.h"
-#include "profiles/profile.h"
+#include "common/profile/profile.h"
 
 #include <stdbool.h>
 #include <stddef.h>

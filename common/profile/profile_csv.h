@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef GLET_PROFILES_PROFILE_CSV_H
-#define GLET_PROFILES_PROFILE_CSV_H
+#ifndef GLET_PROFILE_CSV_H
+#define GLET_PROFILE_CSV_H
 
 /*
  * A profile as a folder of CSV files, one per table of profile_schema.h: text that can be read,
@@ -8,7 +8,7 @@
  */
 
 #include "common/error.h"
-#include "profiles/profile.h"
+#include "common/profile/profile.h"
 
 /*
  * Reads the folder. Columns are found by name; a column that no table has, a number outside its

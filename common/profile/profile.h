@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef GLET_PROFILES_PROFILE_H
-#define GLET_PROFILES_PROFILE_H
+#ifndef GLET_PROFILE_H
+#define GLET_PROFILE_H
 
 /*
  * Measured facts about models on GPU types, as plain tables in memory: what the SQLite store and a
@@ -113,15 +113,6 @@ struct glet_profile {
     struct glet_profile_quality *quality;
     size_t quality_count;
 };
-
-/*
- * Reads path: a folder of CSVs, or a SQLite store (profiles/load.c; the two readers are
- * profile_csv.h and store.h). On success *out is owned by the caller.
- * Fails with GLET_ERR_INPUT / GLET_ERR_RANGE (file:line:column for a CSV), GLET_ERR_IO (cannot be
- * opened, locked, written by a newer version), GLET_ERR_NOMEM.
- */
-GLET_MUST_CHECK
-int glet_profile_load(const char *path, struct glet_profile **out, struct glet_error *err);
 
 /* NULL is accepted. */
 void glet_profile_free(struct glet_profile *profile);

@@ -3,7 +3,7 @@
  * The description of every table: columns in the order of the CSVs and of the SQL schema, their
  * ranges, and what one column alone cannot say.
  */
-#include "profiles/profile_schema.h"
+#include "common/profile/profile_schema.h"
 
 /* Limits that keep arithmetic on the values exact and an accidental exponent from passing. */
 #define MAX_COUNT 1e6  /* units, batches, SMs, gpu-lets */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One value of a row, from text or a number and back. */
-#include "profiles/profile_schema.h"
+#include "common/profile/profile_schema.h"
 
 #include "common/number.h"
 

@@ -8,7 +8,7 @@
  * reached through offsets; a profile has at most some ten thousand rows and is read once per
  * command, so a switch per value costs nothing that shows.
  */
-#include "profiles/profile_schema.h"
+#include "common/profile/profile_schema.h"
 
 #include "common/number.h"
 #include "common/sha256.h"

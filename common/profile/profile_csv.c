@@ -4,11 +4,11 @@
  * describes. The place of each row is kept while a table is read, so that what is found only when
  * it is complete (a duplicate, a size beyond the device) still points at its line.
  */
-#include "profiles/profile_csv.h"
+#include "common/profile/profile_csv.h"
 
 #include "common/csv.h"
 #include "common/memory.h"
-#include "profiles/profile_schema.h"
+#include "common/profile/profile_schema.h"
 
 #include <math.h>
 #include <stdlib.h>

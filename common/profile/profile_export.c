@@ -8,8 +8,8 @@
 #include "common/csv.h"
 #include "common/file.h"
 #include "common/memory.h"
-#include "profiles/profile_csv.h"
-#include "profiles/profile_schema.h"
+#include "common/profile/profile_csv.h"
+#include "common/profile/profile_schema.h"
 
 #include <dirent.h>
 #include <errno.h>
