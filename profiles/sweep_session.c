@@ -6,6 +6,7 @@
 #include "common/yaml_read.h"
 #include "profiles/machine.h"
 #include "profiles/traffic.h"
+#include "runtime/device/device_spec.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -163,11 +164,24 @@ static int put_facts(struct glet_sweep_session *session,
     return glet_sweep_session_put_meta(session, "gpulet", GLET_VERSION, err);
 }
 
+/* Its times would be those that it was told. */
+static int refuse_replay(const char *device, struct glet_error *err)
+{
+    struct glet_device_spec spec;
+    if (glet_device_spec_parse(device, &spec, err) < 0)
+        return -1;
+    return spec.kind == GLET_DEVICE_REPLAY
+               ? glet_error_set(err, GLET_ERR_USAGE,
+                                "--device %.200s: a profile that is replayed cannot be measured",
+                                device)
+               : 0;
+}
+
 static int open_device(const struct glet_sweep_session_options *options,
                        struct glet_sweep_session *session, struct glet_error *err)
 {
     if ((options->gpu && check_name("device", options->gpu, "another --gpu", err) < 0) ||
-        load_models(session, options, err) < 0 ||
+        refuse_replay(options->device, err) < 0 || load_models(session, options, err) < 0 ||
         glet_device_open(options->device, &session->device, err) < 0)
         return -1;
     session->info = glet_device_info(session->device);

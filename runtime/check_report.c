@@ -25,8 +25,9 @@ static void print_gpu(const struct glet_check_gpu *row, FILE *out)
         fprintf(out, ", %.0f MiB", gpu->memory_mib);
     fprintf(out, "; device %s", row->spec ? row->spec : "-");
     if (row->info)
-        fprintf(out, ": a %s, %d units, %.0f MiB", row->info->gpu, row->info->units,
-                row->info->memory_mib);
+        fprintf(out, ": a %s, %d units, %.0f MiB%s", row->info->gpu, row->info->units,
+                row->info->memory_mib,
+                row->info->replay ? "; a profile is replayed, nothing is computed" : "");
     fputc('\n', out);
 }
 
@@ -148,6 +149,7 @@ static void json_gpu(struct glet_json *json, const struct glet_check_gpu *row,
         glet_json_string(json, "device_type", row->info->gpu);
         glet_json_int(json, "device_units", row->info->units);
         glet_json_double(json, "device_memory_mib", row->info->memory_mib);
+        glet_json_bool(json, "device_replay", row->info->replay);
     }
     glet_json_array(json, "gpulets");
     for (size_t l = 0; l < gpu->let_count; l++) {

@@ -67,8 +67,10 @@ static const struct glet_option options[] = {
      .fallback = "auto",
      .help =
          "A device: auto (a GPU where there is one), cpu, cpu:0-3,6, cuda:0, cuda:MIG-UUID; "
-         "cuda:0:tf32 or :fp32 instead of fp16. One per GPU that the plan has for this node, in "
-         "the plan's order, or named by the GPU's id in the plan."},
+         "cuda:0:tf32 or :fp32 instead of fp16; or replay:FOLDER, which computes nothing, but "
+         "takes the times that the profile in FOLDER has of its GPU, and answers zeros "
+         "(replay:FOLDER:GPU where it has several). One per GPU that the plan has for this node, "
+         "in the plan's order, or named by the GPU's id in the plan."},
     {.name = "gpu",
      .kind = GLET_OPTION_LIST,
      .offset = FIELD(gpu_types),
@@ -405,6 +407,8 @@ static const struct glet_example examples[] = {
     {"Serve a plan on this machine's processor", "gpulet-runtime plan.yaml"},
     {"Serve one node's part on two GPUs",
      "gpulet-runtime plan.yaml --node node-a --device cuda:0 --device cuda:1"},
+    {"Rehearse a plan for GPUs that are not here, with what profile-models export wrote of them",
+     "gpulet-runtime plan.yaml --device replay:profiles/recorded/h100"},
     {"See in advance whether it would be", "gpulet-runtime --check plan.yaml"},
     {"Put a changed plan into service", "kill -HUP $(pidof gpulet-runtime)"},
     {NULL, NULL},

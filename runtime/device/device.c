@@ -15,6 +15,8 @@ int glet_device_open(const char *spec_text, struct glet_device **out, struct gle
         return -1;
     if (spec.kind == GLET_DEVICE_CUDA)
         return glet_cuda_device_open(&spec, out, err);
+    if (spec.kind == GLET_DEVICE_REPLAY)
+        return glet_replay_device_open(&spec, out, err);
     if (!spec.best || !glet_cuda_device_present())
         return glet_cpu_device_open(&spec, out, err);
     struct glet_device_spec gpu = {
@@ -45,6 +47,12 @@ const struct glet_device_fact *glet_device_facts(const struct glet_device *devic
 void glet_device_forget_model(struct glet_device *device, const struct glet_model *model)
 {
     device->ops->forget_model(device, model);
+}
+
+int glet_device_check(const struct glet_device *device, const char *model, int units, int batch,
+                      struct glet_error *err)
+{
+    return device->ops->check ? device->ops->check(device, model, units, batch, err) : 0;
 }
 
 bool glet_device_can_pin(const struct glet_device *device)

@@ -4,7 +4,7 @@
 
 /*
  * The one interface behind which every kind of device is partitioned and run: CPU (cores and tenths
- * of a core) and CUDA (green contexts, MIG).
+ * of a core), CUDA (green contexts, MIG), and the replay of a profile, which computes nothing.
  *
  * Life of a plan: open the device; create its partitions as one set (green contexts of one split
  * are disjoint only together); load each model once; build an executor per (partition, model,
@@ -39,6 +39,7 @@ struct glet_device_info {
     char limit_reason[160]; /* why not more gpu-lets, where there is more to it than units */
     double memory_mib;      /* usable */
     double context_mib;     /* charged per gpu-let */
+    bool replay;            /* it takes a profile's times and answers zeros: nothing is computed */
     bool temporal;          /* partitions are not kept apart: they take turns on the whole device */
     double l2_mib;          /* these three: 0 = unknown */
     double l2_gb_per_s, dram_gb_per_s; /* peak, 10^9 bytes per second */
@@ -46,8 +47,9 @@ struct glet_device_info {
 
 /*
  * spec: "auto" or NULL (the best there is), "cpu" (all cores this process may run on), "cpu:0-3,6"
- * (those cores), "cuda:0", or "cuda:MIG-<uuid>" (device_spec.h). Fails with GLET_ERR_USAGE for a
- * malformed spec and GLET_ERR_DEVICE when the device is not there.
+ * (those cores), "cuda:0", "cuda:MIG-<uuid>" or "replay:FOLDER" (device_spec.h). Fails with
+ * GLET_ERR_USAGE for a malformed spec, GLET_ERR_DEVICE when the device is not there, and as
+ * glet_profile_csv_load() does where there is no profile to replay.
  */
 GLET_MUST_CHECK
 int glet_device_open(const char *spec, struct glet_device **out, struct glet_error *err);
@@ -79,6 +81,14 @@ void glet_device_unpin(struct glet_device *device, void *memory);
 /* Drops what the device keeps of a model (packed weights); none of its executors may be left. Call
    it before glet_model_free(). */
 void glet_device_forget_model(struct glet_device *device, const struct glet_model *model);
+
+/*
+ * Whether the device could run the model at that batch in a partition of that size, as far as it can
+ * tell without building it. GLET_ERR_INPUT: a replayed profile has no times of it.
+ */
+GLET_MUST_CHECK
+int glet_device_check(const struct glet_device *device, const char *model, int units, int batch,
+                      struct glet_error *err);
 
 /* Facts about the machine for profiles (driver, library versions, processor, ...), in order. */
 struct glet_device_fact {

@@ -16,6 +16,9 @@ struct glet_device_ops {
     void (*close)(struct glet_device *device);
     void (*forget_model)(struct glet_device *device, const struct glet_model *model);
     void (*allow_temporal)(struct glet_device *device); /* NULL: shares are always enforced */
+    /* NULL: whatever the model can be bound to. */
+    int (*check)(const struct glet_device *device, const char *model, int units, int batch,
+                 struct glet_error *err);
     /* NULL, both: it reads staging memory only. */
     bool (*pin)(struct glet_device *device, void *memory, size_t bytes, bool writable);
     void (*unpin)(struct glet_device *device, void *memory);
@@ -80,6 +83,10 @@ struct glet_executor {
 GLET_MUST_CHECK
 int glet_cpu_device_open(const struct glet_device_spec *spec, struct glet_device **out,
                          struct glet_error *err);
+
+GLET_MUST_CHECK
+int glet_replay_device_open(const struct glet_device_spec *spec, struct glet_device **out,
+                            struct glet_error *err);
 
 /* runtime/device/cuda, or no_cuda.c where that is not built. */
 bool glet_cuda_device_present(void); /* a driver, and a GPU that it knows */

@@ -8,7 +8,7 @@
 static int malformed(const char *text, struct glet_error *err)
 {
     glet_error_set(err, GLET_ERR_USAGE, "'%.100s' is not a device", text);
-    return glet_error_hint(err, "auto, cpu, cpu:0-3,6, cuda:0 or cuda:MIG-<uuid>");
+    return glet_error_hint(err, "auto, cpu, cpu:0-3,6, cuda:0, cuda:MIG-<uuid> or replay:FOLDER");
 }
 
 /* A plain decimal below CPU_SETSIZE; *end is what follows it. -1 = none. */
@@ -66,6 +66,22 @@ static int parse_cuda(const char *text, struct glet_device_spec *spec)
     return spec->index >= 0 && after == end ? 0 : -1;
 }
 
+/* "FOLDER" or "FOLDER:GPU"; a colon within the folder's path has a slash behind it. */
+static int parse_replay(const char *text, struct glet_device_spec *spec)
+{
+    const char *colon = strrchr(text, ':');
+    if (colon && strchr(colon, '/'))
+        colon = NULL;
+    size_t length = colon ? (size_t)(colon - text) : strlen(text);
+    const char *gpu = colon ? colon + 1 : "";
+    if (length == 0 || length >= sizeof spec->folder || (colon && !gpu[0]) ||
+        strlen(gpu) >= sizeof spec->gpu)
+        return -1;
+    memcpy(spec->folder, text, length);
+    strcpy(spec->gpu, gpu);
+    return 0;
+}
+
 int glet_device_spec_parse(const char *text, struct glet_device_spec *out, struct glet_error *err)
 {
     struct glet_device_spec spec = {.index = -1};
@@ -79,6 +95,10 @@ int glet_device_spec_parse(const char *text, struct glet_device_spec *out, struc
     } else if (strcmp(text, "cuda") == 0 || strncmp(text, "cuda:", 5) == 0) {
         spec.kind = GLET_DEVICE_CUDA;
         if (parse_cuda(text[4] ? text + 5 : "0", &spec) < 0)
+            return malformed(text, err);
+    } else if (strncmp(text, "replay:", 7) == 0) {
+        spec.kind = GLET_DEVICE_REPLAY;
+        if (parse_replay(text + 7, &spec) < 0)
             return malformed(text, err);
     } else {
         return malformed(text, err);

@@ -4,7 +4,8 @@
 
 /*
  * What a person types after --device: "auto", "cpu" (all cores this process may run on),
- * "cpu:0-3,6" (those cores), "cuda:0", "cuda:MIG-<uuid>". Pure; safe from any thread.
+ * "cpu:0-3,6" (those cores), "cuda:0", "cuda:MIG-<uuid>", "replay:FOLDER" (a profile) or
+ * "replay:FOLDER:GPU" (one of its GPUs). Pure; safe from any thread.
  */
 
 #include "common/error.h"
@@ -14,7 +15,7 @@
 
 #define GLET_DEVICE_PRECISION "fp16" /* unless another is asked for */
 
-enum glet_device_kind { GLET_DEVICE_CPU, GLET_DEVICE_CUDA };
+enum glet_device_kind { GLET_DEVICE_CPU, GLET_DEVICE_CUDA, GLET_DEVICE_REPLAY };
 
 struct glet_device_spec {
     enum glet_device_kind kind;
@@ -24,6 +25,8 @@ struct glet_device_spec {
     int index;         /* CUDA: ordinal, or -1 */
     char mig[64];      /* CUDA: "MIG-<uuid>", or empty */
     char precision[8]; /* CUDA: of weights and activations: "fp16", "tf32", "fp32" */
+    char folder[1024]; /* replay: the profile */
+    char gpu[64];      /* replay: of its GPUs, or empty: the only one */
 };
 
 /*

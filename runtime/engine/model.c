@@ -107,8 +107,8 @@ static int check_opset(struct glet_model *model, struct glet_error *err)
 static int fill_missing(struct glet_model *model, const struct glet_model_options *options,
                         struct glet_error *err)
 {
-    if (options && options->random_weights)
-        return glet_weights_fill(model, options->seed, err);
+    if (options && (options->random_weights || options->no_weights))
+        return glet_weights_fill(model, options->no_weights ? NULL : &options->seed, err);
     for (int i = 0; i < model->value_count; i++) {
         const struct glet_tensor *tensor = model->values[i].constant;
         if (!tensor || tensor->data)

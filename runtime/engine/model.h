@@ -21,6 +21,7 @@ struct glet_model;
 
 struct glet_model_options {
     bool random_weights; /* fill weights that the file names but does not hold; else an error */
+    bool no_weights;     /* leave them zeros: nobody is going to read them */
     uint64_t seed;       /* of those weights; scaled so that activations stay finite */
     const char *name;    /* NULL = the file's name without folder and ".onnx" */
     bool no_batch;       /* for tests of single operators: no dimension is a batch. The model is one

@@ -58,9 +58,9 @@ GLET_MUST_CHECK int glet_model_resolve(struct glet_model *model, struct glet_err
 
 /*
  * weights_random.c: fills the data of initialisers that the file does not hold, in anonymous
- * memory. The same seed gives the same weights on every machine.
+ * memory. The same seed gives the same weights on every machine; none: zeros.
  */
 GLET_MUST_CHECK
-int glet_weights_fill(struct glet_model *model, uint64_t seed, struct glet_error *err);
+int glet_weights_fill(struct glet_model *model, const uint64_t *seed, struct glet_error *err);
 
 #endif

@@ -174,7 +174,7 @@ static int allocate(struct glet_model *model, struct glet_error *err)
     return 0;
 }
 
-int glet_weights_fill(struct glet_model *model, uint64_t seed, struct glet_error *err)
+int glet_weights_fill(struct glet_model *model, const uint64_t *seed, struct glet_error *err)
 {
     size_t count = (size_t)model->value_count;
     struct origin *origins = calloc(count ? count : 1, sizeof *origins);
@@ -189,8 +189,9 @@ int glet_weights_fill(struct glet_model *model, uint64_t seed, struct glet_error
             struct glet_tensor *tensor = model->values[i].constant;
             if (!tensor || tensor->data)
                 continue;
-            fill(tensor, at, roles[i].known ? &roles[i] : &small,
-                 stream_of(seed, model->values[i].name));
+            if (seed)
+                fill(tensor, at, roles[i].known ? &roles[i] : &small,
+                     stream_of(*seed, model->values[i].name));
             tensor->data = at;
             at += rounded(glet_tensor_bytes(tensor));
         }

@@ -17,7 +17,8 @@
 struct glet_check_gpu {
     const struct glet_plan_gpu *gpu;     /* of the plan */
     const char *spec;                    /* of its device; NULL = none is left for it */
-    const struct glet_device_info *info; /* NULL = it could not be opened */
+    const struct glet_device *device;    /* NULL = it could not be opened */
+    const struct glet_device_info *info; /* its; then too */
 };
 
 struct glet_check_model {

@@ -166,6 +166,7 @@ struct glet_gpu_stats {
     int units;
     double sms; /* of the whole device; cores on a CPU */
     uint64_t memory_planned_bytes, memory_used_bytes, memory_total_bytes; /* 0 = unknown */
+    bool replay;              /* nothing is computed: it takes a profile's times */
     bool temporal;            /* its gpu-lets are not kept apart, they take turns */
     uint64_t verified_blocks; /* of the isolation check, in each gpu-let; 0 = not checked */
 };

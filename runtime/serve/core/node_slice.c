@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Which part of the plan is this node's, and does it fit the devices that are here? */
+#include "common/log.h"
 #include "common/memory.h"
 #include "runtime/serve/core/service_state.h"
 
@@ -101,11 +102,35 @@ static size_t find_device(const struct glet_service *service, const char *id, co
     return service->device_count;
 }
 
+/* A replay reads nothing and so pins and loads what a GPU could not use. */
+static int check_kind(const struct glet_service *service, const struct glet_device *device,
+                      struct glet_error *err)
+{
+    for (size_t d = 0; d < service->device_count; d++) {
+        const struct glet_device *other = service->devices[d].device;
+        if (other && glet_device_info(other)->replay != glet_device_info(device)->replay)
+            return glet_error_set(err, GLET_ERR_USAGE,
+                                  "a replayed device serves beside replayed ones only");
+    }
+    return 0;
+}
+
 static int open_device(struct glet_service *service, struct glet_device_slot *slot,
                        struct glet_error *err)
 {
-    if (glet_device_open(slot->spec, &slot->device, err) < 0)
+    struct glet_device *device = NULL;
+    if (glet_device_open(slot->spec, &device, err) < 0)
         return -1;
+    if (check_kind(service, device, err) < 0) {
+        glet_device_close(device);
+        return -1;
+    }
+    slot->device = device;
+    if (glet_device_info(device)->replay) {
+        service->pool.no_weights = true;
+        glet_log_warning("nothing is computed, answers are zeros: a profile is replayed device=%s",
+                         slot->spec);
+    }
     if (service->options.allow_temporal)
         glet_device_allow_temporal(slot->device);
     glet_pins_use(&service->pins, slot->device);

@@ -43,8 +43,9 @@ static int check_gpu(struct glet_check *check, const struct glet_plan *plan,
     bool fits = glet_assign_device(service, plan, row->gpu, taken, &device, &problem) == 0;
     if (device < service->device_count) {
         row->spec = service->devices[device].spec;
-        if (service->devices[device].device)
-            row->info = glet_device_info(service->devices[device].device);
+        row->device = service->devices[device].device;
+        if (row->device)
+            row->info = glet_device_info(row->device);
     }
     if (!fits && note(check, &problem, err) < 0)
         return -1;
@@ -52,7 +53,19 @@ static int check_gpu(struct glet_check *check, const struct glet_plan *plan,
     return row->info && check_memory(plan, row, &problem) < 0 ? note(check, &problem, err) : 0;
 }
 
-/* Each batch that is planned for it. */
+static int check_device(struct glet_check *check, const struct glet_check_gpu *row,
+                        const struct glet_plan *plan, const struct glet_plan_let *let,
+                        const struct glet_plan_let_model *part, struct glet_error *err)
+{
+    struct glet_error why = {0}, problem = {0};
+    if (!row->device || glet_device_check(row->device, plan->models[part->model].name, let->units,
+                                          part->batch, &why) == 0)
+        return 0;
+    glet_error_at(&problem, why.code, plan->path, part->mark, "%s", why.message);
+    return note(check, &problem, err);
+}
+
+/* Each batch that is planned for it, and what the device has to say of it. */
 static int check_batches(struct glet_check *check, const struct glet_plan *plan,
                          const struct glet_check_model *row, struct glet_error *err)
 {
@@ -64,7 +77,11 @@ static int check_batches(struct glet_check *check, const struct glet_plan *plan,
                 const struct glet_plan_let_model *part = &let->models[i];
                 struct glet_graph *graph = NULL;
                 struct glet_error why = {0}, problem = {0};
-                if (&plan->models[part->model] != row->model || part->batch == checked)
+                if (&plan->models[part->model] != row->model)
+                    continue;
+                if (check_device(check, &check->gpus[g], plan, let, part, err) < 0)
+                    return -1;
+                if (part->batch == checked)
                     continue;
                 checked = part->batch;
                 if (glet_model_bind(row->loaded, part->batch, &graph, &why) < 0) {

@@ -29,8 +29,10 @@ static struct glet_loaded *load(const struct glet_pool *pool, const char *name, 
     struct glet_loaded *loaded = glet_alloc(1, sizeof *loaded, err);
     if (!loaded)
         return NULL;
-    struct glet_model_options options = {
-        .random_weights = pool->random_weights, .seed = pool->seed, .name = name};
+    struct glet_model_options options = {.random_weights = pool->random_weights,
+                                         .no_weights = pool->no_weights,
+                                         .seed = pool->seed,
+                                         .name = name};
     uint64_t start_us = glet_clock_us();
     loaded->file = *file;
     loaded->name = glet_strdup(name, err);

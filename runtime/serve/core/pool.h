@@ -23,7 +23,7 @@ struct glet_loaded {
 
 struct glet_pool {
     struct glet_loaded *first;
-    bool random_weights;
+    bool random_weights, no_weights;
     uint64_t seed;
     /* Called before a model is freed: devices keep packed weights of it. */
     void (*forget)(void *user, const struct glet_model *model);

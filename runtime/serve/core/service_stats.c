@@ -159,6 +159,7 @@ bool glet_service_gpu_stats(const struct glet_service *service, size_t gpu,
         out->memory_used_bytes = (uint64_t)(used_mib(unit, info->context_mib) * 1048576);
         out->memory_total_bytes = (uint64_t)(info->memory_mib * 1048576);
         out->temporal = info->temporal;
+        out->replay = info->replay;
         out->verified_blocks = unit->verified_blocks;
     }
     unlock_topology(service);

@@ -63,6 +63,8 @@ static void put_gpu(struct glet_text *text, const struct glet_service *service, 
                      ",\"sharing\":\"%s\"",
                      gpu->units, gpu->memory_planned_bytes, gpu->memory_used_bytes,
                      gpu->memory_total_bytes, gpu->temporal ? "temporal" : "spatial");
+    if (gpu->replay)
+        glet_text_put(text, ",\"replay\":true");
     if (gpu->verified_blocks > 0)
         glet_text_format(text, ",\"isolation_blocks\":%" PRIu64, gpu->verified_blocks);
     glet_text_put(text, ",\"gpulets\":[");

@@ -32,6 +32,10 @@ static void put_sharing(struct glet_scrape *s, const struct gpu *gpus, size_t co
                        "1: its gpu-lets are not kept apart, they take turns.");
     for (size_t i = 0; i < count; i++)
         put_gpu(s, "gpulet_device_temporal", &gpus[i], NULL, NULL, gpus[i].stats.temporal);
+    glet_scrape_family(s, "gpulet_device_replay", "gauge",
+                       "1: nothing is computed, a profile is replayed and answers are zeros.");
+    for (size_t i = 0; i < count; i++)
+        put_gpu(s, "gpulet_device_replay", &gpus[i], NULL, NULL, gpus[i].stats.replay);
 }
 
 #define SENSOR(field) offsetof(struct glet_device_sample, field)

@@ -270,3 +270,9 @@ int glet_cpu_device_open(const struct glet_device_spec *spec, struct glet_device
     (void)out;
     return glet_error_set(err, GLET_ERR_DEVICE, "only GPUs here");
 }
+
+const char *glet_model_name(const struct glet_model *model)
+{
+    (void)model;
+    return "fake";
+}

@@ -149,3 +149,9 @@ size_t glet_model_output_count(const struct glet_model *model)
     (void)model;
     return 1;
 }
+
+const char *glet_model_name(const struct glet_model *model)
+{
+    (void)model;
+    return "fake";
+}

@@ -33,6 +33,14 @@ static void test_accepted(void **state)
     CHECK_OK(glet_device_spec_parse("cuda:MIG-0aF-12:fp32", &spec, &err), &err);
     assert_string_equal(spec.mig, "MIG-0aF-12");
     assert_string_equal(spec.precision, "fp32");
+    CHECK_OK(glet_device_spec_parse("replay:a/b", &spec, &err), &err);
+    assert_true(spec.kind == GLET_DEVICE_REPLAY && !spec.gpu[0]);
+    assert_string_equal(spec.folder, "a/b");
+    CHECK_OK(glet_device_spec_parse("replay:../a:h100-pcie", &spec, &err), &err);
+    assert_string_equal(spec.folder, "../a");
+    assert_string_equal(spec.gpu, "h100-pcie");
+    CHECK_OK(glet_device_spec_parse("replay:a:b/", &spec, &err), &err);
+    assert_string_equal(spec.folder, "a:b/");
 }
 
 static void test_refused(void **state)
@@ -53,6 +61,10 @@ static void test_refused(void **state)
         "cpus",
         "gpu",
         "cuda:",
+        "replay",
+        "replay:",
+        "replay:a:",
+        "replay::h100",
         "cuda:x",
         "cuda:0x",
         "cuda:-1",
