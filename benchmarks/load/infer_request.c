@@ -36,7 +36,7 @@ static const struct datatype {
     {"UINT64", 8, VALUE_INTEGER}, {"BYTES", 4 + STRING_LETTERS, VALUE_STRING},
 };
 
-struct input {
+struct tensor {
     const char *name;
     const struct datatype *type;
     int64_t dims[DIMENSIONS_MAX];
@@ -81,41 +81,51 @@ static void put_value(const struct datatype *type, struct glet_random *random, c
 
 /* ---- metadata ---- */
 
-static int parse_input(const cJSON *item, struct input *input, const char *model,
-                       struct glet_error *err)
+static int parse_tensor(const cJSON *item, const char *kind, struct tensor *tensor,
+                        const char *model, struct glet_error *err)
 {
     const cJSON *name = cJSON_GetObjectItemCaseSensitive(item, "name");
     const cJSON *datatype = cJSON_GetObjectItemCaseSensitive(item, "datatype");
     const cJSON *shape = cJSON_GetObjectItemCaseSensitive(item, "shape");
     if (!cJSON_IsString(name) || !cJSON_IsString(datatype) || !cJSON_IsArray(shape) ||
         cJSON_GetArraySize(shape) > DIMENSIONS_MAX)
-        return glet_error_set(err, GLET_ERR_INPUT, "metadata of %s: malformed input", model);
-    input->name = name->valuestring;
-    for (size_t i = 0; i < sizeof datatypes / sizeof *datatypes && !input->type; i++)
+        return glet_error_set(err, GLET_ERR_INPUT, "metadata of %s: malformed %s", model, kind);
+    tensor->name = name->valuestring;
+    for (size_t i = 0; i < sizeof datatypes / sizeof *datatypes && !tensor->type; i++)
         if (strcmp(datatypes[i].name, datatype->valuestring) == 0)
-            input->type = &datatypes[i];
-    if (!input->type)
-        return glet_error_set(err, GLET_ERR_UNSUPPORTED,
-                              "metadata of %s: datatype '%s' of input %s", model,
-                              datatype->valuestring, input->name);
-    input->elements = 1;
+            tensor->type = &datatypes[i];
+    if (!tensor->type)
+        return glet_error_set(err, GLET_ERR_UNSUPPORTED, "metadata of %s: datatype '%s' of %s %s",
+                              model, datatype->valuestring, kind, tensor->name);
+    tensor->elements = 1;
     const cJSON *dim;
     cJSON_ArrayForEach(dim, shape)
     {
         double value = cJSON_IsNumber(dim) ? dim->valuedouble : -2;
         if (value < -1 || value > 1e15 || value != (double)(int64_t)value)
-            return glet_error_set(err, GLET_ERR_INPUT, "metadata of %s: bad shape of input %s",
-                                  model, input->name);
+            return glet_error_set(err, GLET_ERR_INPUT, "metadata of %s: bad shape of %s %s", model,
+                                  kind, tensor->name);
         int64_t size = value < 0 ? 1 : (int64_t)value;
-        input->dims[input->rank++] = size;
-        if (__builtin_mul_overflow(input->elements, (size_t)size, &input->elements) ||
-            input->elements > request_limit_bytes)
-            return glet_error_set(err, GLET_ERR_RANGE, "metadata of %s: input %s is too large",
-                                  model, input->name);
+        tensor->dims[tensor->rank++] = size;
+        if (__builtin_mul_overflow(tensor->elements, (size_t)size, &tensor->elements) ||
+            tensor->elements > request_limit_bytes)
+            return glet_error_set(err, GLET_ERR_RANGE, "metadata of %s: %s %s is too large", model,
+                                  kind, tensor->name);
     }
-    input->bytes = input->elements * input->type->size_bytes;
+    tensor->bytes = tensor->elements * tensor->type->size_bytes;
     return 0;
 }
+
+struct tensors {
+    struct tensor *list;
+    size_t count;
+    size_t bytes, shared_bytes; /* of all, one after the other; likewise, in shared memory */
+};
+
+struct interface {                  /* of a model */
+    struct tensors inputs, outputs; /* outputs: none unless they are to be shared */
+    size_t outputs_at;              /* in the region */
+};
 
 /* Where the data of a request are: region NULL = in its body. */
 struct place {
@@ -128,7 +138,7 @@ static size_t aligned(size_t bytes)
     return (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
 }
 
-static void put_input(struct glet_json *json, const struct input *input, struct place *place)
+static void put_input(struct glet_json *json, const struct tensor *input, struct place *place)
 {
     glet_json_object(json, NULL);
     glet_json_string(json, "name", input->name);
@@ -150,8 +160,37 @@ static void put_input(struct glet_json *json, const struct input *input, struct 
     glet_json_end(json);
 }
 
-static char *json_header(const struct input *inputs, size_t count, struct place place,
-                         size_t *length, struct glet_error *err)
+/* Below it an answer is one packet more or less, whatever it holds. */
+enum { LEAST_SHARED_OUTPUT_BYTES = 64 << 10 };
+
+static bool is_shared_output(const struct tensor *output)
+{
+    return output->type->kind != VALUE_STRING && output->bytes >= LEAST_SHARED_OUTPUT_BYTES;
+}
+
+/* All requests have their outputs written to the same place: nobody reads them. */
+static void put_outputs(struct glet_json *json, const struct tensors *outputs, struct place place)
+{
+    glet_json_array(json, "outputs");
+    for (size_t i = 0; i < outputs->count; i++) {
+        const struct tensor *output = &outputs->list[i];
+        glet_json_object(json, NULL);
+        glet_json_string(json, "name", output->name);
+        if (is_shared_output(output)) {
+            glet_json_object(json, "parameters");
+            glet_json_string(json, "shared_memory_region", place.region);
+            glet_json_uint(json, "shared_memory_offset", place.offset);
+            glet_json_uint(json, "shared_memory_byte_size", output->bytes);
+            glet_json_end(json);
+            place.offset += aligned(output->bytes);
+        }
+        glet_json_end(json);
+    }
+    glet_json_end(json);
+}
+
+static char *json_header(const struct interface *model, struct place place, size_t *length,
+                         struct glet_error *err)
 {
     char *text = NULL;
     FILE *stream = open_memstream(&text, length);
@@ -162,9 +201,11 @@ static char *json_header(const struct input *inputs, size_t count, struct place 
     struct glet_json json = glet_json_begin(stream, GLET_JSON_COMPACT);
     glet_json_object(&json, NULL);
     glet_json_array(&json, "inputs");
-    for (size_t i = 0; i < count; i++)
-        put_input(&json, &inputs[i], &place);
+    for (size_t i = 0; i < model->inputs.count; i++)
+        put_input(&json, &model->inputs.list[i], &place);
     glet_json_end(&json);
+    if (model->outputs.shared_bytes > 0)
+        put_outputs(&json, &model->outputs, (struct place){place.region, model->outputs_at});
     glet_json_object(&json, "parameters");
     glet_json_bool(&json, "binary_data_output", true);
     glet_json_end(&json);
@@ -199,28 +240,22 @@ char *glet_get_request(const char *host, const char *path, struct glet_error *er
                        host);
 }
 
-struct inputs { /* of a model */
-    struct input *list;
-    size_t count;
-    size_t bytes, shared_bytes; /* of all, one after the other; likewise, in shared memory */
-};
-
-static int parse_inputs(const cJSON *list, struct inputs *out, const char *model,
-                        struct glet_error *err)
+static int parse_tensors(const cJSON *list, const char *kind, struct tensors *out,
+                         const char *model, struct glet_error *err)
 {
     const cJSON *item;
     if (!cJSON_IsArray(list) || cJSON_GetArraySize(list) == 0)
-        return glet_error_set(err, GLET_ERR_INPUT, "metadata of %s: no inputs", model);
+        return glet_error_set(err, GLET_ERR_INPUT, "metadata of %s: no %ss", model, kind);
     out->list = glet_alloc((size_t)cJSON_GetArraySize(list), sizeof *out->list, err);
     if (!out->list)
         return -1;
     cJSON_ArrayForEach(item, list)
     {
-        struct input *input = &out->list[out->count++];
-        if (parse_input(item, input, model, err) < 0)
+        struct tensor *tensor = &out->list[out->count++];
+        if (parse_tensor(item, kind, tensor, model, err) < 0)
             return -1;
-        out->bytes += input->bytes;
-        out->shared_bytes += aligned(input->bytes);
+        out->bytes += tensor->bytes;
+        out->shared_bytes += aligned(tensor->bytes);
         if (out->bytes > request_limit_bytes)
             return glet_error_set(err, GLET_ERR_RANGE,
                                   "metadata of %s: a request would exceed %zu MiB", model,
@@ -229,12 +264,24 @@ static int parse_inputs(const cJSON *list, struct inputs *out, const char *model
     return 0;
 }
 
+static int parse_outputs(const cJSON *metadata, struct tensors *out, const char *model,
+                         struct glet_error *err)
+{
+    if (parse_tensors(cJSON_GetObjectItemCaseSensitive(metadata, "outputs"), "output", out, model,
+                      err) < 0)
+        return -1;
+    out->shared_bytes = 0;
+    for (size_t i = 0; i < out->count; i++)
+        out->shared_bytes += is_shared_output(&out->list[i]) ? aligned(out->list[i].bytes) : 0;
+    return 0;
+}
+
 /* alignment: of each input. */
-static void put_values(const struct inputs *inputs, size_t alignment, struct glet_random *random,
+static void put_values(const struct tensors *inputs, size_t alignment, struct glet_random *random,
                        char *at)
 {
     for (size_t i = 0; i < inputs->count; i++) {
-        const struct input *input = &inputs->list[i];
+        const struct tensor *input = &inputs->list[i];
         for (size_t e = 0; e < input->elements; e++)
             put_value(input->type, random, at + e * input->type->size_bytes);
         at += (input->bytes + alignment - 1) / alignment * alignment;
@@ -243,12 +290,12 @@ static void put_values(const struct inputs *inputs, size_t alignment, struct gle
 
 /* The request's head and JSON, with room for the rest of its body behind them: *end_out. */
 static int put_head(struct glet_infer_request *request, size_t variant, const char *host,
-                    const char *path, const struct inputs *inputs, struct place place,
+                    const char *path, const struct interface *model, struct place place,
                     char **end_out, struct glet_error *err)
 {
-    size_t json_length = 0, body_bytes = place.region ? 0 : inputs->bytes;
+    size_t json_length = 0, body_bytes = place.region ? 0 : model->inputs.bytes;
     GLET_CLEANUP(glet_cleanup_free)
-    char *json = json_header(inputs->list, inputs->count, place, &json_length, err);
+    char *json = json_header(model, place, &json_length, err);
     GLET_CLEANUP(glet_cleanup_free)
     char *head = json ? glet_format(err,
                                     "POST %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: gpulet-load\r\n"
@@ -268,11 +315,14 @@ static int put_head(struct glet_infer_request *request, size_t variant, const ch
     return 0;
 }
 
-static int create_region(struct glet_load_region *region, const struct inputs *inputs,
+/* Inputs first, those of each variant, then the outputs of all. */
+static int create_region(struct glet_load_region *region, struct interface *interface,
                          size_t variants, const char *model, struct glet_random *random,
                          struct glet_error *err)
 {
-    size_t bytes = variants * inputs->shared_bytes;
+    const struct tensors *inputs = &interface->inputs;
+    interface->outputs_at = variants * inputs->shared_bytes;
+    size_t bytes = interface->outputs_at + interface->outputs.shared_bytes;
     for (size_t i = 0; i < inputs->count; i++)
         if (inputs->list[i].bytes == 0)
             return glet_error_set(err, GLET_ERR_UNSUPPORTED,
@@ -281,7 +331,7 @@ static int create_region(struct glet_load_region *region, const struct inputs *i
     if (region->memory)
         return region->bytes == bytes
                    ? 0
-                   : glet_error_set(err, GLET_ERR_INPUT, "the targets differ in the inputs of %s",
+                   : glet_error_set(err, GLET_ERR_INPUT, "the targets differ in the tensors of %s",
                                     model);
     if (glet_load_region_create(region, bytes, err) < 0)
         return -1;
@@ -291,19 +341,20 @@ static int create_region(struct glet_load_region *region, const struct inputs *i
 }
 
 static int assemble(struct glet_infer_request *request, const char *host, const char *model,
-                    const struct inputs *inputs, struct glet_random *random,
+                    struct interface *interface, struct glet_random *random,
                     struct glet_load_region *region, struct glet_error *err)
 {
+    const struct tensors *inputs = &interface->inputs;
     bool shared = region && region->name[0];
     GLET_CLEANUP(glet_cleanup_free) char *path = glet_model_path(model, "/infer", err);
     request->variants = inputs->bytes <= several_limit_bytes ? GLET_INFER_VARIANTS : 1;
     if (!path ||
-        (shared && create_region(region, inputs, request->variants, model, random, err) < 0))
+        (shared && create_region(region, interface, request->variants, model, random, err) < 0))
         return -1;
     for (size_t v = 0; v < request->variants; v++) {
         struct place place = {shared ? region->name : NULL, v * inputs->shared_bytes};
         char *end;
-        if (put_head(request, v, host, path, inputs, place, &end, err) < 0)
+        if (put_head(request, v, host, path, interface, place, &end, err) < 0)
             return -1;
         if (!shared)
             put_values(inputs, 1, random, end);
@@ -316,13 +367,17 @@ int glet_infer_request_init(struct glet_infer_request *request, const char *host
                             struct glet_load_region *region, struct glet_error *err)
 {
     *request = (struct glet_infer_request){0};
-    struct inputs inputs = {0};
+    struct interface interface = {0};
     cJSON *root = cJSON_Parse(metadata);
-    int rc = parse_inputs(cJSON_GetObjectItemCaseSensitive(root, "inputs"), &inputs, model, err);
+    int rc = parse_tensors(cJSON_GetObjectItemCaseSensitive(root, "inputs"), "input",
+                           &interface.inputs, model, err);
+    if (rc == 0 && region && region->outputs_too)
+        rc = parse_outputs(root, &interface.outputs, model, err);
     if (rc == 0)
-        rc = assemble(request, host, model, &inputs, random, region, err);
+        rc = assemble(request, host, model, &interface, random, region, err);
     cJSON_Delete(root);
-    free(inputs.list);
+    free(interface.inputs.list);
+    free(interface.outputs.list);
     return rc;
 }
 

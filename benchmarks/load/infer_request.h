@@ -4,8 +4,8 @@
 
 /*
  * KServe v2 infer requests made from a model's metadata: every input a binary tensor of random
- * values, one row, in the body or in shared memory; outputs asked for in binary. Whole HTTP requests, ready for the wire, made once
- * and sent many times.
+ * values, one row, in the body or in shared memory; outputs asked for in binary, or large ones in
+ * shared memory too. Whole HTTP requests, ready for the wire, made once and sent many times.
  */
 
 #include "benchmarks/load/load_region.h"
@@ -26,7 +26,7 @@ struct glet_infer_request {
  * metadata is the JSON of GET /v2/models/{model}; a free dimension becomes 1. A region with a name is
  * created and filled by the model's first request, for those of its other targets too; NULL or one
  * without a name: the data go in bodies. Fails with GLET_ERR_INPUT when metadata is not such JSON, or
- * is of other inputs than the region holds, GLET_ERR_UNSUPPORTED for an unknown datatype or an input
+ * is of other tensors than the region holds, GLET_ERR_UNSUPPORTED for an unknown datatype or an input
  * without bytes that were to be shared, GLET_ERR_RANGE for more than 64 MiB, GLET_ERR_NOMEM. Release with glet_infer_request_fini()
  * whatever happens.
  */

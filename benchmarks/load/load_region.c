@@ -26,9 +26,11 @@ int glet_load_region_create(struct glet_load_region *region, size_t bytes, struc
     int fd = shm_open(region->name, O_RDWR | O_CREAT | O_EXCL, 0600);
     if (fd < 0)
         return glet_error_errno(err, errno, "shared memory object %s", region->name);
-    /* Servers may be other users. The memory is taken now: writing to what is not there would be a
+    /* Servers may be other users, who write outputs. The memory is taken now: writing to what is not there would be a
        signal. */
-    int failed = fchmod(fd, 0644) < 0 ? errno : posix_fallocate(fd, 0, (off_t)bytes);
+    int failed = fchmod(fd, region->outputs_too ? 0666 : 0644) < 0
+                     ? errno
+                     : posix_fallocate(fd, 0, (off_t)bytes);
     void *memory =
         failed ? MAP_FAILED : mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     if (!failed && memory == MAP_FAILED)

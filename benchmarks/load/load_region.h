@@ -10,11 +10,13 @@
 
 #include "common/error.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct glet_load_region {
     char name[64]; /* of the region, and of the object; empty = not shared */
-    char *memory;  /* NULL until it is created */
+    bool outputs_too;
+    char *memory; /* NULL until it is created */
     size_t bytes;
 };
 

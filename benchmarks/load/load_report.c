@@ -80,7 +80,10 @@ int glet_load_report_table(const struct glet_load_report *report, FILE *out, str
             "\n%.4g x the rates, measured %.1f s after %.1f s of warm-up, seed %ju%s\n"
             "sent late by at most %.2f ms (p99); up to %zu requests open on %zu connections\n",
             report->rate_scale, report->result->measured_s, report->warmup_s,
-            (uintmax_t)report->seed, report->shared_memory ? ", inputs in shared memory" : "",
+            (uintmax_t)report->seed,
+            report->shared_outputs  ? ", inputs and large outputs in shared memory"
+            : report->shared_memory ? ", inputs in shared memory"
+                                    : "",
             (double)worst_lag_us(report->set) / 1e3, report->result->max_open_calls,
             report->result->max_connections);
     if (is_punctuality_in_doubt(report->set))
@@ -176,6 +179,7 @@ int glet_load_report_json(const struct glet_load_report *report, FILE *out, stru
     glet_json_bool(&json, "slo_met", glet_load_set_meets_slo(report->set));
     glet_json_uint(&json, "seed", report->seed);
     glet_json_bool(&json, "shared_memory", report->shared_memory);
+    glet_json_bool(&json, "shared_outputs", report->shared_outputs);
     glet_json_double(&json, "rate_scale", report->rate_scale);
     if (report->searched) /* null: no factor was too much */
         glet_json_double(&json, "missed_rate_scale", report->missed_scale);

@@ -12,7 +12,8 @@ struct glet_load_report {
     const struct glet_load_result *result;
     double warmup_s;
     uint64_t seed;
-    bool shared_memory; /* the inputs were in it */
+    bool shared_memory;  /* the inputs were in it */
+    bool shared_outputs; /* and large outputs */
     double rate_scale;
     bool searched;       /* by --find-max: then rate_scale is the largest factor that held */
     double missed_scale; /* and this the smallest that did not; INFINITY = none */

@@ -24,7 +24,7 @@ struct load_values {
     double rate_scale, burstiness;
     const char *trace, *plan, *hdr;
     int arrival, format;
-    bool shared_memory, find_max, quiet;
+    bool shared_memory, shared_outputs, find_max, quiet;
 };
 
 enum { ARRIVAL_WORKLOAD, ARRIVAL_POISSON, ARRIVAL_UNIFORM, ARRIVAL_BURST };
@@ -136,6 +136,10 @@ static const struct glet_option options[] = {
      .help = "Leave the inputs in shared memory that is registered with each server, instead of in "
              "bodies: for servers on this machine that have Triton's system shared memory "
              "extension (gpulet-runtime --shared-memory). Outputs come in bodies."},
+    {.name = "shared-outputs",
+     .kind = GLET_OPTION_FLAG,
+     FIELD(shared_outputs),
+     .help = "With --shared-memory: have outputs of 64 KiB and more written there, too."},
     {.name = "find-max",
      .kind = GLET_OPTION_FLAG,
      FIELD(find_max),
@@ -328,8 +332,10 @@ static int prepare(struct load *load, const char *workload_path, struct glet_err
     const struct glet_client_options client = {.max_connections = (size_t)values->connections};
     if (glet_client_open(load->targets.urls, load->targets.count, &client, &load->client, err) < 0)
         return -1;
-    for (size_t k = 0; values->shared_memory && k < model_count; k++)
+    for (size_t k = 0; values->shared_memory && k < model_count; k++) {
         glet_load_region_name(&load->models[k].region, k);
+        load->models[k].region.outputs_too = values->shared_outputs;
+    }
     return glet_load_prepare(load->client, load->targets.count, load->models, model_count,
                              values->wait_us, (uint64_t)values->seed, &interrupted, err);
 }
@@ -342,6 +348,8 @@ static int run_command(const void *values_void, const struct glet_list *argument
     struct sigaction action = {.sa_handler = interrupt};
     sigaction(SIGINT, &action, NULL); /* before there is anything to unregister */
     sigaction(SIGTERM, &action, NULL);
+    if (values->shared_outputs && !values->shared_memory)
+        return glet_error_set(err, GLET_ERR_USAGE, "--shared-outputs goes with --shared-memory");
     if (prepare(&load, arguments->items[0], err) < 0)
         return -1;
     struct glet_load_result result = {0};
@@ -350,6 +358,7 @@ static int run_command(const void *values_void, const struct glet_list *argument
                                       .warmup_s = (double)values->warmup_us / 1e6,
                                       .seed = (uint64_t)values->seed,
                                       .shared_memory = values->shared_memory,
+                                      .shared_outputs = values->shared_outputs,
                                       .rate_scale = values->rate_scale};
     int rc = values->find_max ? find_max(&load, &report, &result, err)
                               : run_at(&load, values->rate_scale, &result, err);

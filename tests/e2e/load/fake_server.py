@@ -102,7 +102,9 @@ class FakeServer:
         self.first = self.first or now
         self.requests.setdefault(model, []).append((now, len(body)))
         n = int(headers["inference-header-content-length"])
-        given = [i["parameters"] for i in json.loads(body[:n])["inputs"]]
+        asked = json.loads(body[:n])
+        given = [i["parameters"] for i in asked["inputs"]]
+        self.outputs = asked.get("outputs", [])
         sizes = [parameters.get("binary_data_size", 0) for parameters in given]
         if sum(sizes) != len(body) - n or not all(map(self._has_place, given)):
             writer.write(status(400))

@@ -332,6 +332,25 @@ class LoadTest(unittest.TestCase):
         self.assertTrue(kept[0][68:76].isalpha())
         self.assertEqual(len(kept[0]), 512)
 
+    def test_large_outputs_in_shared_memory(self):
+        server = self.server(metadata=b'{"inputs": [{"name": "x", "datatype": "FP32", "shape": [-1, 3]}], '
+                             b'"outputs": [{"name": "small", "datatype": "FP32", "shape": [-1, 16383]}, '
+                             b'{"name": "large", "datatype": "FP32", "shape": [-1, 16384]}, '
+                             b'{"name": "text", "datatype": "BYTES", "shape": [-1, 70000]}]}')
+        report = self.load(workload([("ok", 50, SLO_MS)]), "--shared-memory", "--shared-outputs", "--target",
+                           server.url)
+        self.assertTrue(report["shared_outputs"])
+        small, large, text = server.outputs
+        self.assertEqual((small, text), ({"name": "small"}, {"name": "text"}))
+        place = {key.removeprefix("shared_memory_"): value for key, value in large["parameters"].items()}
+        self.assertEqual(place, {"region": server.forgotten[0], "offset": 4 * 64, "byte_size": 65536})
+        self.assertEqual(self.left_behind(), [])
+        plain = self.server()
+        self.one("ok", "--shared-memory", server=plain)
+        self.assertEqual(plain.outputs, [])
+        self.load(workload([("ok", 50, SLO_MS)]), "--shared-outputs", "--target", server.url, expect=2)
+        self.assertIn("--shared-outputs goes with --shared-memory", self.stderr)
+
     def test_a_signal_unregisters(self):
         server = self.server()
         load = subprocess.Popen(
