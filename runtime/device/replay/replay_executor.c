@@ -37,7 +37,8 @@ struct executor {
     struct {
         uint64_t end_us, computed_us;
     } batches[GLET_REPLAY_DEPTH];
-    int next, oldest; /* slots */
+    int oldest; /* slot of the batch to finish next; the one that begins next takes the other */
+    int begun;  /* and not finished: then there is no oldest, and that slot is the next */
 };
 
 static int make_blocks(size_t count, const struct glet_model *model,
@@ -126,6 +127,11 @@ bool glet_replay_executor_feed(struct glet_executor *base, size_t i, int first, 
     return glet_model_input(executor->model, i)->bytes * (size_t)rows >= LEAST_FED_BYTES;
 }
 
+static int next_slot(const struct executor *executor)
+{
+    return (executor->oldest + executor->begun) % executor->base.depth;
+}
+
 static uint64_t whole_us(double ms)
 {
     return ms > 0 ? (uint64_t)llround(ms * 1000) : 0;
@@ -157,6 +163,7 @@ int glet_replay_executor_begin(struct glet_executor *base, int used, struct glet
     struct executor *executor = (struct executor *)base;
     struct glet_replay_partition *partition = executor->partition;
     const struct glet_replay_times *times = &executor->times;
+    int slot = next_slot(executor);
     (void)err;
     double copies_ratio = (double)used / base->batch;
     bool slow = glet_random_uniform(&partition->random) < SLOW_RATIO;
@@ -174,10 +181,10 @@ int glet_replay_executor_begin(struct glet_executor *base, int used, struct glet
     pthread_mutex_unlock(&partition->device->lock);
     partition->left_us =
         later(partition->free_us, partition->left_us) + whole_us(times->copy_out_ms * copies_ratio);
-    executor->batches[executor->next].computed_us = compute_us;
-    executor->batches[executor->next].end_us = partition->left_us;
-    executor->next = (executor->next + 1) % base->depth;
-    base->inputs = executor->inputs[executor->next];
+    executor->batches[slot].computed_us = compute_us;
+    executor->batches[slot].end_us = partition->left_us;
+    executor->begun++;
+    base->inputs = executor->inputs[next_slot(executor)];
     return 0;
 }
 
@@ -186,7 +193,9 @@ int glet_replay_executor_finish(struct glet_executor *base, struct glet_error *e
     struct executor *executor = (struct executor *)base;
     int slot = executor->oldest;
     (void)err;
-    executor->oldest = (slot + 1) % base->depth;
+    if (--executor->begun > 0)
+        executor->oldest = (slot + 1) % base->depth;
+    base->inputs = executor->inputs[next_slot(executor)];
     glet_clock_sleep_until_us(executor->batches[slot].end_us);
     atomic_fetch_add_explicit(&executor->partition->busy_us, executor->batches[slot].computed_us,
                               memory_order_relaxed);
