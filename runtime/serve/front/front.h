@@ -55,6 +55,7 @@ struct glet_listener {
     struct glet_buffer_pool buffers;
     unsigned ticks;
     _Atomic uint64_t tick_us;                       /* when it last came round */
+    _Atomic uint64_t cpu_us;                        /* that its thread had used then */
     struct glet_call *idle;                         /* calls */
     struct glet_text line;                          /* of the access log */
     struct glet_histogram *total, *queue, *compute; /* for a scrape; metrics listener only */

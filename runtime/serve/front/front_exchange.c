@@ -247,6 +247,8 @@ static void on_tick(void *user)
 {
     struct glet_listener *listener = user;
     atomic_store_explicit(&listener->tick_us, glet_clock_us(), memory_order_relaxed);
+    atomic_store_explicit(&listener->cpu_us, glet_clock_thread_cpu_ns() / 1000,
+                          memory_order_relaxed);
     if (++listener->ticks % TRIM_TICKS == 0)
         glet_buffer_pool_trim(&listener->buffers);
 }

@@ -111,6 +111,20 @@ static void put_process(struct glet_scrape *s)
                        (double)s->frontend->start_unix_ms / 1000);
 }
 
+/* One of a thread whose core is full answers late what the service had in time. */
+static void put_http_threads(struct glet_scrape *s)
+{
+    glet_scrape_family(s, "gpulet_http_thread_cpu_seconds_total", "counter",
+                       "Processor time used by a listener's thread: what it does for one request, "
+                       "others wait for.");
+    for (int i = 0; i < s->frontend->options.http_threads; i++) {
+        const struct glet_listener *listener = &s->frontend->listeners[i];
+        glet_text_format(s->text, "gpulet_http_thread_cpu_seconds_total{thread=\"http-%d\"}", i);
+        glet_scrape_number(
+            s, (double)atomic_load_explicit(&listener->cpu_us, memory_order_relaxed) / 1e6);
+    }
+}
+
 void glet_scrape_process(struct glet_scrape *s)
 {
     put_plan(s);
@@ -126,5 +140,6 @@ void glet_scrape_process(struct glet_scrape *s)
         glet_scrape_single(s, "gpulet_access_log_dropped_total", "counter",
                            "Lines of the access log that a slow, full or failing disk has cost.",
                            (double)glet_access_log_dropped(s->frontend->log));
+    put_http_threads(s);
     put_process(s);
 }

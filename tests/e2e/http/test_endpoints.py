@@ -210,6 +210,9 @@ class Metrics(fake.Case):
         self.assertEqual(samples[("gpulet_plan_changes_total", 'result="refused"')], 2)
         self.assertEqual(samples[("gpulet_plan_change_models", None)], 2)
         self.assertEqual(samples[("gpulet_pinned_memory_bytes", None)], 655424)
+        busy = [value for (name, _), value in samples.items() if name == "gpulet_http_thread_cpu_seconds_total"]
+        self.assertTrue(busy and all(0 <= value < 60 for value in busy), busy)
+        self.assertIn(("gpulet_http_thread_cpu_seconds_total", 'thread="http-0"'), samples)
         self.assertEqual(samples[("gpulet_plan_change_seconds", 'phase="prepare"')], 0.75)
         self.assertEqual(samples[("gpulet_plan_change_seconds", 'phase="swap"')], 0.00025)
         self.assertNotIn('phase="drain"', text)  # the old plan has requests yet
