@@ -133,11 +133,19 @@ def shared_memory(run):
     return ("--shared-memory",) if known and os.access("/dev/shm", os.W_OK) else ()
 
 
+@functools.cache
+def shared_outputs(run):
+    """The load's option that saves the copies of large outputs: an answer of a megabyte keeps an HTTP thread
+    for a third of a millisecond, and every request behind it."""
+    known = "--shared-outputs" in run.call("gpulet-load", "--help")
+    return ("--shared-outputs",) if known and shared_memory(run) else ()
+
+
 class Server:
     """gpulet-runtime with a plan, on free ports of the loopback."""
 
     def __init__(self, run, plan):
-        threads = max(1, min(4, (os.cpu_count() or 1) // 4))
+        threads = max(2, min(8, (os.cpu_count() or 1) // 3))
         self.process = run.start("gpulet-runtime", plan, "--device", run.device, "--models",
                                  run.model("lenet").parent, "--random-weights", 1, "--listen",
                                  "127.0.0.1:0", "--metrics", "127.0.0.1:0", "--admin",
@@ -205,7 +213,7 @@ def load_options(run, path, server, scale, duration_s, warmup_s, seed=1):
     return (path, "--target", server.url, "--rate-scale", f"{scale:.6g}", "--duration",
             f"{int(duration_s * 1000)}ms", "--warmup", f"{int(warmup_s * 1000)}ms", "--seed", seed,
             "--timeout", "10s" if run.rehearsal else "1s", "--format", "json", "--quiet",
-            *shared_memory(run))
+            *shared_memory(run), *shared_outputs(run))
 
 
 def trial(run, server, path, scale, duration_s):

@@ -42,6 +42,7 @@ SLICES = {
     "steps": ("what every step of a batch takes alone", gpu_steps.steps, 5, 2),
     "planners": ("other planners on these workloads; needs no GPU", gpu_headline.planners, 2, 1),
 }
+REPLAYED = ("headline-tight", "change", "planners")  # what a profile is enough for
 LATER = ("steps", "planners")  # only by name: to look for what is slow; what needs no GPU
 NARROWED = (("models", "of the zoo", ZOO),
             ("checks", "to do again, alone, in the slice checks", tuple(gpu_checks.parts())),
@@ -62,7 +63,8 @@ def parse():
     parser.add_argument("slices", nargs="*", metavar="SLICE",
                         help=f"without any: all but {', '.join(LATER)}")
     parser.add_argument("--device", default="cuda:0",
-                        help="cuda:N; cpu rehearses every slice's plumbing in about a minute")
+                        help="cuda:N; cpu rehearses every slice's plumbing in about a minute; "
+                             "replay:FOLDER serves the profile in FOLDER: headline-tight and change")
     parser.add_argument("--out", type=pathlib.Path,
                         help="where results are and go on from (default: gpu-results beside the "
                              "packed folder)")
@@ -91,6 +93,9 @@ def parse():
         unknown = [name for name in names if name not in known]
         if unknown:
             parser.error(f"{what}: there is no {', '.join(unknown)}")
+    measured = [name for name in options.slices if name not in REPLAYED]
+    if options.device.startswith("replay:") and measured:
+        parser.error(f"a profile that is replayed cannot be measured: {', '.join(measured)}")
     return options
 
 
@@ -282,6 +287,9 @@ def main():
             tar.extractall(out, filter="data")
     run = Run(out, options, rehearsal)
     names = options.slices or [name for name in SLICES if rehearsal or name not in LATER]
+    if options.device.startswith("replay:"):
+        names = [name for name in names if name in REPLAYED]
+        gpu_profile.recorded(run)
     if "checks" in names:
         gpu_checks.forget(run, options.checks)
     run_slices(run, names, options.again)

@@ -48,6 +48,12 @@ def export(run):
     return folder
 
 
+def recorded(run):
+    """The profiles that a device replays, as if they had been measured here."""
+    if not (run.out / "profiles.db").exists():
+        run.call("profile-models", "import", "--db", run.out / "profiles.db", run.device.split(":")[1])
+
+
 def csv_rows(path):
     lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
     names = lines[0].split(",") if lines else []
