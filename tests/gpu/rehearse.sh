@@ -48,7 +48,7 @@ done_twice && fail "a resumed slice was done twice"
 [ $? = 2 ] || fail "an unknown slice"
 "$run" --device cuda:0 --out "$work/out" >"$work/log" 2>&1
 grep -q 'holds results of cpu' "$work/log" || fail "results of another device"
-profile=$(cd "$(dirname "$run")/../.." && pwd)/profiles/recorded/h100
+profile=$work/out/recorded # what was measured above, without what it was measured on
 "$run" --device "replay:$profile" --rehearse --out "$work/replay" headline-tight change \
     >"$work/log" 2>&1 || fail "replayed: exit status $?"
 for what in "headline-tight +rehearsal: served [0-9.]+ / [0-9.]+ " "change +requests lost or failed +0 "; do
