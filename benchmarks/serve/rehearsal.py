@@ -3,22 +3,24 @@
 """A plan for GPUs that are not here, served over the replay of their profile, beside what was foretold.
 
     benchmarks/serve/rehearsal.py [--profiles profiles/recorded/h100] [--workloads equal,long-only,game]
-                                  [--shares 0.05,0.1,0.2,0.3,0.4] [--kinds spatial,temporal] [--bodies | --body-outputs] [--http-threads N]
-                                  [--duration 5] [--realtime] [--stretch K] [--write FOLDER]
+                                  [--kinds spatial,temporal] [--shares 0.05,0.1,0.2,0.3,0.4]
+                                  [--bodies | --body-outputs] [--http-threads N] [--stretch K]
+                                  [--duration 5] [--realtime] [--write FOLDER]
 
 For each of the workloads of tests/gpu/gpu_headline.py, with SLOs of twice the latency at batch 32 on the
 whole GPU and at least 5 ms: plans the largest rates that one GPU carries, spatially and by temporal
-sharing alone and with room for bursts, serves each plan with gpulet-runtime --device replay, and loads it over HTTP with inputs in
-shared memory, and large outputs (--bodies: in bodies; --body-outputs: outputs are) at shares of those rates, from the smallest on. Prints for each model
-the share of requests within the SLO: simulated at the same rates, served, and by the server's clock.
+sharing alone and with room for bursts, serves each plan with gpulet-runtime --device replay, and loads it
+over HTTP at shares of those rates, from the smallest on, with inputs and large outputs in shared memory
+(--bodies: all in bodies; --body-outputs: outputs). Prints for each model the share of requests within the
+SLO: simulated at the same rates, served, and by the server's clock.
 
 --stretch K makes the GPU K times slower and SLOs K times longer: the same plans at a K-th of the rates, so
 that all of a plan's load can be seen, on a host that is K times as fast beside its GPU.
 
-Nothing is computed: what is served short of the simulation is what the host does. A trial in
-which the load generator was late by more than a tenth of the smallest SLO is made anew, twice, and then it
-ends: from there on it measures this machine.
---realtime runs server and load before all else on the machine (chrt, as root), for one that is not idle.
+Nothing is computed: what is served short of the simulation is what the host does. A trial in which the
+load generator was late by more than a tenth of the smallest SLO is made anew, twice; then it ends, for it
+measures this machine. --realtime runs server and load before all else on the machine (chrt, as root), for
+one that is not idle.
 """
 import argparse
 import collections
