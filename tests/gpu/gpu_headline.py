@@ -74,10 +74,14 @@ def slos_here(run, names):
             key = (point["units"], point["batch"])
             best[point["model"]] = max(best.get(point["model"], (0, 0, 0)),
                                        key + (point["p99_ms"] or point["p50_ms"],))
-    slos = {name: max(LEAST_SLO_MS, round(2 * best[name][2], 2)) for name in names if name in best}
+    slos = tight_slos_of({name: best[name][2] for name in names if name in best})
     if run.rehearsal:  # its machine is busy with other things, and both plans must exist
         slos = dict.fromkeys(slos, 10 * max(slos.values(), default=0))
     return slos
+
+
+def tight_slos_of(latency_ms):
+    return {name: max(LEAST_SLO_MS, round(2 * ms, 2)) for name, ms in latency_ms.items()}
 
 
 def app_slo(name, slos, tight):
@@ -89,23 +93,29 @@ def app_slo(name, slos, tight):
                  else slos[stages[0]] + max(slos[stages[1]], slos[stages[2]]), 2)
 
 
-def workload(run, name, slos, kind, tight):
-    facts = run.device_facts()
+def workload_text(name, slos, tight, gpu, count=1, rate_rps=1, only_units=0):
+    """The workload for so many GPUs; only_units: gpu-lets of that size only, one to a GPU."""
     lines = ["schema: gpulet-workload/1"]
     if name in APPS:
-        lines += ["models: []", "apps:", f"  - name: {name}", "    rate_rps: 1",
+        lines += ["models: []", "apps:", f"  - name: {name}", f"    rate_rps: {rate_rps}",
                   f"    slo_ms: {app_slo(name, slos, tight)}", "    stages:"]
         lines += [f"      - {stage}" for stage in APPS[name][1]]
     else:
         lines.append("models:")
-        lines += [f"  - {{name: {model}, rate_rps: {share}, slo_ms: {slos[model]}}}"
+        lines += [f"  - {{name: {model}, rate_rps: {share * rate_rps}, slo_ms: {slos[model]}}}"
                   for model, share in (MIXES | REHEARSAL)[name].items()]
-    lines += ["gpus:", f"  - {{type: {facts['gpu']}, count: 1}}"]
-    if kind == "temporal":
-        lines += ["options:", f"  sizes: [{facts['device_units']}]", "  max_gpulets_per_gpu: 1"]
+    lines += ["gpus:", f"  - {{type: {gpu}, count: {count}}}"]
+    if only_units:
+        lines += ["options:", f"  sizes: [{only_units}]", "  max_gpulets_per_gpu: 1"]
+    return "\n".join(lines) + "\n"
+
+
+def workload(run, name, slos, kind, tight):
+    facts = run.device_facts()
     path = run.out / ("tight" if tight else "paper") / f"{name}-{kind}.yaml"
     path.parent.mkdir(exist_ok=True)
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    path.write_text(workload_text(name, slos, tight, facts["gpu"], only_units=facts["device_units"]
+                                  if kind == "temporal" else 0), encoding="utf-8")
     return path
 
 

@@ -9,7 +9,6 @@ nothing of it; without any such folder there is nothing to test.
 
 usage: measured_cli.py PLAN_PROGRAM SOURCE_ROOT [unittest arguments]
 """
-import csv
 import json
 import os
 import pathlib
@@ -21,26 +20,13 @@ import unittest
 PLAN, ROOT = os.path.abspath(sys.argv[1]), pathlib.Path(sys.argv[2]).resolve()
 sys.path[:0] = [str(ROOT / "tests/gpu"), str(ROOT / "tests/support/planner")]
 import gpu_headline as headline  # noqa: E402  the workloads, as a GPU serves them
+import recorded  # noqa: E402
 CHECKER = ROOT / "tests/support/planner/check_plan.py"
 
 EFFORT = "fast"  # the same whatever else the machine does, unlike a time limit
 NEAR = 1.005  # what a search may leave open
 FIXED_RPS = (1, 300, 1500)
 REACHED = 0.97  # of the largest scale, as rates
-
-
-def profile_of(folder):
-    """GPU, its units, and the latency of each model on all of them at the largest batch to 32."""
-    with open(folder / "devices.csv", encoding="utf-8") as file:
-        device = next(csv.DictReader(file))
-    best = {}
-    with open(folder / "latency.csv", encoding="utf-8") as file:
-        for row in csv.DictReader(file):
-            batch = int(row["batch"])
-            if row["units"] == device["units"] and batch <= 32:
-                known = best.get(row["model"], (0, 0))
-                best[row["model"]] = max(known, (batch, float(row["p99_ms"] or row["p50_ms"])))
-    return device["gpu"], int(device["units"]), {model: ms for model, (_, ms) in best.items()}
 
 
 class Measured(unittest.TestCase):
@@ -56,20 +42,10 @@ class Measured(unittest.TestCase):
         return done
 
     def workload(self, name, slos, tight, temporal, rate_rps=1):
-        lines = ["schema: gpulet-workload/1"]
-        if name in headline.APPS:
-            lines += ["models: []", "apps:", f"  - name: {name}", f"    rate_rps: {rate_rps}",
-                      f"    slo_ms: {headline.app_slo(name, slos, tight)}", "    stages:"]
-            lines += [f"      - {stage}" for stage in headline.APPS[name][1]]
-        else:
-            lines.append("models:")
-            lines += [f"  - {{name: {m}, rate_rps: {share * rate_rps}, slo_ms: {slos[m]}}}"
-                      for m, share in headline.MIXES[name].items()]
-        lines += ["gpus:", f"  - {{type: {self.gpu}, count: 1}}"]
-        if temporal:
-            lines += ["options:", f"  sizes: [{self.units}]", "  max_gpulets_per_gpu: 1"]
         path = self.folder / "workload.yaml"
-        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        path.write_text(headline.workload_text(name, slos, tight, self.gpu, rate_rps=rate_rps,
+                                               only_units=self.units if temporal else 0),
+                        encoding="utf-8")
         return path
 
     def check(self, path):
@@ -125,9 +101,8 @@ class Measured(unittest.TestCase):
 
     def check_folder(self, folder):
         self.profiles = folder
-        self.gpu, self.units, latency_ms = profile_of(folder)
-        slos = {model: max(headline.LEAST_SLO_MS, round(2 * ms, 2))
-                for model, ms in latency_ms.items()}
+        self.gpu, self.units, latency_ms = recorded.profile_of(folder)
+        slos = headline.tight_slos_of(latency_ms)
         for name in headline.ORDER:
             if set(headline.models_of(name)) <= set(slos):
                 with self.subTest(profiles=folder.name, workload=name):
