@@ -83,6 +83,24 @@ double glet_interference_mildest(const struct glet_problem *problem, int type,
     return extreme(problem, type, victim, false);
 }
 
+double glet_interference_beside(const struct glet_problem *problem, int type,
+                                struct glet_point victim, double least_ratio)
+{
+    const struct glet_problem_type *t = &problem->types[type];
+    const struct glet_victim *v = victim_at(t, victim);
+    const struct glet_cell *cell =
+        glet_problem_cell(problem, type, victim.model, victim.size, victim.batch);
+    double least = t->linear && cell ? cell->victim_ratio + least_ratio : 1;
+    for (int i = v ? v->first_pair : 0, end = v ? i + v->pair_count : 0; i < end; i++) {
+        const struct glet_pair *pair = &t->pairs[i];
+        const struct glet_cell *other = glet_problem_cell(
+            problem, type, pair->aggressor_model, pair->aggressor_size, pair->aggressor_batch);
+        if (!other || other->aggressor_ratio >= least_ratio)
+            least = fmin(least, pair->slowdown_ratio);
+    }
+    return fmax(1, least);
+}
+
 double glet_interference_harshest(const struct glet_problem *problem, int type,
                                   struct glet_point victim)
 {

@@ -32,4 +32,8 @@ double glet_interference_mildest(const struct glet_problem *problem, int type,
 double glet_interference_harshest(const struct glet_problem *problem, int type,
                                   struct glet_point victim);
 
+/* The mildest of those whose aggressor ratio is at least so high. O(the victim's pairs). */
+double glet_interference_beside(const struct glet_problem *problem, int type,
+                                struct glet_point victim, double least_ratio);
+
 #endif

@@ -24,16 +24,17 @@ static void add_share(struct glet_share_table *table, struct glet_share share, d
 
 /* The point next to others that are at least as harsh as each interval. */
 static void add_intervals(const struct glet_space *space, struct glet_share share,
-                          const struct glet_cell *cell, double limit_ms,
-                          struct glet_share_table *table)
+                          struct glet_point point, double limit_ms, struct glet_share_table *table)
 {
-    double latency_ms = share.latency_ms;
+    const struct glet_cell *cell =
+        glet_problem_cell(space->problem, share.type, point.model, point.size, point.batch);
     int count = glet_slots_intervals(space->problem, share.type);
     while (cell->aggressor_ratio > glet_slots_interval_end(space, share.type, share.own))
         share.own++;
     for (share.seen = 0; share.seen < count; share.seen++) {
         double least = glet_slots_interval_end(space, share.type, share.seen - 1);
-        share.latency_ms = latency_ms * fmax(1, cell->victim_ratio + least);
+        share.latency_ms =
+            cell->latency_ms * glet_interference_beside(space->problem, share.type, point, least);
         add_share(table, share, limit_ms);
     }
 }
@@ -107,13 +108,13 @@ static void add_shared(const struct glet_space *space, int type, int model, int 
                                .latency_ms = cell->latency_ms};
     share.charge =
         charge_of(t, table->hosts ? 0 : m->memory_mib, weights_part(t, size), cell->activation_mib);
-    if (t->interferes && !t->pair_count) {
-        add_intervals(space, share, cell, m->limit_ms, table);
+    const struct glet_point point = {model, size, batch};
+    if (t->linear) {
+        add_intervals(space, share, point, m->limit_ms, table);
         return;
     }
     if (t->interferes)
-        share.latency_ms *=
-            glet_interference_mildest(problem, type, (struct glet_point){model, size, batch});
+        share.latency_ms *= glet_interference_mildest(problem, type, point);
     add_share(table, share, m->limit_ms);
 }
 

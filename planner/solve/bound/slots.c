@@ -15,8 +15,8 @@
 int glet_slots_intervals(const struct glet_problem *problem, int type)
 {
     const struct glet_problem_type *t = &problem->types[type];
-    bool many = problem->model_count <= MODELS_MAX && t->units <= UNITS_MAX && t->interferes &&
-                !t->pair_count && !t->layouts && t->max_gpulets > 1;
+    bool many = problem->model_count <= MODELS_MAX && t->units <= UNITS_MAX && t->linear &&
+                !t->layouts && t->max_gpulets > 1;
     return many ? INTERVALS : 1;
 }
 
