@@ -27,6 +27,7 @@ void glet_outcome_at_limits(const struct glet_task *task, struct glet_outcome *o
     search.enough = task->enough;
     search.most = glet_task_most(task);
     search.count = task->count;
+    search.is_try = task->is_try;
     glet_search_run(&search);
     out->bound = search.bound;
     out->linear = search.linear;

@@ -10,6 +10,7 @@
 #include "planner/solve/apps/app_search.h"
 #include "planner/solve/bound/bound.h"
 #include "planner/solve/exact/menu.h"
+#include "planner/solve/search/anneal.h"
 #include "planner/solve/search/repair.h"
 #include "planner/solve/space/scratch.h"
 
@@ -33,8 +34,9 @@
 #define GROW_LEAST      5e-4 /* and least */
 #define GROW_TRIES      60
 #define GROW_GPUS       200 /* so many are changed in less than a second */
-#define LEVELS          8   /* interference levels (space.h) */
-#define FALLS           8   /* of the scale until a plan is found; the last by a factor of 2^8 */
+#define ANNEAL_LEAST    1.0002
+#define LEVELS          8 /* interference levels (space.h) */
+#define FALLS           8 /* of the scale until a plan is found; the last by a factor of 2^8 */
 
 /* How far the plan's rates reach beyond the demands. */
 static double reach(const struct glet_problem *problem, const struct glet_boxes *boxes)
@@ -155,8 +157,11 @@ static void take_found(struct climb *c, const struct glet_outcome *one)
 /* Plans for scale x the demands and narrows the climb by the answer. Returns whether it found. */
 static bool try_scale(struct climb *c, double scale)
 {
-    struct glet_task at = {
-        .problem = c->view, .effort = c->effort, .halt = c->task->halt, .enough = INFINITY};
+    struct glet_task at = {.problem = c->view,
+                           .effort = c->effort,
+                           .halt = c->task->halt,
+                           .enough = INFINITY,
+                           .is_try = true};
     struct glet_outcome one;
     scale_demands(c->task->problem, c->view, scale);
     glet_outcome_cheapest(&at, &one);
@@ -245,6 +250,54 @@ static void grow(struct climb *c)
     glet_problem_free(at);
 }
 
+/* The plan at hand on all GPUs of the stock, those that it leaves out empty. */
+static void fill_stock(const struct glet_problem *problem, struct glet_boxes *boxes)
+{
+    for (int g = 0; g < problem->type_count; g++) {
+        int missing = problem->types[g].count;
+        struct glet_box empty = {.type = g};
+        for (int i = 0; i < boxes->count; i++)
+            missing -= glet_boxes_at(boxes, i)->type == g;
+        for (; missing > 0; missing--)
+            glet_boxes_add(boxes, &empty);
+    }
+}
+
+/* Looks for a larger scale on few GPUs, away from the plan at hand. */
+static void anneal(struct climb *c)
+{
+    static const int runs[] = {1, 8, 30};
+    static const long steps[] = {100000, 300000, 1000000};
+    const struct glet_problem *problem = c->task->problem;
+    double gpus = 0;
+    for (int g = 0; g < problem->type_count; g++)
+        gpus += problem->types[g].count;
+    if (c->low <= 0 || c->out->scale_bound <= c->low * ANNEAL_LEAST || gpus > INT16_MAX ||
+        !glet_anneal_suits(problem, (int)gpus))
+        return;
+    struct glet_problem *at =
+        problem->app_count ? glet_app_view(problem, &c->out->boxes) : glet_problem_view(problem);
+    if (!at)
+        return;
+    at->app_count = 0; /* the limits keep its paths */
+    for (int m = 0; m < at->model_count; m++)
+        at->models[m].demand_rps = problem->models[m].demand_rps;
+    struct glet_outcome one = {.found = true};
+    struct glet_anneal_options options = {.runs = runs[c->task->effort],
+                                          .steps = steps[c->task->effort],
+                                          .guess = c->low,
+                                          .enough = INFINITY,
+                                          .halt = c->task->halt};
+    glet_boxes_copy(&one.boxes, &c->out->boxes);
+    fill_stock(problem, &one.boxes);
+    glet_anneal(at, &options, &one.boxes);
+    glet_boxes_sweep(&one.boxes);
+    one.cost = glet_boxes_cost(at, &one.boxes);
+    take_found(c, &one);
+    glet_outcome_fini(&one);
+    glet_problem_free(at);
+}
+
 /* Halves what lies between the least undecided scale and the proven end. */
 static void close_bound(struct climb *c)
 {
@@ -271,6 +324,7 @@ static void climb_by_count(struct climb *c)
                            .halt = c->task->halt,
                            .enough = stock,
                            .count = true,
+                           .is_try = true,
                            .most = stock};
     for (int i = 0; !glet_halted(c->task->halt); i++) {
         struct glet_outcome one;
@@ -309,6 +363,7 @@ static void climb(struct climb *c, bool menu)
     grow(c);
     halve(c, rough);
     grow(c);
+    anneal(c);
     if (effort == GLET_EFFORT_FAST || c->low <= 0)
         return;
     c->effort = effort;

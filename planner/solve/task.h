@@ -17,8 +17,9 @@ struct glet_task {
     bool count;         /* with no plan within the stock: a plan beyond it is of use, too */
     double scale_guess; /* max-rate: a factor that may fit; 0 = none */
     double scale_limit; /* max-rate: a factor proven not to fit; 0 = none known */
-    bool survive;       /* the plan must serve everything when any one of its GPUs is gone */
-    bool keep;          /* survive only by adding to the plan at hand */
+    bool is_try;  /* one of many at the largest scale: what anneals all of them does not here */
+    bool survive; /* the plan must serve everything when any one of its GPUs is gone */
+    bool keep;    /* survive only by adding to the plan at hand */
 };
 
 struct glet_outcome {

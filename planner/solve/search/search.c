@@ -11,8 +11,10 @@
 #include "planner/solve/bound/mix.h"
 #include "planner/solve/exact/exact.h"
 #include "planner/solve/exact/menu.h"
+#include "planner/solve/exact/two_lets.h"
 #include "planner/solve/search/dive.h"
 #include "planner/solve/search/eject.h"
+#include "planner/solve/search/fewer.h"
 #include "planner/solve/search/neighbour.h"
 #include "planner/solve/search/one_gpu.h"
 #include "planner/solve/search/pack.h"
@@ -301,6 +303,9 @@ void glet_search_run(struct glet_search *search)
     glet_search_raise(search, search->linear);
     if (glet_search_closed(search) || glet_halted(search->halt))
         return;
+    glet_two_lets_run(search);
+    if (glet_search_closed(search) || glet_halted(search->halt))
+        return;
     if (glet_search_excluded(search))
         search->effort = GLET_EFFORT_FAST; /* a rough count will do */
     dive_levels(search);
@@ -312,6 +317,7 @@ void glet_search_run(struct glet_search *search)
         try_neighbourhoods(search, 4);
     if (!glet_search_closed(search) && !glet_halted(search->halt))
         glet_exact_run(search);
+    glet_fewer_run(search);
     if (!glet_search_closed(search) && !glet_halted(search->halt))
         try_neighbourhoods(search, NEIGHBOUR_MODELS / (search->problem->model_count + 1));
 }

@@ -27,6 +27,7 @@ struct glet_search {
     double most;   /* a plan that costs more is of no use; at first the cost of the stock */
     bool count;    /* a plan of any cost is of use, but none better once the bound exceeds most */
     bool whole_costs; /* every cost is 1, so that bounds round up */
+    bool is_try;      /* of many, of which the most promising is annealed elsewhere */
     bool survive;     /* plans must serve everything when any one of their GPUs is gone, too */
 };
 
