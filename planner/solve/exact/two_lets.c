@@ -444,14 +444,14 @@ static bool list_models(struct two *t)
     return t->models > 0 && t->batches <= BATCHES;
 }
 
-void glet_two_lets_run(struct glet_search *search)
+bool glet_two_lets_run(struct glet_search *search)
 {
-    static const long nodes[] = {20000, 200000, 5000000};
+    static const long nodes[] = {10000, 40000, 5000000};
     const struct glet_problem *problem = search->problem;
     if (problem->type_count != 1 || problem->types[0].count == 0 || search->survive ||
         search->bound > search->cost[0] || search->best_cost <= search->cost[0] ||
         problem->types[0].size_count == 0 || !holds_two(&problem->types[0]))
-        return;
+        return false;
     struct two *t = glet_must_alloc(sizeof *t, 1);
     t->search = search;
     t->problem = problem;
@@ -459,7 +459,8 @@ void glet_two_lets_run(struct glet_search *search)
     t->nodes_left = nodes[search->effort];
     t->raw = glet_must_alloc(sizeof *t->raw, SUMS);
     t->sums[0] = (struct sums){.list = glet_must_alloc(sizeof(struct pair), 1), .count = 1};
-    if (list_models(t)) {
+    bool suits = list_models(t);
+    if (suits) {
         size_t points = (size_t)(t->models * (t->batches + 1));
         t->ratio = glet_must_alloc(sizeof *t->ratio, 2 * points * points);
         if (!search_all(t) && !t->open)
@@ -471,4 +472,5 @@ void glet_two_lets_run(struct glet_search *search)
     free(t->raw);
     free(t->stack);
     free(t);
+    return suits;
 }

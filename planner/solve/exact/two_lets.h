@@ -7,8 +7,8 @@
 /*
  * Whether one GPU is enough, where it holds no more than two gpu-lets, of one type and for as many
  * models as a menu (menu.h) has: offers a plan, or raises the bound to two GPUs. Loose SLOs, which
- * make menus too large, do not matter here. Its only limits are counts, so that results repeat.
+ * make menus too large, do not matter here. Its only limits are counts, so that results repeat. Returns whether it looked.
  */
-void glet_two_lets_run(struct glet_search *search);
+bool glet_two_lets_run(struct glet_search *search);
 
 #endif

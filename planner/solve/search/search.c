@@ -303,11 +303,12 @@ void glet_search_run(struct glet_search *search)
     glet_search_raise(search, search->linear);
     if (glet_search_closed(search) || glet_halted(search->halt))
         return;
-    glet_two_lets_run(search);
+    bool looked = glet_two_lets_run(search) && search->effort != GLET_EFFORT_MAX;
     if (glet_search_closed(search) || glet_halted(search->halt))
         return;
-    if (glet_search_excluded(search))
-        search->effort = GLET_EFFORT_FAST; /* a rough count will do */
+    /* A rough count will do, and what decides one GPU nearly always leaves little to others. */
+    if (glet_search_excluded(search) || (looked && search->most < 2 * search->cost[0]))
+        search->effort = GLET_EFFORT_FAST;
     dive_levels(search);
     offer_baselines(search);
     glet_one_gpu_run(search);
