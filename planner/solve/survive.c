@@ -9,12 +9,13 @@
  * Bound: N GPUs that survive serve at least N / (N - 1) times the demand, because the largest part
  * is at least the average; and without its dearest GPU the plan is still a plan.
  *
- * Exact, for small menus: exact.h.
+ * Exact, for small menus: exact.h. For few GPUs beyond those: anneal.h.
  */
 #include "planner/solve/survive.h"
 
 #include "planner/solve/bound/bound.h"
 #include "planner/solve/exact/exact.h"
+#include "planner/solve/search/fewer.h"
 #include "planner/solve/search/repair.h"
 #include "planner/solve/search/search.h"
 #include "planner/solve/space/scratch.h"
@@ -192,6 +193,7 @@ static void run_exact(struct survive *s)
     if (s->best.count)
         glet_search_offer(&search, &s->best);
     glet_exact_run(&search);
+    glet_fewer_run(&search);
     if (search.best_cost < s->best_cost)
         offer(s, &search.best);
     s->out->bound = fmax(s->out->bound, search.bound);
