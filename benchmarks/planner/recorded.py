@@ -84,7 +84,7 @@ class Bench:
     def fewest(self, rate_rps, *arguments):
         self.say(f"{'workload':11} {'SLO':5} {'rate':>6} GPUs bound   cpu s temporal")
         for name, tight in self.workloads():
-            options = {"count": "unlimited", "rate_rps": rate_rps}
+            options = {"count": 0, "rate_rps": rate_rps}
             found, cpu_s = self.plan(name, tight, *arguments, **options)
             alone, _ = self.plan(name, tight, *arguments, **options, only_units=self.units)
             gpus, bound = found.get("gpus", 0), found.get("lower_bound", 0)

@@ -94,7 +94,7 @@ def app_slo(name, slos, tight):
 
 
 def workload_text(name, slos, tight, gpu, count=1, rate_rps=1, only_units=0):
-    """The workload for so many GPUs; only_units: gpu-lets of that size only, one to a GPU."""
+    """The workload for so many GPUs, 0 = any number; only_units: gpu-lets of that size only, one to a GPU."""
     lines = ["schema: gpulet-workload/1"]
     if name in APPS:
         lines += ["models: []", "apps:", f"  - name: {name}", f"    rate_rps: {rate_rps}",
@@ -104,7 +104,7 @@ def workload_text(name, slos, tight, gpu, count=1, rate_rps=1, only_units=0):
         lines.append("models:")
         lines += [f"  - {{name: {model}, rate_rps: {share * rate_rps}, slo_ms: {slos[model]}}}"
                   for model, share in (MIXES | REHEARSAL)[name].items()]
-    lines += ["gpus:", f"  - {{type: {gpu}, count: {count}}}"]
+    lines += ["gpus:", f"  - {{type: {gpu}, count: {count}}}" if count else f"  - {{type: {gpu}}}"]
     if only_units:
         lines += ["options:", f"  sizes: [{only_units}]", "  max_gpulets_per_gpu: 1"]
     return "\n".join(lines) + "\n"
