@@ -13,10 +13,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define GPUS_MAX   8
+#define GPUS_MAX   12
 #define MODELS_MAX 12
 #define LETS_MAX   8
-#define CELLS_MAX  64    /* GPUs x models: more take longer than other methods */
+#define CELLS_MAX  108   /* GPUs x models: more take longer than other methods */
 #define HEAT       0.03  /* of the score, at first */
 #define HEAT_KEPT  0.003 /* ... of the run that begins with a plan */
 #define FLOOR      1e-3  /* of the guess: a model's scale counts as at least that */
