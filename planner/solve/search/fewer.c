@@ -7,7 +7,7 @@
 
 void glet_fewer_run(struct glet_search *search)
 {
-    static const int runs[] = {1, 6, 30};
+    static const int runs[] = {1, 4, 30};
     static const long steps[] = {50000, 300000, 1000000};
     struct glet_anneal_options options = {.runs = runs[search->effort],
                                           .steps = steps[search->effort],
