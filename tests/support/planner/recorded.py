@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: Apache-2.0
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Profiles that were measured on a GPU: profiles/recorded."""
 import csv
 
