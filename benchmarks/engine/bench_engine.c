@@ -8,7 +8,7 @@
  * are random.
  */
 #include "common/error.h"
-#include "runtime/device/cpu/cpu_net.h"
+#include "runtime/device/cpu/net/cpu_net.h"
 #include "runtime/engine/model.h"
 
 #include <getopt.h>

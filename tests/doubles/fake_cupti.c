@@ -7,7 +7,7 @@
  */
 #include "tests/doubles/fake_cupti.h"
 
-#include "runtime/device/cuda/cuda_cupti_host.h"
+#include "runtime/device/cuda/driver/cupti_host.h"
 
 #include <cupti_range_profiler.h>
 #include <cupti_target.h>

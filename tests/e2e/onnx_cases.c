@@ -8,7 +8,7 @@
  */
 #include "common/file.h"
 #include "common/memory.h"
-#include "runtime/device/cpu/cpu_net.h"
+#include "runtime/device/cpu/net/cpu_net.h"
 #include "runtime/engine/numeric.h"
 #include "runtime/engine/onnx_tensor.h"
 

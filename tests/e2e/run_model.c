@@ -3,7 +3,7 @@
  * Runs a model once on the CPU: `run_model MODEL.onnx BATCH SEED IN... -- OUT...`, one file of raw
  * row-major bytes for each input and output. What compares our results with other runtimes uses it.
  */
-#include "runtime/device/cpu/cpu_net.h"
+#include "runtime/device/cpu/net/cpu_net.h"
 
 #include <stdio.h>
 #include <stdlib.h>

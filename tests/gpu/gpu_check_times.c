@@ -5,7 +5,7 @@
 #include "common/clock.h"
 #include "common/memory.h"
 #include "profiles/sampler.h"
-#include "runtime/device/cuda/cuda_replay.h"
+#include "runtime/device/cuda/graph_replay.h"
 
 #include <errno.h>
 #include <math.h>

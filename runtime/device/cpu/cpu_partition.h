@@ -4,11 +4,11 @@
 
 /* Insides of the CPU device, shared by cpu_device.c, cpu_partition.c and cpu_executor.c only. */
 
-#include "runtime/device/cpu/cpu_core.h"
-#include "runtime/device/cpu/cpu_helper.h"
-#include "runtime/device/cpu/cpu_meter.h"
-#include "runtime/device/cpu/cpu_net.h"
-#include "runtime/device/cpu/cpu_shares.h"
+#include "runtime/device/cpu/cores/core.h"
+#include "runtime/device/cpu/cores/helper.h"
+#include "runtime/device/cpu/cores/meter.h"
+#include "runtime/device/cpu/cores/shares.h"
+#include "runtime/device/cpu/net/cpu_net.h"
 #include "runtime/device/device_ops.h"
 
 #include <pthread.h>

@@ -11,10 +11,10 @@
  * therefore set before the driver is opened where the user has not.
  */
 #include "common/memory.h"
-#include "runtime/device/cuda/cuda_cache_dir.h"
+#include "runtime/device/cuda/cache_dir.h"
 #include "runtime/device/cuda/cuda_facts.h"
-#include "runtime/device/cuda/cuda_name.h"
 #include "runtime/device/cuda/cuda_partition.h"
+#include "runtime/device/cuda/driver/gpu_name.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -6,7 +6,7 @@
  * staging or the requests' own (glet_executor_feed()), the graph, the used rows of each output
  * back; to finish it is to wait for an event. Neither allocates or takes a lock of ours. A second
  * batch may begin before the first is finished; then it is copied in while the first computes, and
- * the first is copied out while it computes (cuda_staging.h). A batch alone takes the shorter way,
+ * the first is copied out while it computes (staging.h). A batch alone takes the shorter way,
  * with nothing but the gpu-let's stream in it. Copies stay outside the graph because a batch that
  * is not full copies only what it has.
  *
@@ -20,9 +20,9 @@
 
 #include "common/clock.h"
 #include "common/memory.h"
-#include "runtime/device/cuda/cuda_counters.h"
-#include "runtime/device/cuda/cuda_replay.h"
-#include "runtime/device/cuda/cuda_staging.h"
+#include "runtime/device/cuda/driver/gpu_counters.h"
+#include "runtime/device/cuda/graph_replay.h"
+#include "runtime/device/cuda/staging.h"
 
 #include <math.h>
 #include <stdlib.h>

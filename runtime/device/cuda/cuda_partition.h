@@ -4,9 +4,9 @@
 
 /* Insides of the CUDA device, for the files of this folder and for what measures GPUs. */
 
-#include "runtime/device/cuda/cuda_api.h"
-#include "runtime/device/cuda/cuda_net.h"
-#include "runtime/device/cuda/cuda_nvml.h"
+#include "runtime/device/cuda/driver/api.h"
+#include "runtime/device/cuda/driver/nvml.h"
+#include "runtime/device/cuda/net/cuda_net.h"
 #include "runtime/device/device_ops.h"
 
 #include <stdatomic.h>

@@ -5,8 +5,8 @@
  * everything that the CUDA device does: splits, contexts, capture, copies, plan changes.
  */
 #include "common/memory.h"
-#include "runtime/device/cpu/cpu_net.h"
-#include "runtime/device/cuda/cuda_net.h"
+#include "runtime/device/cpu/net/cpu_net.h"
+#include "runtime/device/cuda/net/cuda_net.h"
 #include "tests/doubles/cuda/fake_cuda.h"
 
 #include <dlfcn.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Devices, contexts, resources and green contexts. */
-#include "runtime/device/cuda/cuda_api.h"
+#include "runtime/device/cuda/driver/api.h"
 #include "tests/doubles/cuda/fake_cuda_state.h"
 
 #include <stdio.h>

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* cuda_isolation.cu on this device: blocks go round the SMs that the stream has. */
+/* isolation.cu on this device: blocks go round the SMs that the stream has. */
 static void record_sm(const struct fake_cuda_launch *launch)
 {
     uint32_t *out;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The CPU device's nets. */
 #include "common/memory.h"
-#include "runtime/device/cpu/cpu_net.h"
+#include "runtime/device/cpu/net/cpu_net.h"
 #include "tests/unit/cpu/case_engine.h"
 
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/unit/cpu/hand_graph.h"
 
-#include "runtime/device/cpu/cpu_team.h"
+#include "runtime/device/cpu/kernels/team.h"
 #include "tests/unit/check.h"
 
 #include <stdlib.h>

@@ -4,7 +4,7 @@
 
 /* Small graphs written by hand, and running them, for tests of the CPU's operators. */
 
-#include "runtime/device/cpu/cpu_program.h"
+#include "runtime/device/cpu/net/program.h"
 
 enum { HAND_TENSORS = 64, HAND_NODES = 32, HAND_BYTES = 1 << 22 };
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Kernels on random shapes against one-element-at-a-time references, on one and three threads. */
-#include "runtime/device/cpu/cpu_kernels.h"
-#include "runtime/device/cpu/cpu_team.h"
+#include "runtime/device/cpu/kernels/kernels.h"
+#include "runtime/device/cpu/kernels/team.h"
 #include "tests/unit/check.h"
 
 #include <stdlib.h>

@@ -3,7 +3,7 @@
  * Operators through whole programs, against plain loops in double precision: random shapes, one and
  * two threads, and the cases where memory is shared (residuals, concatenations, views).
  */
-#include "runtime/device/cpu/cpu_team.h"
+#include "runtime/device/cpu/kernels/team.h"
 #include "tests/unit/check.h"
 #include "tests/unit/cpu/hand_graph.h"
 

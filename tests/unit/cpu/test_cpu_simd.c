@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Every instruction set that this processor has, against libm in double precision. */
-#include "runtime/device/cpu/cpu_simd.h"
+#include "runtime/device/cpu/kernels/simd.h"
 #include "tests/unit/check.h"
 
 #include <stdlib.h>

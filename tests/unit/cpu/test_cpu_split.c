@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Where a model is cut, what crosses the cut, and that packed weights are shared and forgotten. */
-#include "runtime/device/cpu/cpu_split.h"
-#include "runtime/device/cpu/cpu_team.h"
+#include "runtime/device/cpu/kernels/team.h"
+#include "runtime/device/cpu/net/net_split.h"
 #include "tests/unit/check.h"
 #include "tests/unit/cpu/hand_graph.h"
 

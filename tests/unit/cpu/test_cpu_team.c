@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The team runs every part exactly once, its barrier holds, and oneDNN's calls arrive here. */
-#include "runtime/device/cpu/cpu_team.h"
+#include "runtime/device/cpu/kernels/team.h"
 #include "tests/unit/check.h"
 
 #include <dlfcn.h>

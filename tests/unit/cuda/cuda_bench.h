@@ -4,7 +4,7 @@
 
 /* A gpu-let on the fake driver, for tests of nets: what the CUDA device does around them. */
 
-#include "runtime/device/cuda/cuda_net.h"
+#include "runtime/device/cuda/net/cuda_net.h"
 
 struct bench {
     const struct glet_cuda_api *api;

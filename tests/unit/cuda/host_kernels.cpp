@@ -3,7 +3,7 @@
 #define GLET_ON_HOST
 #include "tests/unit/cuda/host_cuda.h"
 
-#include "runtime/device/cuda/cuda_kernels.cu"
+#include "runtime/device/cuda/kernels/kernels.cu"
 
 extern "C" {
 #include "tests/unit/cuda/host_kernels.h"

@@ -4,7 +4,7 @@
 
 /* The executor's kernels on the host. */
 
-#include "runtime/device/cuda/cuda_launch.h"
+#include "runtime/device/cuda/kernels/launch.h"
 
 #include <stdbool.h>
 #include <stddef.h>

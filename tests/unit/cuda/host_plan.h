@@ -5,7 +5,7 @@
 /* Runs a plan of the CUDA executor in host memory: what a GPU would do, byte for byte, with plain
    products in place of the libraries' and everything that a library may leave done by epilogues. */
 
-#include "runtime/device/cuda/cuda_plan.h"
+#include "runtime/device/cuda/plan/step_plan.h"
 
 /* inputs and outputs as glet_cuda_net_input() describes them. Memory that a step has not written
    holds NaN. */

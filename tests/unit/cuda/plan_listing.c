@@ -3,7 +3,7 @@
  * Prints what the CUDA executor would do for a model: `plan_listing MODEL.onnx BATCH fp16|fp32`.
  * The golden listings are its output.
  */
-#include "runtime/device/cuda/cuda_plan.h"
+#include "runtime/device/cuda/plan/step_plan.h"
 #include "runtime/engine/model.h"
 
 #include <stdlib.h>

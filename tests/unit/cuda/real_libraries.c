@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/unit/cuda/real_libraries.h"
 
-#include "runtime/device/cuda/cuda_time.h"
+#include "runtime/device/cuda/libs/timing.h"
 
 #include <stdio.h>
 

@@ -4,7 +4,7 @@
 
 /* NVIDIA's own cuDNN and cuBLASLt, asked without a GPU, for tests: a site on which nothing runs. */
 
-#include "runtime/device/cuda/cuda_dnn_graph.h"
+#include "runtime/device/cuda/libs/dnn_graph.h"
 
 struct glet_cuda_store {
     const struct glet_cuda_libraries *libraries;

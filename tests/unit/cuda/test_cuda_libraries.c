@@ -5,7 +5,7 @@
  * libraries; and cuDNN counts the engines that know a pattern on any GPU. Which of them run on one,
  * only that tells. Skipped where the libraries are not installed.
  */
-#include "runtime/device/cuda/cuda_gemm.h"
+#include "runtime/device/cuda/libs/gemm.h"
 #include "tests/unit/check.h"
 #include "tests/unit/cuda/real_libraries.h"
 

@@ -4,8 +4,8 @@
  * against the CPU device, in every way that a convolution can go; the cache of choices; and every
  * call of a library failing once.
  */
-#include "runtime/device/cpu/cpu_net.h"
-#include "runtime/device/cuda/cuda_plan.h"
+#include "runtime/device/cpu/net/cpu_net.h"
+#include "runtime/device/cuda/plan/step_plan.h"
 #include "tests/doubles/cuda/fake_cuda.h"
 #include "tests/doubles/cuda/fake_libraries.h"
 #include "tests/unit/check.h"

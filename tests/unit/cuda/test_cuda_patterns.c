@@ -5,7 +5,7 @@
  * `test_cuda_patterns NETWORK.onnx`. Each step is tried in all of its ways, because here none of
  * them is ever found. Skipped without the libraries.
  */
-#include "runtime/device/cuda/cuda_action.h"
+#include "runtime/device/cuda/net/action.h"
 #include "tests/unit/cuda/real_libraries.h"
 
 #include <stdio.h>

@@ -4,7 +4,7 @@
  * CPU device. `test_cuda_zoo NETWORK.onnx BATCH fp16|fp32`. Layouts, offsets, fusions, the memory
  * plan and the launches are those of a GPU; only the libraries' products are the host's.
  */
-#include "runtime/device/cpu/cpu_net.h"
+#include "runtime/device/cpu/net/cpu_net.h"
 #include "tests/unit/cuda/host_plan.h"
 
 #include <math.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Our C structs of CUPTI's host API against NVIDIA's, whose header is C++: compiled, never run.
-#include "runtime/device/cuda/cuda_cupti_host.h"
+#include "runtime/device/cuda/driver/cupti_host.h"
 
 #include <cupti_profiler_host.h>
 

@@ -8,7 +8,7 @@
  * to every float of its input. Its calls of the driver are in the order of a real one's.
  */
 
-#include "runtime/device/cuda/cuda_net.h"
+#include "runtime/device/cuda/net/cuda_net.h"
 
 #include <stdatomic.h>
 #include <stdbool.h>

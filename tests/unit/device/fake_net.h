@@ -8,7 +8,7 @@
  * run adds 1 to every float of its input rows on the way to the outputs.
  */
 
-#include "runtime/device/cpu/cpu_net.h"
+#include "runtime/device/cpu/net/cpu_net.h"
 
 #include <stdatomic.h>
 #include <stdbool.h>

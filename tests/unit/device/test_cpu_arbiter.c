@@ -4,8 +4,8 @@
  * are granted. Exact, fast, and free of the machine's noise.
  */
 #include "common/random.h"
-#include "runtime/device/cpu/cpu_arbiter.h"
-#include "runtime/device/cpu/cpu_meter.h"
+#include "runtime/device/cpu/cores/arbiter.h"
+#include "runtime/device/cpu/cores/meter.h"
 #include "tests/unit/check.h"
 
 #include <string.h>

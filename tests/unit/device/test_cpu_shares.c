@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* How units become cores and pieces: by hand, and properties over random sets. */
 #include "common/random.h"
-#include "runtime/device/cpu/cpu_shares.h"
+#include "runtime/device/cpu/cores/shares.h"
 #include "tests/unit/check.h"
 
 #include <stdlib.h>

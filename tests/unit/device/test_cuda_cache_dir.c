@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "runtime/device/cuda/cuda_cache_dir.h"
+#include "runtime/device/cuda/cache_dir.h"
 #include "tests/unit/check.h"
 
 #include <stdio.h>

@@ -3,7 +3,7 @@
  * Counters over a fake libcupti (GPULET_LIBCUPTI names it): the order of calls, every failure, and
  * that whatever happens nothing is left open and the profiler is told to estimate instead.
  */
-#include "runtime/device/cuda/cuda_counters.h"
+#include "runtime/device/cuda/driver/gpu_counters.h"
 #include "tests/doubles/fake_cupti.h"
 #include "tests/unit/check.h"
 

@@ -3,8 +3,8 @@
  * The CUDA device on a fake driver that enforces the real one's rules, with nets of one kernel.
  * Every test ends with nothing broken and nothing left over.
  */
-#include "runtime/device/cuda/cuda_isolation.h"
 #include "runtime/device/cuda/cuda_partition.h"
+#include "runtime/device/cuda/isolation.h"
 #include "tests/doubles/cuda/fake_cuda.h"
 #include "tests/unit/check.h"
 #include "tests/unit/device/fake_cuda_net.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "runtime/device/cuda/cuda_name.h"
+#include "runtime/device/cuda/driver/gpu_name.h"
 #include "tests/unit/check.h"
 
 #include <string.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Replay timing over a driver with a clock of its own: each graph takes the time that it is said
  * to, and events tell half microseconds. */
-#include "runtime/device/cuda/cuda_replay.h"
+#include "runtime/device/cuda/graph_replay.h"
 #include "tests/unit/check.h"
 
 #include <math.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* How candidates are timed, over a driver whose graphs take what the test says: the first replay is
  * never the result, the shortest of the others is, and what is far from its rival runs once. */
-#include "runtime/device/cuda/cuda_time.h"
+#include "runtime/device/cuda/libs/timing.h"
 #include "tests/unit/check.h"
 
 static struct glet_error err;

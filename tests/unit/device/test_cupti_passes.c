@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* NVIDIA's own tables, where libcupti is installed: both counters of a Hopper fit into one pass. No
  * GPU is used. */
-#include "runtime/device/cuda/cuda_counters.h"
+#include "runtime/device/cuda/driver/gpu_counters.h"
 #include "tests/unit/check.h"
 
 #include <stdio.h>

@@ -3,7 +3,7 @@
  * The fake driver itself: every rule that it is there to enforce, broken once, is noticed; and work
  * that nobody waits for has not happened. Without this, tests on it would prove nothing.
  */
-#include "runtime/device/cuda/cuda_api.h"
+#include "runtime/device/cuda/driver/api.h"
 #include "tests/doubles/cuda/fake_cuda.h"
 #include "tests/unit/check.h"
 
