@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_COUNT = 16, MAX_TEXT = 65536 };
+enum { MAX_COUNT = 16, MAX_TEXT = 65536, FIRST_OF_FALLBACK = 3 };
 
 /* X(descriptor, attribute, type, least, most, needed) */
 #define ATTRIBUTES(X)                                                                              \
@@ -335,6 +335,13 @@ static bool is_half_a_softmax(const struct fake_program *p)
     return exponentials > logarithms;
 }
 
+/* As the real one's for an H100: no engine that it suggests has a clip as its last operation. */
+static bool ends_in_a_clip(const struct fake_program *p)
+{
+    return p->operations[p->operation_count - 1].parameter_name ==
+           CUDNN_ATTR_POINTWISE_RELU_UPPER_CLIP;
+}
+
 static bool refuses(const struct fake_program *p, int engine)
 {
     bool conv = p->operations[0].kind == CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR;
@@ -343,6 +350,7 @@ static bool refuses(const struct fake_program *p, int engine)
     if (!conv)
         return (fake_refusals & FAKE_REFUSE_ATTENTION) || is_half_a_softmax(p);
     return (fake_refusals & FAKE_REFUSE_CONV) ||
+           (ends_in_a_clip(p) && engine < FIRST_OF_FALLBACK) ||
            ((fake_refusals & FAKE_REFUSE_FUSED) && p->operation_count > 1) ||
            ((fake_refusals & FAKE_REFUSE_CHAINS) && p->operation_count > 4) ||
            ((fake_refusals & FAKE_REFUSE_PITCHED) && is_pitched(p));
@@ -387,8 +395,6 @@ cudnnStatus_t cudnnBackendFinalize(cudnnBackendDescriptor_t descriptor)
     if (d->kind == CUDNN_BACKEND_ENGINEHEUR_DESCRIPTOR) {
         fake_library_heuristics++;
         bool aims = value_of(d, CUDNN_ATTR_ENGINEHEUR_SM_COUNT_TARGET);
-        if (aims && (fake_refusals & FAKE_REFUSE_SM_TARGET))
-            return CUDNN_STATUS_NOT_SUPPORTED;
         if (aims && number(d, CUDNN_ATTR_ENGINEHEUR_SM_COUNT_TARGET) <= 0)
             fake_library_breach("an aim of no SMs");
     }
@@ -400,8 +406,12 @@ static cudnnStatus_t get_results(const struct descriptor *d, int64_t wanted, int
                                  struct descriptor *const *configs)
 {
     int mode = number(d, CUDNN_ATTR_ENGINEHEUR_MODE);
-    int first = mode == CUDNN_HEUR_MODE_A ? 0 : 3, n = mode == CUDNN_HEUR_MODE_A ? 3 : 1;
+    int first = mode == CUDNN_HEUR_MODE_A ? 0 : FIRST_OF_FALLBACK,
+        n = mode == CUDNN_HEUR_MODE_A ? 3 : 1;
     *count = 0;
+    if (value_of(d, CUDNN_ATTR_ENGINEHEUR_SM_COUNT_TARGET) &&
+        (fake_refusals & FAKE_REFUSE_SM_TARGET)) /* the real one's way to refuse */
+        return CUDNN_STATUS_SUCCESS;
     for (int i = 0; i < n && i < wanted; i++) {
         if (configs[i]->kind != CUDNN_BACKEND_ENGINECFG_DESCRIPTOR)
             fake_library_breach("results into descriptors that are no configurations");
@@ -474,7 +484,7 @@ cudnnStatus_t cudnnBackendExecute(cudnnHandle_t handle, cudnnBackendDescriptor_t
         if (!t->is_virtual && (!run->pointers[i] || (uintptr_t)run->pointers[i] % align))
             fake_library_breach("tensor %d has no pointer, or not an aligned one", (int)t->id);
     }
-    int kernels = p->engine == 2 ? 1 : 2;
+    int kernels = p->engine == 2 ? 1 : p->engine < FIRST_OF_FALLBACK ? 2 : 4;
     return fake_library_enqueue(h->stream, kernels, fake_cudnn_run, run)
                ? CUDNN_STATUS_SUCCESS
                : CUDNN_STATUS_EXECUTION_FAILED;

@@ -99,6 +99,25 @@ static void choices_are_cached(void **state)
     job_end(&job);
 }
 
+/* What was found to be the best of a few ways by wish is not the best of all. */
+static void wishes_are_choices_of_their_own(void **state)
+{
+    char folder[] = "/tmp/gpulet-choices-XXXXXX";
+    struct job job;
+    (void)state;
+    assert_non_null(mkdtemp(folder));
+    job_start(&job, net_convolutions);
+    setenv("GPULET_CONV_WAYS", "direct", 1);
+    (void)heuristics_of_a_life(&job, folder, "A");
+    unsetenv("GPULET_CONV_WAYS");
+    assert_int_equal(fake_libraries_plans(), 0);
+    (void)heuristics_of_a_life(&job, folder, "A");
+    assert_true(fake_libraries_plans() > 0);
+    for_files(folder, remove_file);
+    rmdir(folder);
+    job_end(&job);
+}
+
 static int heuristics(struct job *job, int refusals)
 {
     job_expect(job, GLET_CUDA_FP16, refusals, 1e-2, "SM targets");
@@ -232,6 +251,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(choices_are_cached),
+        cmocka_unit_test(wishes_are_choices_of_their_own),
         cmocka_unit_test(sm_targets_are_no_condition),
         cmocka_unit_test(choices_of_another_process),
         cmocka_unit_test(gpulets_build_at_once),

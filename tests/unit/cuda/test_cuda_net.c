@@ -181,6 +181,7 @@ static void activations_in_the_epilogue(void **state)
     static const char convolution[] =
         "input x float batch,8,6,6\nweight w 16,8,3,3\nweight b 16\nweight v 16,8,1,1\n"
         "weight c 16\nnode Conv x,v,c z\nnode Conv x,w,b d pads=1,1,1,1\nnode Add d,z a\n";
+#define CLIP "weight low - 0\nweight high - 6\nnode Clip a,low,high y\noutput y"
     static const struct {
         const char *text, *last;
         int refusals;
@@ -194,6 +195,8 @@ static void activations_in_the_epilogue(void **state)
         {convolution, "node HardSwish a y\noutput y", FAKE_REFUSE_NOTHING, 2},
         {convolution, "node HardSwish a y\noutput y", FAKE_REFUSE_CHAINS, 3},
         {convolution, "node HardSigmoid a y\noutput y", FAKE_REFUSE_NOTHING, 3},
+        {convolution, CLIP, FAKE_REFUSE_NOTHING, 2},
+        {convolution, CLIP, FAKE_REFUSE_CHAINS, 3},
         {convolution, "node Relu a y\noutput y", FAKE_REFUSE_CHAINS, 2},
     };
     (void)state;

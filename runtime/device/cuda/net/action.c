@@ -103,6 +103,46 @@ void glet_cuda_actions_fini(struct glet_cuda_actions *actions)
     actions->items = NULL;
 }
 
+/* -- keys -------------------------------------------------------------------------------------- */
+
+static size_t append(char *key, size_t size, size_t at, const char *format, ...) GLET_PRINTF(4, 5);
+
+static size_t append(char *key, size_t size, size_t at, const char *format, ...)
+{
+    va_list arguments;
+    if (at >= size)
+        return at;
+    va_start(arguments, format);
+    int written = vsnprintf(key + at, size - at, format, arguments);
+    va_end(arguments);
+    return written < 0 ? at : at + (size_t)written;
+}
+
+void glet_cuda_choice_key(const struct glet_cuda_actions *actions, const char *way,
+                          const struct glet_cuda_step *step, char *key, size_t size)
+{
+    static const char *const precisions[] = {"fp16", "tf32", "fp32"};
+    const struct glet_node *node = step->node;
+    size_t at = append(
+        key, size, 0, "%s | %d SMs%s | %s | %s %s", glet_cuda_store_identity(actions->site->store),
+        actions->site->sm_count, glet_cuda_aims_at_sms(actions->site) ? ", aimed at" : "",
+        precisions[actions->plan->precision], glet_cuda_step_kind_name(step->kind), way);
+    for (int p = 0; p < step->place_count; p++) {
+        const struct glet_cuda_place *place = &step->places[p];
+        at = append(key, size, at, " ;");
+        for (int i = 0; place->buffer >= 0 && i < place->rank; i++)
+            at = append(key, size, at, " %" PRId64 "/%" PRId64, place->dims[i], place->strides[i]);
+    }
+    if (step->kind == GLET_CUDA_CONV)
+        for (int i = 0; i < 2; i++)
+            at = append(key, size, at, " ; s%" PRId64 " p%" PRId64 " %" PRId64 " d%" PRId64,
+                        node->strides[i], node->pads_begin[i], node->pads_end[i],
+                        node->dilations[i]);
+    append(key, size, at, " ; %d%d %s %g %g", node->trans_a, node->trans_b,
+           glet_activation_name(step->activation.kind), (double)step->activation.a,
+           (double)step->activation.b);
+}
+
 /* -- the fastest way ---------------------------------------------------------------------------- */
 
 struct range { /* of actions */
@@ -153,13 +193,18 @@ static int act_fastest(struct glet_cuda_actions *actions, const struct glet_cuda
     return *name != NULL;
 }
 
-int glet_cuda_act_best(struct glet_cuda_actions *actions, const char *key,
+int glet_cuda_act_best(struct glet_cuda_actions *actions, const struct glet_cuda_step *step,
                        const struct glet_cuda_way *ways, int count, int rivals, const void *context,
                        struct glet_error *err)
 {
+    enum { NAMES_BYTES = 128 };
     struct glet_choice_cache *choices = glet_cuda_store_choices(actions->site->store);
+    char names[NAMES_BYTES] = "way", key[GLET_CUDA_KEY_BYTES];
     const char *name = NULL;
     int done = 0;
+    for (size_t i = 0, at = strlen(names); i < (size_t)count; i++)
+        at = append(names, sizeof names, at, " %s", ways[i].name);
+    glet_cuda_choice_key(actions, names, step, key, sizeof key);
     char *known = glet_choice_cache_get(choices, key);
     for (int i = 0; known && done == 0 && i < count; i++)
         if (strcmp(ways[i].name, known) == 0)
@@ -175,44 +220,4 @@ int glet_cuda_act_best(struct glet_cuda_actions *actions, const char *key,
     }
     free(known);
     return done;
-}
-
-/* -- keys -------------------------------------------------------------------------------------- */
-
-static size_t append(char *key, size_t size, size_t at, const char *format, ...) GLET_PRINTF(4, 5);
-
-static size_t append(char *key, size_t size, size_t at, const char *format, ...)
-{
-    va_list arguments;
-    if (at >= size)
-        return at;
-    va_start(arguments, format);
-    int written = vsnprintf(key + at, size - at, format, arguments);
-    va_end(arguments);
-    return written < 0 ? at : at + (size_t)written;
-}
-
-void glet_cuda_choice_key(const struct glet_cuda_actions *actions, const char *way,
-                          const struct glet_cuda_step *step, char *key, size_t size)
-{
-    static const char *const precisions[] = {"fp16", "tf32", "fp32"};
-    const struct glet_node *node = step->node;
-    size_t at = append(
-        key, size, 0, "%s | %d SMs%s | %s | %s %s", glet_cuda_store_identity(actions->site->store),
-        actions->site->sm_count, glet_cuda_aims_at_sms(actions->site) ? ", aimed at" : "",
-        precisions[actions->plan->precision], glet_cuda_step_kind_name(step->kind), way);
-    for (int p = 0; p < step->place_count; p++) {
-        const struct glet_cuda_place *place = &step->places[p];
-        at = append(key, size, at, " ;");
-        for (int i = 0; place->buffer >= 0 && i < place->rank; i++)
-            at = append(key, size, at, " %" PRId64 "/%" PRId64, place->dims[i], place->strides[i]);
-    }
-    if (step->kind == GLET_CUDA_CONV)
-        for (int i = 0; i < 2; i++)
-            at = append(key, size, at, " ; s%" PRId64 " p%" PRId64 " %" PRId64 " d%" PRId64,
-                        node->strides[i], node->pads_begin[i], node->pads_end[i],
-                        node->dilations[i]);
-    append(key, size, at, " ; %d%d %s %g %g", node->trans_a, node->trans_b,
-           glet_activation_name(step->activation.kind), (double)step->activation.a,
-           (double)step->activation.b);
 }

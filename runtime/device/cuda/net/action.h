@@ -47,12 +47,12 @@ struct glet_cuda_way {
     int (*act)(const void *context, struct glet_error *err);
 };
 /*
- * Adds the actions of the way that the cache has under `key`; else of the fastest of the first
- * `rivals` ways, timed with all that they add; where none of those can, of the first of the others
- * that can. Returns as a way does.
+ * Adds the actions of the way that the cache has for a step with just these ways; else of the
+ * fastest of the first `rivals` ways, timed with all that they add; where none of those can, of the
+ * first of the others that can. Returns as a way does.
  */
 GLET_MUST_CHECK
-int glet_cuda_act_best(struct glet_cuda_actions *actions, const char *key,
+int glet_cuda_act_best(struct glet_cuda_actions *actions, const struct glet_cuda_step *step,
                        const struct glet_cuda_way *ways, int count, int rivals, const void *context,
                        struct glet_error *err);
 
@@ -75,6 +75,7 @@ void glet_cuda_actions_fini(struct glet_cuda_actions *actions);
 /* Scratch that glet_cuda_act_conv() may want for this step. */
 size_t glet_cuda_conv_scratch_bytes(const struct glet_cuda_step *step);
 
+enum { GLET_CUDA_KEY_BYTES = 2048 };
 /* A key for the cache of choices: what is computed on which places, on this device and site. */
 void glet_cuda_choice_key(const struct glet_cuda_actions *actions, const char *way,
                           const struct glet_cuda_step *step, char *key, size_t size);

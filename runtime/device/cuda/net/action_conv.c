@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Convolutions: the ways, the first three against each other, the others where none of those can.
+ * Convolutions: the ways, the first four against each other, the others where none of those can.
  *
- *   fused   cuDNN: convolution, residual, bias and activation, which is a function of its own or,
- *           hard swish, a chain of operations
- *   biased  cuDNN without the activation, where it has no such function; a kernel of ours for that
- *   gemm    cuBLASLt, for 1 x 1 with stride 1: pixels are rows; likewise. A match also for a fused
- *           one: of clip, cuDNN 9.19 has only a slow engine of an older architecture for an H100
- *   dense   by cuDNN into scratch memory, then copied to its place, where the place is a part of a
- *           concatenation and no engine writes with that pitch
- *   bare    cuDNN's convolution alone; one kernel of ours for the rest
- *   direct  our own kernel, slow
+ *   fused    cuDNN: convolution, residual, bias and an activation that is a function of its own
+ *   chained  likewise, the activation as a chain of operations, which engines take that are compiled
+ *            at run time: hard swish, and clip. Of clip as a function, cuDNN 9.19 has only slow
+ *            engines of an older architecture for an H100 (test_cuda_patterns)
+ *   biased   cuDNN without the activation, where it has no such function or, clip, only those; a
+ *            kernel of ours for that
+ *   gemm     cuBLASLt, for 1 x 1 with stride 1: pixels are rows; likewise
+ *   dense    by cuDNN into scratch memory, then copied to its place, where the place is a part of a
+ *            concatenation and no engine writes with that pitch
+ *   bare     cuDNN's convolution alone; one kernel of ours for the rest
+ *   direct   our own kernel, slow
  *
  * Which way a shape goes is a choice like any other and is cached.
  */
@@ -20,8 +22,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-
-enum { KEY_BYTES = 2048 };
 
 struct conv { /* one way under way */
     struct glet_cuda_actions *actions;
@@ -91,17 +91,23 @@ static glet_dnn_tensor between(struct glet_dnn_graph *graph, const struct glet_c
     return glet_dnn_virtual(graph, GLET_FLOAT32, 4, dense.dims, dense.strides);
 }
 
-static void activate(struct glet_dnn_graph *graph, const struct conv *c, glet_dnn_tensor value,
-                     glet_dnn_tensor output)
-{
-    struct glet_cuda_place dense = dense_like(&c->padded.places[4]);
-    if (c->step->activation.kind == GLET_ACT_HARD_SWISH)
-        glet_dnn_hard_swish(graph, 4, dense.dims, dense.strides, value, output);
-    else
-        glet_dnn_activation(graph, &c->step->activation, value, output);
-}
+enum extent { BARE, BIASED, FUSED, CHAINED }; /* of what cuDNN does */
 
-enum extent { BARE, BIASED, WHOLE }; /* of what cuDNN does */
+static void activate(struct glet_dnn_graph *graph, const struct conv *c, enum extent extent,
+                     glet_dnn_tensor value, glet_dnn_tensor output)
+{
+    const struct glet_activation *activation = &c->step->activation;
+    struct glet_cuda_place dense = dense_like(&c->padded.places[4]);
+    if (extent == FUSED) {
+        glet_dnn_activation(graph, activation, value, output);
+    } else if (activation->kind == GLET_ACT_HARD_SWISH) {
+        glet_dnn_hard_swish(graph, 4, dense.dims, dense.strides, value, output);
+    } else {
+        glet_dnn_tensor same = between(graph, &c->padded.places[4]);
+        glet_dnn_activation(graph, activation, value, same);
+        glet_dnn_unary(graph, CUDNN_POINTWISE_IDENTITY, same, output);
+    }
+}
 
 static void describe(struct glet_dnn_graph *graph, const struct conv *c, enum extent extent)
 {
@@ -111,7 +117,7 @@ static void describe(struct glet_dnn_graph *graph, const struct conv *c, enum ex
     struct glet_dnn_window window = window_of(c->actions, c->step->node);
     bool residual = extent >= BIASED && p[3].buffer >= 0;
     bool biased = extent >= BIASED && p[2].buffer >= 0;
-    bool active = extent == WHOLE && c->step->activation.kind != GLET_ACT_NONE;
+    bool active = extent >= FUSED && c->step->activation.kind != GLET_ACT_NONE;
     glet_dnn_tensor input = glet_dnn_place(graph, &p[0], glet_cuda_address(bases, &p[0]));
     glet_dnn_tensor filter = glet_dnn_place(graph, &w, glet_cuda_address(bases, &w));
     glet_dnn_tensor output = glet_dnn_place(graph, y, glet_cuda_address(bases, y));
@@ -137,18 +143,16 @@ static void describe(struct glet_dnn_graph *graph, const struct conv *c, enum ex
         value = next;
     }
     if (active)
-        activate(graph, c, value, output);
+        activate(graph, c, extent, value, output);
 }
 
 static int choose_cudnn(const struct conv *c, enum extent extent, struct glet_dnn_plan *out,
                         struct glet_error *err)
 {
-    static const char *const names[] = {"bare", "biased", "fused"};
-    bool chained = extent == WHOLE && c->step->activation.kind == GLET_ACT_HARD_SWISH;
+    static const char *const names[] = {"bare", "biased", "fused", "chained"};
     struct glet_dnn_graph graph;
-    char key[KEY_BYTES];
-    glet_cuda_choice_key(c->actions, chained ? "chained" : names[extent], &c->padded, key,
-                         sizeof key);
+    char key[GLET_CUDA_KEY_BYTES];
+    glet_cuda_choice_key(c->actions, names[extent], &c->padded, key, sizeof key);
     glet_dnn_graph_init(&graph, c->actions->site);
     describe(&graph, c, extent);
     int found = glet_dnn_graph_choose(&graph, key, out, err);
@@ -182,21 +186,33 @@ static int act_cudnn(const struct conv *c, enum extent extent, struct glet_error
     if (found <= 0)
         return found;
     if (glet_cuda_act_dnn(c->actions, &plan, err) < 0 ||
-        (extent != WHOLE && act_rest(c, extent == BARE, extent == BARE, err) < 0))
+        (extent <= BIASED && act_rest(c, extent == BARE, extent == BARE, err) < 0))
         return -1;
     return 1;
 }
 
 static int act_fused(const void *context, struct glet_error *err)
 {
+    return has_function(context) ? act_cudnn(context, FUSED, err) : 0;
+}
+
+/* Has a function, and engines that are slow. */
+static bool is_clip(const struct conv *c)
+{
+    return has_function(c) && c->step->activation.kind == GLET_ACT_CLIP;
+}
+
+static int act_chained(const void *context, struct glet_error *err)
+{
     const struct conv *c = context;
-    bool can = has_function(c) || c->step->activation.kind == GLET_ACT_HARD_SWISH;
-    return can ? act_cudnn(c, WHOLE, err) : 0;
+    bool can = is_clip(c) || c->step->activation.kind == GLET_ACT_HARD_SWISH;
+    return can ? act_cudnn(c, CHAINED, err) : 0;
 }
 
 static int act_biased(const void *context, struct glet_error *err)
 {
-    return has_function(context) ? 0 : act_cudnn(context, BIASED, err);
+    const struct conv *c = context;
+    return has_function(c) && !is_clip(c) ? 0 : act_cudnn(c, BIASED, err);
 }
 
 static bool is_gemm(const struct conv *c)
@@ -232,7 +248,7 @@ static int choose_gemm(const struct conv *c, struct glet_lt_plan *out, struct gl
                                         .bias = glet_cuda_address(c->actions->bases, &p[2]),
                                         .residual = glet_cuda_address(c->actions->bases, &p[3]),
                                         .y = glet_cuda_address(c->actions->bases, &p[4])};
-    char key[KEY_BYTES];
+    char key[GLET_CUDA_KEY_BYTES];
     glet_cuda_choice_key(c->actions, "gemm", &c->padded, key, sizeof key);
     bool whole = glet_lt_has_activation(&c->step->activation);
     return glet_lt_choose(c->actions->site, &gemm, 1.0F, whole ? &c->step->activation : &none,
@@ -284,7 +300,7 @@ static int act_dense(const void *context, struct glet_error *err)
     y->strides[2] = y->strides[3] * y->dims[3];
     y->strides[0] = y->strides[2] * y->dims[2];
     struct conv dense = {c->actions, &step, pad_channels(&step)};
-    int done = act_cudnn(&dense, has_function(c) ? WHOLE : BIASED, err);
+    int done = act_cudnn(&dense, has_function(c) ? FUSED : BIASED, err);
     if (done <= 0)
         return done;
     struct glet_cuda_step copy = {.kind = GLET_CUDA_MAP,
@@ -334,13 +350,11 @@ static int keep_wanted(struct glet_cuda_way *ways, int count, int *rivals)
 int glet_cuda_act_conv(struct glet_cuda_actions *actions, const struct glet_cuda_step *step,
                        struct glet_error *err)
 {
-    struct glet_cuda_way ways[] = {{"fused", act_fused}, {"biased", act_biased},
-                                   {"gemm", act_gemm},   {"dense", act_dense},
-                                   {"bare", act_bare},   {"direct", act_direct}};
+    struct glet_cuda_way ways[] = {
+        {"fused", act_fused}, {"chained", act_chained}, {"biased", act_biased}, {"gemm", act_gemm},
+        {"dense", act_dense}, {"bare", act_bare},       {"direct", act_direct}};
     struct conv c = {actions, step, pad_channels(step)};
-    char key[KEY_BYTES];
-    int rivals = 3;
+    int rivals = 4;
     int count = keep_wanted(ways, (int)(sizeof ways / sizeof ways[0]), &rivals);
-    glet_cuda_choice_key(actions, "way", step, key, sizeof key);
-    return glet_cuda_act_best(actions, key, ways, count, rivals, &c, err) < 0 ? -1 : 0;
+    return glet_cuda_act_best(actions, step, ways, count, rivals, &c, err) < 0 ? -1 : 0;
 }

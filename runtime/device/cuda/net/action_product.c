@@ -8,8 +8,6 @@
 #include "common/log.h"
 #include "runtime/device/cuda/plan/builder.h"
 
-enum { KEY_BYTES = 2048 };
-
 /* What the library could not do of the activation. */
 static int act_activation(struct glet_cuda_actions *actions, const struct glet_cuda_step *step,
                           struct glet_error *err)
@@ -43,7 +41,7 @@ static int act_cublaslt(const void *context, struct glet_error *err)
                                         .residual = address(p, 3),
                                         .y = address(p, 4)};
     struct glet_lt_plan plan;
-    char key[KEY_BYTES];
+    char key[GLET_CUDA_KEY_BYTES];
     glet_cuda_choice_key(p->actions, "cublaslt", step, key, sizeof key);
     int found = glet_lt_choose(p->actions->site, &step->gemm, step->node->alpha,
                                whole ? &step->activation : &none, &operands, key, &plan, err);
@@ -103,7 +101,7 @@ static int act_cudnn(const void *context, struct glet_error *err)
     const struct product *p = context;
     struct glet_dnn_graph graph;
     struct glet_dnn_plan plan;
-    char key[KEY_BYTES];
+    char key[GLET_CUDA_KEY_BYTES];
     glet_cuda_choice_key(p->actions, "cudnn", p->step, key, sizeof key);
     glet_dnn_graph_init(&graph, p->actions->site);
     describe_product(&graph, p);
@@ -131,10 +129,8 @@ int glet_cuda_act_gemm(struct glet_cuda_actions *actions, const struct glet_cuda
 {
     static const struct glet_cuda_way ways[] = {{"cublaslt", act_cublaslt}, {"cudnn", act_cudnn}};
     struct product product = {actions, step};
-    char key[KEY_BYTES];
-    glet_cuda_choice_key(actions, "way", step, key, sizeof key);
     int done = is_for_cudnn(actions, step)
-                   ? glet_cuda_act_best(actions, key, ways, 2, 2, &product, err)
+                   ? glet_cuda_act_best(actions, step, ways, 2, 2, &product, err)
                    : act_cublaslt(&product, err);
     return done > 0 ? 0 : done < 0 ? -1 : no_product(step, err);
 }
@@ -215,7 +211,7 @@ static int act_product(struct glet_cuda_actions *actions, const struct glet_cuda
                                         .w = glet_cuda_address(actions->bases, &step->places[w]),
                                         .y = glet_cuda_address(actions->bases, &step->places[y])};
     struct glet_lt_plan plan;
-    char key[KEY_BYTES];
+    char key[GLET_CUDA_KEY_BYTES];
     glet_cuda_choice_key(actions, way, step, key, sizeof key);
     int found = glet_lt_choose(actions->site, gemm, 1.0F, &none, &operands, key, &plan, err);
     if (found <= 0) {
@@ -232,7 +228,7 @@ int glet_cuda_act_attention(struct glet_cuda_actions *actions, const struct glet
 {
     struct glet_dnn_graph graph;
     struct glet_dnn_plan plan = {.plan = NULL};
-    char key[KEY_BYTES];
+    char key[GLET_CUDA_KEY_BYTES];
     int found = 0;
     if (actions->plan->type == GLET_FLOAT16) { /* there are no engines for FP32 */
         glet_cuda_choice_key(actions, "cudnn", step, key, sizeof key);
