@@ -93,40 +93,78 @@ static const char h100[] =
     "\"memClockRateKHz\":2619000,\"l2CacheSize\":52428800,\"cudaDeviceId\":0,\"deviceVer\":900,"
     "\"driverVer\":13000,\"deviceName\":\"NVIDIA H100 80GB HBM3\"}";
 
-int64_t real_h100_engines_of(const struct glet_dnn_graph *graph)
+/* Whether a plan of this suggestion comes to be: its kernel is chosen, compiled and loaded. */
+static bool finalises(cudnnBackendDescriptor_t config, cudnnBackendDescriptor_t device)
 {
     const struct glet_cuda_libraries *l = real_store.libraries;
-    enum { DEVICE, HEURISTICS, CONFIG, DESCRIPTORS };
-    static const cudnnBackendDescriptorType_t kinds[DESCRIPTORS] = {
-        CUDNN_BACKEND_DEVICEPROP_DESCRIPTOR, CUDNN_BACKEND_ENGINEHEUR_DESCRIPTOR,
-        CUDNN_BACKEND_ENGINECFG_DESCRIPTOR};
-    cudnnBackendDescriptor_t operations = operations_of(graph), d[DESCRIPTORS] = {NULL};
-    cudnnBackendHeurMode_t mode = CUDNN_HEUR_MODE_A;
-    int64_t count = -1;
-    bool ok = operations != NULL;
-    for (int i = 0; i < DESCRIPTORS; i++)
-        ok = ok && l->cudnnBackendCreateDescriptor(kinds[i], &d[i]) == CUDNN_STATUS_SUCCESS;
-#define SET(i, name, type, n, value)                                                               \
-    l->cudnnBackendSetAttribute(d[i], name, type, n, value) == CUDNN_STATUS_SUCCESS
+    cudnnBackendDescriptor_t plan = NULL;
+    bool ok = l->cudnnBackendCreateDescriptor(CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR, &plan) ==
+                  CUDNN_STATUS_SUCCESS &&
+              l->cudnnBackendSetAttribute(plan, CUDNN_ATTR_EXECUTION_PLAN_DEVICEPROP,
+                                          CUDNN_TYPE_BACKEND_DESCRIPTOR, 1,
+                                          &device) == CUDNN_STATUS_SUCCESS &&
+              l->cudnnBackendSetAttribute(plan, CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG,
+                                          CUDNN_TYPE_BACKEND_DESCRIPTOR, 1,
+                                          &config) == CUDNN_STATUS_SUCCESS &&
+              l->cudnnBackendFinalize(plan) == CUDNN_STATUS_SUCCESS;
+    if (plan)
+        (void)l->cudnnBackendDestroyDescriptor(plan);
+    return ok;
+}
+
+/* Whether one of the first suggestions of this mode does. */
+static bool suggests(cudnnBackendDescriptor_t operations, cudnnBackendDescriptor_t device,
+                     cudnnBackendHeurMode_t mode)
+{
+    enum { MOST = 3 }; /* as many as are tried on a GPU */
+    const struct glet_cuda_libraries *l = real_store.libraries;
+    cudnnBackendDescriptor_t heuristics = NULL, configs[MOST] = {NULL};
+    int64_t count = 0;
+    bool ok = l->cudnnBackendCreateDescriptor(CUDNN_BACKEND_ENGINEHEUR_DESCRIPTOR, &heuristics) ==
+              CUDNN_STATUS_SUCCESS;
+    for (int i = 0; ok && i < MOST; i++)
+        ok = l->cudnnBackendCreateDescriptor(CUDNN_BACKEND_ENGINECFG_DESCRIPTOR, &configs[i]) ==
+             CUDNN_STATUS_SUCCESS;
+#define SET(name, type, value)                                                                     \
+    l->cudnnBackendSetAttribute(heuristics, name, type, 1, value) == CUDNN_STATUS_SUCCESS
     ok = ok &&
-         SET(DEVICE, CUDNN_ATTR_DEVICEPROP_JSON_REPRESENTATION, CUDNN_TYPE_CHAR,
-             (int64_t)sizeof h100 - 1, h100) &&
-         l->cudnnBackendFinalize(d[DEVICE]) == CUDNN_STATUS_SUCCESS &&
-         SET(HEURISTICS, CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1,
-             &operations) &&
-         SET(HEURISTICS, CUDNN_ATTR_ENGINEHEUR_MODE, CUDNN_TYPE_HEUR_MODE, 1, &mode) &&
-         SET(HEURISTICS, CUDNN_ATTR_ENGINEHEUR_DEVICEPROP, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1,
-             &d[DEVICE]) &&
-         l->cudnnBackendFinalize(d[HEURISTICS]) == CUDNN_STATUS_SUCCESS;
+         SET(CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH, CUDNN_TYPE_BACKEND_DESCRIPTOR, &operations) &&
+         SET(CUDNN_ATTR_ENGINEHEUR_MODE, CUDNN_TYPE_HEUR_MODE, &mode) &&
+         SET(CUDNN_ATTR_ENGINEHEUR_DEVICEPROP, CUDNN_TYPE_BACKEND_DESCRIPTOR, &device) &&
+         l->cudnnBackendFinalize(heuristics) == CUDNN_STATUS_SUCCESS &&
+         l->cudnnBackendGetAttribute(heuristics, CUDNN_ATTR_ENGINEHEUR_RESULTS,
+                                     CUDNN_TYPE_BACKEND_DESCRIPTOR, MOST, &count,
+                                     configs) == CUDNN_STATUS_SUCCESS;
 #undef SET
-    if (ok && l->cudnnBackendGetAttribute(d[HEURISTICS], CUDNN_ATTR_ENGINEHEUR_RESULTS,
-                                          CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &count,
-                                          &d[CONFIG]) != CUDNN_STATUS_SUCCESS)
-        count = -1;
-    for (int i = 0; i < DESCRIPTORS; i++)
-        if (d[i])
-            (void)l->cudnnBackendDestroyDescriptor(d[i]);
+    bool found = false;
+    for (int i = 0; ok && !found && i < count && i < MOST; i++)
+        found = finalises(configs[i], device);
+    for (int i = 0; i < MOST; i++)
+        if (configs[i])
+            (void)l->cudnnBackendDestroyDescriptor(configs[i]);
+    if (heuristics)
+        (void)l->cudnnBackendDestroyDescriptor(heuristics);
+    return found;
+}
+
+enum real_plan real_h100_plan_of(const struct glet_dnn_graph *graph)
+{
+    const struct glet_cuda_libraries *l = real_store.libraries;
+    cudnnBackendDescriptor_t operations = operations_of(graph), device = NULL;
+    enum real_plan found = REAL_PLAN_NONE;
+    if (operations &&
+        l->cudnnBackendCreateDescriptor(CUDNN_BACKEND_DEVICEPROP_DESCRIPTOR, &device) ==
+            CUDNN_STATUS_SUCCESS &&
+        l->cudnnBackendSetAttribute(device, CUDNN_ATTR_DEVICEPROP_JSON_REPRESENTATION,
+                                    CUDNN_TYPE_CHAR, (int64_t)sizeof h100 - 1,
+                                    h100) == CUDNN_STATUS_SUCCESS &&
+        l->cudnnBackendFinalize(device) == CUDNN_STATUS_SUCCESS)
+        found = suggests(operations, device, CUDNN_HEUR_MODE_A)          ? REAL_PLAN_SUGGESTED
+                : suggests(operations, device, CUDNN_HEUR_MODE_FALLBACK) ? REAL_PLAN_FALLBACK
+                                                                         : REAL_PLAN_NONE;
+    if (device)
+        (void)l->cudnnBackendDestroyDescriptor(device);
     if (operations)
         (void)l->cudnnBackendDestroyDescriptor(operations);
-    return count;
+    return found;
 }

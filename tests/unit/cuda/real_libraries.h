@@ -20,8 +20,9 @@ void real_libraries_close(void);
 /* Engines for the pattern, on whatever GPU; -1 = it is none, or a descriptor was refused. */
 int64_t real_engines_of(const struct glet_dnn_graph *graph);
 
-/* Engines that can run it on an H100, of those that cuDNN suggests first; -1 likewise. cuDNN does
-   not ask the driver of a GPU for that, but it looks for one (no_gpu_driver.c). */
-int64_t real_h100_engines_of(const struct glet_dnn_graph *graph);
+/* Whether cuDNN makes a plan for an H100: of what it suggests first, of its fallback, or none. It asks
+   no GPU for that, but a driver for the addresses of kernels (no_gpu_driver.c). */
+enum real_plan { REAL_PLAN_NONE, REAL_PLAN_FALLBACK, REAL_PLAN_SUGGESTED };
+enum real_plan real_h100_plan_of(const struct glet_dnn_graph *graph);
 
 #endif
