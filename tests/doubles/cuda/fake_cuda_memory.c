@@ -8,6 +8,9 @@
 #include <string.h>
 #include <sys/mman.h>
 
+/* What a driver may read by itself when it is told to copy it, and not by the copy engine later. */
+enum { READ_AT_ONCE_BYTES = 65536 };
+
 /* What is large is mapped, and touched only at its beginning, so that it costs nothing. */
 enum { POISON = 0xCD, POISONED_BYTES = 65536, LARGE_BYTES = 1 << 20, ALIGN_BYTES = 256 };
 
@@ -196,6 +199,9 @@ CUresult cuMemcpyHtoDAsync(CUdeviceptr to, const void *from, size_t bytes, CUstr
     FAKE_BEGIN(cuMemcpyHtoDAsync);
     bool in_place = fake_memory_at(from, bytes, FAKE_PINNED_MEMORY) != NULL;
     fake_copies_in_place += in_place;
+    if (in_place && bytes <= READ_AT_ONCE_BYTES)
+        (void)fake_breach(CUDA_SUCCESS,
+                          "%zu bytes copied in place: the process may read them itself", bytes);
     return fake_end(copy(stream, "cuMemcpyHtoDAsync", (void *)(uintptr_t)to, FAKE_DEVICE_MEMORY,
                          from, in_place ? FAKE_PINNED_MEMORY : FAKE_HOST_MEMORY, bytes));
 }

@@ -13,7 +13,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-enum { BATCH = 4, FLOATS = 16384, FEW_FLOATS = 16383, ROW_BYTES = FLOATS * 4 };
+enum { BATCH = 4, FLOATS = 16385, FEW_FLOATS = 16384, ROW_BYTES = FLOATS * 4 };
 enum { BLOCK_BYTES = 2 * BATCH * ROW_BYTES };
 
 struct setting {

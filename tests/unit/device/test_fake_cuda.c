@@ -436,60 +436,70 @@ static int open_driver(void **state)
 static void test_registered_memory(void **state)
 {
     (void)state;
-    enum { PAGE = 4096, PORTABLE = CU_MEMHOSTREGISTER_PORTABLE };
-    char *memory = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    enum { BLOCK = 128 << 10, SMALL = 64 << 10, PORTABLE = CU_MEMHOSTREGISTER_PORTABLE };
+    char *memory =
+        mmap(NULL, 2 * BLOCK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     assert_true(memory != MAP_FAILED);
     CUdeviceptr on_device;
     struct setting s = begin_with_green();
-    must(cu->cuMemAlloc(&on_device, PAGE));
+    must(cu->cuMemAlloc(&on_device, BLOCK));
     memory[1] = 5;
-    assert_int_not_equal(cu->cuMemcpyHtoDAsync(on_device, memory, PAGE, s.stream[0]), CUDA_SUCCESS);
+    assert_int_not_equal(cu->cuMemcpyHtoDAsync(on_device, memory, BLOCK, s.stream[0]),
+                         CUDA_SUCCESS);
     broke("not pinned");
 
     s = begin_with_green();
-    must(cu->cuMemAlloc(&on_device, PAGE));
-    must(cu->cuMemHostRegister(memory, PAGE, PORTABLE));
-    must(cu->cuMemHostRegister(memory + PAGE, PAGE, PORTABLE));
-    must(cu->cuMemcpyHtoDAsync(on_device, memory, PAGE, s.stream[0]));
+    must(cu->cuMemAlloc(&on_device, BLOCK));
+    must(cu->cuMemHostRegister(memory, BLOCK, PORTABLE));
+    must(cu->cuMemHostRegister(memory + BLOCK, BLOCK, PORTABLE));
+    must(cu->cuMemcpyHtoDAsync(on_device, memory, BLOCK, s.stream[0]));
     must(cu->cuStreamSynchronize(s.stream[0]));
     must(cu->cuMemHostUnregister(memory));
     assert_string_equal(fake_cuda_breach(), "");
-    assert_int_not_equal(cu->cuMemHostRegister(memory, 2 * PAGE, PORTABLE), CUDA_SUCCESS);
+    assert_int_not_equal(cu->cuMemHostRegister(memory, 2 * BLOCK, PORTABLE), CUDA_SUCCESS);
     broke("pinned already");
 
     s = begin_with_green();
-    must(cu->cuMemAlloc(&on_device, PAGE));
-    must(cu->cuMemHostRegister(memory, PAGE, PORTABLE));
-    must(cu->cuMemHostRegister(memory + PAGE, PAGE, PORTABLE));
-    assert_int_not_equal(cu->cuMemcpyHtoDAsync(on_device, memory + 1, PAGE, s.stream[0]),
+    must(cu->cuMemAlloc(&on_device, BLOCK));
+    must(cu->cuMemHostRegister(memory, BLOCK, PORTABLE));
+    must(cu->cuMemHostRegister(memory + BLOCK, BLOCK, PORTABLE));
+    assert_int_not_equal(cu->cuMemcpyHtoDAsync(on_device, memory + 1, BLOCK, s.stream[0]),
                          CUDA_SUCCESS);
     broke("outside what is allocated"); /* in two blocks */
 
     s = begin_with_green();
-    must(cu->cuMemAlloc(&on_device, PAGE));
-    must(cu->cuMemHostRegister(memory, PAGE, PORTABLE));
-    must(cu->cuMemcpyHtoDAsync(on_device, memory, PAGE, s.stream[0]));
+    must(cu->cuMemAlloc(&on_device, BLOCK));
+    must(cu->cuMemHostRegister(memory, BLOCK, PORTABLE));
+    must(cu->cuMemcpyHtoDAsync(on_device, memory, BLOCK, s.stream[0]));
     must(cu->cuMemHostUnregister(memory));
     broke("about to read");
 
     s = begin_with_green();
-    must(cu->cuMemHostRegister(memory, PAGE, 0));
+    must(cu->cuMemAlloc(&on_device, BLOCK));
+    must(cu->cuMemHostRegister(memory, BLOCK, PORTABLE));
+    must(cu->cuMemcpyHtoDAsync(on_device, memory, SMALL + 1, s.stream[0]));
+    assert_string_equal(fake_cuda_breach(), "");
+    must(cu->cuMemcpyHtoDAsync(on_device, memory, SMALL, s.stream[0]));
+    broke("may read them itself");
+
+    s = begin_with_green();
+    must(cu->cuMemHostRegister(memory, BLOCK, 0));
     broke("for one context");
     s = begin_with_green();
     assert_int_not_equal(cu->cuMemHostUnregister(memory), CUDA_SUCCESS);
     broke("not registered");
     s = begin_with_green();
-    assert_int_equal(mprotect(memory, PAGE, PROT_READ), 0);
-    assert_int_not_equal(cu->cuMemHostRegister(memory, PAGE, PORTABLE), CUDA_SUCCESS);
+    assert_int_equal(mprotect(memory, BLOCK, PROT_READ), 0);
+    assert_int_not_equal(cu->cuMemHostRegister(memory, BLOCK, PORTABLE), CUDA_SUCCESS);
     broke("flags");
     s = begin_with_green();
-    assert_int_equal(munmap(memory + PAGE, PAGE), 0);
+    assert_int_equal(munmap(memory + BLOCK, BLOCK), 0);
     assert_int_not_equal(
-        cu->cuMemHostRegister(memory, 2 * PAGE, PORTABLE | CU_MEMHOSTREGISTER_READ_ONLY),
+        cu->cuMemHostRegister(memory, 2 * BLOCK, PORTABLE | CU_MEMHOSTREGISTER_READ_ONLY),
         CUDA_SUCCESS);
     broke("not there");
     fake_cuda_configure(NULL);
-    munmap(memory, PAGE);
+    munmap(memory, BLOCK);
 }
 
 int main(void)
