@@ -136,6 +136,20 @@ static int look(struct pinned *p, struct glet_error *err)
     return 0;
 }
 
+/* As an object is mapped that this process may not write: not every GPU takes that. */
+static int pin_read_only(const struct pinned *p, struct glet_error *err)
+{
+    void *memory = mmap(NULL, BYTES, PROT_READ, MAP_SHARED, p->fd, 0);
+    if (memory == MAP_FAILED)
+        return glet_error_errno(err, errno, "shared memory");
+    bool pinned = glet_device_pin(p->check->device, memory, BYTES, false);
+    gpu_check_row("shared memory pinned that may only be read", pinned, "", NULL, false);
+    if (pinned)
+        glet_device_unpin(p->check->device, memory);
+    munmap(memory, BYTES);
+    return 0;
+}
+
 int gpu_check_pinned(struct gpu_check *check, struct glet_error *err)
 {
     int whole = glet_device_info(check->device)->units;
@@ -155,6 +169,8 @@ int gpu_check_pinned(struct gpu_check *check, struct glet_error *err)
         double unpin_us = (double)(glet_clock_ns() - start_ns) / 1e3 / ROWS;
         gpu_check_row("600 KB unpinned", unpin_us, "us", NULL, false);
     }
+    if (rc == 0)
+        rc = pin_read_only(&p, err);
     drop(&p);
     return rc;
 }

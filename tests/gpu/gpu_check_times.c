@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <math.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -140,7 +141,7 @@ struct disturbance {
     int kind;
     void *memory; /* to be pinned */
     atomic_bool stop;
-    long calls;
+    atomic_long tried, done;
 };
 
 enum { ALLOCATE, LOAD, INSTANTIATE, PIN, DISTURBANCES };
@@ -150,7 +151,8 @@ static const char *const disturbances[DISTURBANCES] = {"cuMemAlloc and cuMemFree
                                                        "pinning 600 KB and unpinning"};
 extern const unsigned char glet_fatbin_gpu_check_kernels[];
 
-static void disturb_once(const struct disturbance *d, const struct glet_cuda_site *site)
+/* Whether it could be done. */
+static bool disturb_once(const struct disturbance *d, const struct glet_cuda_site *site)
 {
     const struct glet_cuda_api *api = d->check->api;
     struct glet_error ignored;
@@ -158,14 +160,16 @@ static void disturb_once(const struct disturbance *d, const struct glet_cuda_sit
     CUmodule module;
     CUgraphExec graph;
     if (d->kind == ALLOCATE && api->cuMemAlloc(&memory, 64 << 20) == CUDA_SUCCESS)
-        (void)api->cuMemFree(memory);
-    else if (d->kind == LOAD &&
-             api->cuModuleLoadData(&module, glet_fatbin_gpu_check_kernels) == CUDA_SUCCESS)
-        (void)api->cuModuleUnload(module);
-    else if (d->kind == INSTANTIATE && capture(d->check, site, 1, &graph, &ignored) == 0)
-        (void)api->cuGraphExecDestroy(graph);
-    else if (d->kind == PIN && glet_device_pin(d->check->device, d->memory, PINNED_BYTES, true))
-        glet_device_unpin(d->check->device, d->memory);
+        return api->cuMemFree(memory) == CUDA_SUCCESS;
+    if (d->kind == LOAD &&
+        api->cuModuleLoadData(&module, glet_fatbin_gpu_check_kernels) == CUDA_SUCCESS)
+        return api->cuModuleUnload(module) == CUDA_SUCCESS;
+    if (d->kind == INSTANTIATE && capture(d->check, site, 1, &graph, &ignored) == 0)
+        return api->cuGraphExecDestroy(graph) == CUDA_SUCCESS;
+    if (d->kind != PIN || !glet_device_pin(d->check->device, d->memory, PINNED_BYTES, true))
+        return false;
+    glet_device_unpin(d->check->device, d->memory);
+    return true;
 }
 
 static void *disturb(void *opaque)
@@ -174,8 +178,8 @@ static void *disturb(void *opaque)
     const struct glet_cuda_site *site = gpu_check_site(d->check, 1);
     (void)d->check->api->cuCtxSetCurrent(site->context);
     while (!atomic_load(&d->stop)) {
-        disturb_once(d, site);
-        d->calls++;
+        atomic_fetch_add(&d->done, disturb_once(d, site));
+        atomic_fetch_add(&d->tried, 1);
     }
     (void)d->check->api->cuCtxSetCurrent(NULL);
     return NULL;
@@ -208,6 +212,14 @@ static int stall_row(struct gpu_check *check, CUgraphExec graph, const char *nam
     return 0;
 }
 
+/* What was never done has disturbed nothing. */
+static void done_row(const char *name, long count)
+{
+    char what[96];
+    snprintf(what, sizeof what, "meanwhile %s: times", name);
+    gpu_check_row(what, (double)count, "", "> 0", count > 0);
+}
+
 int gpu_check_stall(struct gpu_check *check, struct glet_error *err)
 {
     CUgraphExec graph;
@@ -227,9 +239,13 @@ int gpu_check_stall(struct gpu_check *check, struct glet_error *err)
             rc = glet_error_set(err, GLET_ERR_NOMEM, "cannot start a thread");
             break;
         }
+        while (atomic_load(&d.tried) == 0)
+            sched_yield();
         rc = stall_row(check, graph, disturbances[kind], ms, err);
         atomic_store(&d.stop, true);
         pthread_join(thread, NULL);
+        if (rc == 0)
+            done_row(disturbances[kind], atomic_load(&d.done));
     }
     if (memory != MAP_FAILED)
         munmap(memory, PINNED_BYTES);

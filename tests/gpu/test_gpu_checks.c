@@ -96,9 +96,10 @@ static void test_pinned(void **state)
     char *text = run_check(gpu_check_pinned, NULL);
     assert_non_null(strstr(text, "in place is right\",\"value\":1"));
     assert_non_null(strstr(text, "has lost are there\",\"value\":0"));
-    assert_int_equal(count_of(text, "\"what\":"), 8);
+    assert_non_null(strstr(text, "may only be read\",\"value\":1"));
+    assert_int_equal(count_of(text, "\"what\":"), 9);
     text = run_check(gpu_check_pinned, &(struct fake_cuda_config){.no_pinning = true});
-    assert_int_equal(count_of(text, "\"what\":"), 1);
+    assert_int_equal(count_of(text, "\"what\":"), 2);
     assert_non_null(strstr(text, "shared memory pinned\",\"value\":0"));
 }
 
@@ -106,7 +107,7 @@ static void test_times(void **state)
 {
     (void)state;
     check_function *const functions[] = {gpu_check_launch, gpu_check_stall, gpu_check_events};
-    static const size_t rows[] = {2, 10, 4};
+    static const size_t rows[] = {2, 14, 4};
     for (size_t i = 0; i < COUNT_OF(functions); i++) {
         char *text = run_check(functions[i], NULL);
         assert_int_equal(count_of(text, "\"what\":"), rows[i]);
@@ -114,12 +115,27 @@ static void test_times(void **state)
     }
 }
 
+/* Beside what cannot be done nothing stalls. */
+static void test_stalls_beside_nothing(void **state)
+{
+    (void)state;
+    char *text = run_check(gpu_check_stall, NULL);
+    assert_int_equal(count_of(text, "\"met\":true"), 4);
+    text = run_check(gpu_check_stall, &(struct fake_cuda_config){.no_pinning = true});
+    assert_int_equal(count_of(text, "\"met\":true"), 3);
+    assert_int_equal(count_of(text, "\"met\":false"), 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_units),     cmocka_unit_test(test_sets),
-        cmocka_unit_test(test_isolation), cmocka_unit_test(test_queues),
-        cmocka_unit_test(test_pinned),    cmocka_unit_test(test_times),
+        cmocka_unit_test(test_units),
+        cmocka_unit_test(test_sets),
+        cmocka_unit_test(test_isolation),
+        cmocka_unit_test(test_queues),
+        cmocka_unit_test(test_pinned),
+        cmocka_unit_test(test_times),
+        cmocka_unit_test(test_stalls_beside_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
