@@ -12,7 +12,7 @@ ERROR_LIMIT = 1e-2  # relative L2 in fp16
 MOST_FAULTS = 1  # models whose fault is looked for in a call
 WORKERS = 3  # that prepare references while the GPU answers
 BATCH = 4  # of the comparison of answers
-WAYS = ("direct", "fused", "gemm", "bare")  # of convolutions, to tell which is wrong
+WAYS = ("direct", "fused", "chained", "gemm", "bare")  # of convolutions, to tell which is wrong
 # A large input for the time it takes, large outputs; then the paper's standard, and two outputs.
 OVERLAP = ("mobilenet_v2", "bert_base", "resnet50", "ssdlite_mobilenet_v3")
 OVERLAP_BATCH, OVERLAP_S = 32, 1.0  # of both sides

@@ -69,7 +69,7 @@ EOF
 chmod +x "$bench"
 rm -rf "$work/out"
 run --budget 100 correctness
-grep -q '^MISSED correctness: lenet: errors: fp32 1, direct 1, fused 1, gemm 1, bare 1 ' "$work/log" ||
+grep -q '^MISSED correctness: lenet: errors: fp32 1, direct 1, fused 1, chained 1, gemm 1, bare 1 ' "$work/log" ||
     fail "a fault was not looked for"
 
 # PyTorch's process answers, dies, or hangs: what it did not answer is left out, and no more.
