@@ -17,7 +17,7 @@ static struct fixture fleet(void)
 {
     struct fixture f = ten();
     for (int m = 0; m < 6; m++) {
-        char name[8];
+        char name[16];
         snprintf(name, sizeof name, "m%d", m);
         fixture_model(&f, name, 40 + 30 * m, 30 + 10 * m);
         for (int units = 2; units <= 10; units += 4)
@@ -121,7 +121,7 @@ static struct fixture pairs(int models)
     fixture_device(&f, "g", GLET_MECHANISM_MPS, 10, 2, 1e6);
     fixture_stock(&f, "g", GLET_COUNT_UNLIMITED, 1, NULL);
     for (int m = 0; m < models; m++) {
-        char name[8];
+        char name[16];
         snprintf(name, sizeof name, "m%d", m);
         fixture_model(&f, name, 60, 20);
         fixture_row(&f, 0, m, 1, 5, 10);

@@ -179,7 +179,7 @@ static void more_gpulets_than_are_planned(void **state)
     fixture_device(&f, "g", GLET_MECHANISM_MPS, 64, 64, 1e6);
     fixture_stock(&f, "g", GLET_COUNT_UNLIMITED, 1, NULL);
     for (int m = 0; m < 2 * GLET_GPULETS_MAX; m++) {
-        char name[8];
+        char name[16];
         snprintf(name, sizeof name, "m%02d", m);
         fixture_model(&f, name, 99, 20);
         fixture_row(&f, 0, m, 1, 1, 10);
@@ -252,7 +252,7 @@ static void more_than_twelve_models_in_a_gpulet(void **state)
     fixture_device(&f, "g", GLET_MECHANISM_MPS, 10, 1, 1e6);
     fixture_stock(&f, "g", GLET_COUNT_UNLIMITED, 1, NULL);
     for (int m = 0; m < 14; m++) {
-        char name[8];
+        char name[16];
         snprintf(name, sizeof name, "m%d", m);
         fixture_model(&f, name, 5, 160);
         fixture_row(&f, 0, m, 1, 10, 10);
