@@ -11,10 +11,10 @@ import subprocess
 import sys
 import unittest
 
-import plan_cli
+import plan_case
 
 
-class Simulate(plan_cli.Case):
+class Simulate(plan_case.Case):
     def simulate(self, *arguments, status=None):
         return self.run_plan("simulate", "plan.yaml", "--slo", "workload.yaml", "--profiles",
                              "small", *arguments, status=status)
@@ -48,7 +48,7 @@ class Simulate(plan_cli.Case):
     def test_a_signal_ends_it(self):
         """Opening the pipe returns when the program has opened it too."""
         os.mkfifo(self.path("pipe.yaml"))
-        with subprocess.Popen([plan_cli.PLAN, "simulate", "plan.yaml", "--slo", "pipe.yaml",
+        with subprocess.Popen([plan_case.PLAN, "simulate", "plan.yaml", "--slo", "pipe.yaml",
                                "--profiles", "small", "--duration", "100h", "--rate-scale", "1000"],
                               cwd=self.folder, stdout=subprocess.DEVNULL) as program:
             self.addCleanup(program.kill)
@@ -61,7 +61,7 @@ class Simulate(plan_cli.Case):
                 program.kill()
 
 
-class Bursts(plan_cli.Case):
+class Bursts(plan_case.Case):
     def attainment(self, plan, *options):
         done = self.run_plan("simulate", plan, "--slo", "workload.yaml", "--profiles", "small",
                              "--seed", "99", "--format", "json", *options, status=None)
