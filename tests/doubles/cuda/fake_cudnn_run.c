@@ -111,8 +111,6 @@ static float pointwise(const struct fake_operation *o, float x, float b)
 {
     float p = (float)o->parameter;
     switch (o->mode) {
-    case CUDNN_POINTWISE_IDENTITY:
-        return x;
     case CUDNN_POINTWISE_ADD:
         return x + b;
     case CUDNN_POINTWISE_SUB:

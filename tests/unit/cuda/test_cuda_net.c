@@ -195,8 +195,7 @@ static void activations_in_the_epilogue(void **state)
         {convolution, "node HardSwish a y\noutput y", FAKE_REFUSE_NOTHING, 2},
         {convolution, "node HardSwish a y\noutput y", FAKE_REFUSE_CHAINS, 3},
         {convolution, "node HardSigmoid a y\noutput y", FAKE_REFUSE_NOTHING, 3},
-        {convolution, CLIP, FAKE_REFUSE_NOTHING, 2},
-        {convolution, CLIP, FAKE_REFUSE_CHAINS, 3},
+        {convolution, CLIP, FAKE_REFUSE_NOTHING, 3}, /* faster than an engine of the fallback */
         {convolution, "node Relu a y\noutput y", FAKE_REFUSE_CHAINS, 2},
     };
     (void)state;

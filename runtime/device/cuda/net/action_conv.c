@@ -4,10 +4,10 @@
  *
  *   fused    cuDNN: convolution, residual, bias and an activation that is a function of its own
  *   chained  likewise, the activation as a chain of operations, which engines take that are compiled
- *            at run time: hard swish, and clip. Of clip as a function, cuDNN 9.19 has only slow
- *            engines of an older architecture for an H100 (test_cuda_patterns)
- *   biased   cuDNN without the activation, where it has no such function or, clip, only those; a
- *            kernel of ours for that
+ *            at run time: hard swish. Clip and an identity were such a chain too, and would take a
+ *            second or two of CPU to compile for each shape, at every start
+ *   biased   cuDNN without the activation, where it has no such function or, clip, only slow engines
+ *            of an older architecture for an H100 (9.19, test_cuda_patterns); a kernel of ours for that
  *   gemm     cuBLASLt, for 1 x 1 with stride 1: pixels are rows; likewise
  *   dense    by cuDNN into scratch memory, then copied to its place, where the place is a part of a
  *            concatenation and no engine writes with that pitch
@@ -98,15 +98,10 @@ static void activate(struct glet_dnn_graph *graph, const struct conv *c, enum ex
 {
     const struct glet_activation *activation = &c->step->activation;
     struct glet_cuda_place dense = dense_like(&c->padded.places[4]);
-    if (extent == FUSED) {
+    if (extent == FUSED)
         glet_dnn_activation(graph, activation, value, output);
-    } else if (activation->kind == GLET_ACT_HARD_SWISH) {
+    else
         glet_dnn_hard_swish(graph, 4, dense.dims, dense.strides, value, output);
-    } else {
-        glet_dnn_tensor same = between(graph, &c->padded.places[4]);
-        glet_dnn_activation(graph, activation, value, same);
-        glet_dnn_unary(graph, CUDNN_POINTWISE_IDENTITY, same, output);
-    }
 }
 
 static void describe(struct glet_dnn_graph *graph, const struct conv *c, enum extent extent)
@@ -205,8 +200,7 @@ static bool is_clip(const struct conv *c)
 static int act_chained(const void *context, struct glet_error *err)
 {
     const struct conv *c = context;
-    bool can = is_clip(c) || c->step->activation.kind == GLET_ACT_HARD_SWISH;
-    return can ? act_cudnn(c, CHAINED, err) : 0;
+    return c->step->activation.kind == GLET_ACT_HARD_SWISH ? act_cudnn(c, CHAINED, err) : 0;
 }
 
 static int act_biased(const void *context, struct glet_error *err)
