@@ -191,8 +191,10 @@ static bool is_near(const struct climb *c)
  * A first plan: near the bound, where good planners end, then ever farther below it. Where SLOs
  * differ much, models that share a gpu-let serve a fraction of what the bound promises them.
  */
-static void descend(struct climb *c)
+static void descend(struct climb *c, enum glet_effort effort)
 {
+    c->effort = effort;
+    c->high = c->out->scale_bound;
     for (int i = 0; c->low <= 0 && i < 4 + FALLS && !glet_halted(c->task->halt); i++)
         try_scale(c,
                   i < 4 ? c->out->scale_bound * (1 - 0.04 * (1 << i)) : c->high / (2 << (i - 4)));
@@ -359,7 +361,11 @@ static void climb(struct climb *c, bool menu)
     if (!menu && c->task->problem->type_count == 1)
         climb_by_count(c);
     if (c->low <= 0)
-        descend(c);
+        descend(c, GLET_EFFORT_FAST);
+    if (c->low <= 0 && effort > GLET_EFFORT_FAST &&
+        glet_demanded(c->task->problem) <= GLET_MENU_MODELS)
+        descend(c, effort);
+    c->effort = GLET_EFFORT_FAST;
     grow(c);
     halve(c, rough);
     grow(c);
