@@ -71,15 +71,17 @@ static void a_neighbour_shrinks_the_batch(void **state)
     (void)state;
     struct fixture f = ten();
     for (int m = 0; m < 2; m++) {
-        fixture_model(&f, m ? "b" : "a", 150, 30);
+        fixture_model(&f, m ? "b" : "a", 300, 30);
         fixture_curve(&f, 0, m, 8, 5, 7, 1);
     }
     fixture_util(&f, 0, 0, 1, 0);
     fixture_util(&f, 0, 1, 1, 0);
     fixture_interference(&f, 0, 1, 0, 0.25, 0, 0, 0);
-    /* alone batch 8 (2 x 15 ms); beside the other 2 x (7 + 5) x 1.25 = 30: batch 5, 333/s */
+    /* alone batch 8 (2 x 15 ms); beside the other 2 x (7 + 5) x 1.25 = 30: batch 5, 333/s;
+       in turns 2 x (7 + 3) + (7 + 3) = 30: batch 3, 150/s */
     struct outcome o = solve(&f, GLET_MIN_GPUS);
     assert_int_equal(o.gpus, 1);
+    assert_int_equal(o.plan->gpus[0].let_count, 2);
     for (size_t i = 0; i < 2; i++)
         assert_true(o.plan->gpus[0].lets[i].models[0].batch <= 5);
     outcome_fini(&o);
