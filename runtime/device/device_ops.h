@@ -80,6 +80,14 @@ struct glet_executor {
     void **inputs, **outputs; /* staging memory: of the next batch, of the last finished one */
 };
 
+/*
+ * Rows of at most so many bytes are not fed to a GPU: to enqueue a copy takes a thread some
+ * microseconds, in which it copies about as much by itself; and what is 64 KB or less a driver may
+ * read by itself, at once (CUDA C++ Programming Guide, "Concurrent Execution between Host and
+ * Device"), which memory that another process can take away does not allow.
+ */
+enum { GLET_CUDA_MOST_COPIED_BYTES = 64 << 10 };
+
 GLET_MUST_CHECK
 int glet_cpu_device_open(const struct glet_device_spec *spec, struct glet_device **out,
                          struct glet_error *err);

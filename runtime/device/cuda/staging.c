@@ -13,16 +13,11 @@
 #include "runtime/device/cuda/staging.h"
 
 #include "common/memory.h"
+#include "runtime/device/device_ops.h"
 
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* To enqueue a copy takes a thread some microseconds, in which it copies about as much by itself;
-   and what is 64 KB or less a driver may read by itself, at once (CUDA C++ Programming Guide,
-   "Concurrent Execution between Host and Device"), which memory that another process can take away
-   does not allow. */
-enum { MOST_COPIED_BYTES = 64 << 10 };
 
 /* --- memory: arrays of blocks, of which the first that is missing ends an array --- */
 
@@ -175,7 +170,7 @@ bool glet_cuda_staging_feed(struct glet_cuda_staging *staging, size_t input, int
 {
     struct glet_cuda_fed *fed = &staging->fed[input * staging->batch];
     size_t *count = &staging->fed_counts[input];
-    if (bytes_of(staging, glet_model_input, input, (size_t)rows) <= MOST_COPIED_BYTES)
+    if (bytes_of(staging, glet_model_input, input, (size_t)rows) <= GLET_CUDA_MOST_COPIED_BYTES)
         return false;
     assert(*count == 0 || fed[*count - 1].first + fed[*count - 1].rows <= (size_t)first);
     fed[(*count)++] = (struct glet_cuda_fed){memory, (size_t)first, (size_t)rows};

@@ -21,10 +21,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Below it a GPU's driver would take as long to enqueue a copy as a thread takes to make it: as the
-   CUDA device has it (cuda_staging.c). */
-enum { LEAST_FED_BYTES = 64 << 10 };
-
 #define SLOW_RATIO 0.01 /* of the batches take slow_ms */
 
 struct executor {
@@ -124,7 +120,7 @@ bool glet_replay_executor_feed(struct glet_executor *base, size_t i, int first, 
 {
     const struct executor *executor = (const struct executor *)base;
     (void)first, (void)memory;
-    return glet_model_input(executor->model, i)->bytes * (size_t)rows >= LEAST_FED_BYTES;
+    return glet_model_input(executor->model, i)->bytes * (size_t)rows > GLET_CUDA_MOST_COPIED_BYTES;
 }
 
 static int next_slot(const struct executor *executor)

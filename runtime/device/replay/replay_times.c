@@ -9,7 +9,7 @@
 
 /* Measured rows of the model in that size: the last of at most the batch, the first of at least. */
 struct around {
-    const struct glet_profile_latency *below, *above, *smallest;
+    const struct glet_profile_latency *below, *above, *smallest, *largest;
     bool any_size; /* there are rows of the model on the device */
 };
 
@@ -30,22 +30,12 @@ static struct around look(const struct glet_profile *profile, size_t device, siz
             found.above = row;
         if (!found.smallest || row->batch < found.smallest->batch)
             found.smallest = row;
+        if (!found.largest || row->batch > found.largest->batch)
+            found.largest = row;
     }
     if (!found.below)
         found.below = found.above = found.smallest;
     return found;
-}
-
-static int largest_batch(const struct glet_profile *profile, size_t device, size_t model, int units)
-{
-    int largest = 0;
-    for (size_t i = 0; i < profile->latency_count; i++) {
-        const struct glet_profile_latency *row = &profile->latency[i];
-        if (row->device == device && row->model == model && row->units == units &&
-            row->batch > largest)
-            largest = row->batch;
-    }
-    return largest;
 }
 
 /* Rows are sorted by size. */
@@ -106,11 +96,8 @@ int glet_replay_times_find(const struct glet_profile *profile, size_t device, co
         return glet_error_set(
             err, GLET_ERR_INPUT,
             "%.200s knows %.60s on '%.60s' in %d units up to a batch of %d, and not %d",
-            profile->path, model, profile->devices[device].gpu, units,
-            largest_batch(profile, device, (size_t)index, units), batch);
-    struct glet_profile_latency row =
-        at.below == at.above ? glet_profile_between(at.below, at.above, at.below->batch)
-                             : glet_profile_between(at.below, at.above, batch);
+            profile->path, model, profile->devices[device].gpu, units, at.largest->batch, batch);
+    struct glet_profile_latency row = glet_profile_between(at.below, at.above, batch);
     double copies = copies_ms(profile, &at, batch);
     const struct glet_profile_model *bytes = &profile->models[index];
     double all_bytes = bytes->input_bytes + bytes->output_bytes;
