@@ -231,18 +231,26 @@ static bool grow_to(struct climb *c, const struct glet_space *space, struct glet
     return c->low > before * (1 + GLET_TOLERANCE_RATIO);
 }
 
+/* The problem at the limits that the plan at hand keeps, where its apps are no concern; or NULL. */
+static struct glet_problem *view_at_plan(const struct climb *c)
+{
+    const struct glet_problem *problem = c->task->problem;
+    struct glet_problem *at =
+        problem->app_count ? glet_app_view(problem, &c->out->boxes) : glet_problem_view(problem);
+    if (at)
+        at->app_count = 0; /* the limits keep its paths */
+    return at;
+}
+
 /* Raises what the plan at hand serves by small changes to it, in a fraction of a search's time. */
 static void grow(struct climb *c)
 {
     struct glet_space space;
-    const struct glet_problem *problem = c->task->problem;
     if (c->low <= 0 || c->out->boxes.count > GROW_GPUS)
         return;
-    struct glet_problem *at =
-        problem->app_count ? glet_app_view(problem, &c->out->boxes) : glet_problem_view(problem);
+    struct glet_problem *at = view_at_plan(c);
     if (!at)
         return;
-    at->app_count = 0; /* the limits keep its paths */
     glet_space_init(&space, at, LEVELS);
     double step = GROW_STEP;
     for (int i = 0; i < GROW_TRIES && step >= GROW_LEAST && !glet_halted(c->task->halt); i++)
@@ -277,13 +285,9 @@ static void anneal(struct climb *c)
     if (c->low <= 0 || c->out->scale_bound <= c->low * ANNEAL_LEAST || gpus > INT16_MAX ||
         !glet_anneal_suits(problem, (int)gpus))
         return;
-    struct glet_problem *at =
-        problem->app_count ? glet_app_view(problem, &c->out->boxes) : glet_problem_view(problem);
+    struct glet_problem *at = view_at_plan(c);
     if (!at)
         return;
-    at->app_count = 0; /* the limits keep its paths */
-    for (int m = 0; m < at->model_count; m++)
-        at->models[m].demand_rps = problem->models[m].demand_rps;
     struct glet_outcome one = {.found = true};
     struct glet_anneal_options options = {.runs = runs[c->task->effort],
                                           .steps = steps[c->task->effort],

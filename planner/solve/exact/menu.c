@@ -14,13 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/*
- * Relative. The contract's comparisons add up to three times its slack: a round may be that much
- * shorter than its batches take, a batch that much too small for a rate, and the rates short of the
- * demand; the rest is for rounding.
- */
-#define EASIER (4 * GLET_TOLERANCE_RATIO)
-
 /* Pairs compared per gpu-let of the limit; a hundred million take a second. */
 #define COMPARED_PER_LET 100
 
@@ -278,10 +271,10 @@ static bool make_easier(struct glet_menu *menu, const struct glet_problem *probl
     menu->own->types = menu->own_types;
     menu->problem = menu->own;
     for (size_t g = 0; g < types; g++)
-        menu->own_types[g].memory_mib *= 1 + EASIER;
+        menu->own_types[g].memory_mib *= 1 + GLET_EASIER_RATIO;
     for (int m = 0; m < problem->model_count; m++) {
-        menu->own->models[m].limit_ms *= 1 + EASIER;
-        menu->own->models[m].demand_rps *= 1 - EASIER;
+        menu->own->models[m].limit_ms *= 1 + GLET_EASIER_RATIO;
+        menu->own->models[m].demand_rps *= 1 - GLET_EASIER_RATIO;
     }
     return true;
 }

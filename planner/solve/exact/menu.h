@@ -15,6 +15,13 @@
 #include "planner/solve/space/halt.h"
 #include "planner/solve/space/space.h"
 
+/*
+ * How much easier. The contract's comparisons add up to three times its slack: a round may be that
+ * much shorter than its batches take, a batch that much too small for a rate, and the rates short of
+ * the demand; the rest is for rounding.
+ */
+#define GLET_EASIER_RATIO (4 * GLET_TOLERANCE_RATIO)
+
 #define GLET_MENU_MODELS 10 /* models with demand */
 #define GLET_MENU_LETS   8  /* gpu-lets on one GPU */
 #define GLET_MENU_LEVELS 8  /* of aggressors, evenly spaced over a type's range */

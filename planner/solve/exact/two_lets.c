@@ -28,8 +28,7 @@
 #define BATCHES   128
 #define TICK      0x1p20 /* per ms */
 #define NEVER     (INT64_MAX / 4)
-#define EASIER    (4 * GLET_TOLERANCE_RATIO) /* as in menu.c */
-#define SUMS      100000                     /* pairs of sums in one node; more are not looked at */
+#define SUMS      100000 /* pairs of sums in one node; more are not looked at */
 #define COARSE(x) ((x) / 8)
 #define FINE(x)   ((x) / 4096)
 #define LAST      1000 /* nodes that are looked at for a plan once there can be no proof */
@@ -76,7 +75,7 @@ struct two {
 
 static int64_t ticks_down(double ms)
 {
-    double ticks = floor(ms * (1 - EASIER) * TICK);
+    double ticks = floor(ms * (1 - GLET_EASIER_RATIO) * TICK);
     return ticks < 0x1p60 ? (int64_t)ticks : NEVER;
 }
 
@@ -436,9 +435,9 @@ static bool list_models(struct two *t)
             int last = t->type->rows[m * t->type->size_count + s].last_batch;
             t->batches = last > t->batches ? last : t->batches;
         }
-        double limit = ceil(model->limit_ms * (1 + EASIER) * TICK);
+        double limit = ceil(model->limit_ms * (1 + GLET_EASIER_RATIO) * TICK);
         t->index[t->models] = m;
-        t->need_rps[t->models] = model->demand_rps * (1 - EASIER);
+        t->need_rps[t->models] = model->demand_rps * (1 - GLET_EASIER_RATIO);
         t->limit[t->models++] = limit < 0x1p60 ? (int64_t)limit : NEVER;
     }
     return t->models > 0 && t->batches <= BATCHES;

@@ -8,6 +8,7 @@
 
 #include "common/random.h"
 #include "planner/solve/space/scratch.h"
+#include "planner/solve/task.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -40,9 +41,7 @@ struct anneal {
 
 bool glet_anneal_suits(const struct glet_problem *problem, int gpus)
 {
-    int models = 0;
-    for (int m = 0; m < problem->model_count; m++)
-        models += problem->models[m].demand_rps > 0;
+    int models = glet_demanded(problem);
     return gpus > 0 && gpus <= GPUS_MAX && models > 0 && models <= MODELS_MAX &&
            gpus * models <= CELLS_MAX;
 }
