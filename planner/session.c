@@ -57,7 +57,7 @@ static int check_stock(const struct glet_session *session, struct glet_error *er
 int glet_session_open(const struct glet_inputs *inputs, struct glet_session *session,
                       struct glet_error *err)
 {
-    *session = (struct glet_session){.inputs = inputs};
+    *session = (struct glet_session){.inputs = inputs, .scale = 1};
     if (!inputs->slo) {
         glet_error_set(err, GLET_ERR_USAGE, "--slo is missing");
         return glet_error_hint(err, "name the workload: plan --slo workload.yaml");
@@ -112,7 +112,7 @@ int glet_session_verify(const struct glet_session *session, const struct glet_pl
 {
     struct glet_verdict verdict;
     struct glet_plan scaled = *plan;
-    if (session->scale > 0) {
+    if (session->scale != 1) {
         scaled.objective = GLET_MAX_RATE;
         scaled.certificate.scale = session->scale;
     }

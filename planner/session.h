@@ -61,7 +61,7 @@ struct glet_session {
     struct glet_workload *workload;
     struct glet_profile *profile;
     struct glet_problem *problem;
-    double scale; /* the problem's demand is so many times the workload's; 0 = 1 */
+    double scale; /* the problem's demand is so many times the workload's */
 };
 
 struct glet_wishes {

@@ -147,10 +147,10 @@ static int measure_ours(const char *profiles, const char *workload, bool whole, 
     struct glet_bursts bursts = {0};
     struct glet_answer answer = {0};
     int result = glet_session_open(&inputs, &session, err), failed = 0;
-    if (result == 0 && whole)
+    if (result == 0 && whole) {
         session.workload->options.max_gpulets_per_gpu = 1;
-    if (result == 0)
         result = glet_session_rebuild(&session, err);
+    }
     if (result == 0)
         result = glet_bursts_solve(&session, NULL, &bursts, &answer, err);
     double scale = result == 0 && answer.plan ? answer.plan->certificate.scale : 0;

@@ -4,7 +4,8 @@
 #include <math.h>
 #include <stdio.h>
 
-/* Enough for the room to grow to its large step to this power; a stock or a profile ends it long before. */
+/* Enough for the room to grow to its large step to this power; a stock or a profile ends it long
+   before. */
 enum { MOST_ROUNDS = 24 };
 
 /* Room for one may be in another's way, who then gets more: so often in turn before a search for the
@@ -13,7 +14,8 @@ enum { MOST_FRUITLESS = 6 };
 
 static const double MOST_REQUESTS = 4e6; /* of a simulation */
 
-/* Factors on the rates are told apart by this step, and looked for down to such a part of the plan's. */
+/* Factors on the rates are told apart by this step, and looked for down to such a part of the
+   plan's. */
 static const double SCALE_STEP = 1.005, MOST_FALL = 64;
 
 /* ... and by this one where each takes plans of its own. */
@@ -41,38 +43,6 @@ static void restate(struct glet_plan *plan, double scale, const struct glet_boun
     certificate->gap_ratio = limit > 0 ? fabs(value - limit) / limit : 0;
 }
 
-/* Fewest GPUs, or lowest cost: round after round with more room, until every percentile is met. */
-static int solve_until_met(const struct glet_session *session, const struct glet_wishes *wishes,
-                           struct glet_bursts *bursts, struct glet_answer *answer,
-                           struct glet_error *err)
-{
-    const struct glet_problem *problem = session->problem;
-    const struct glet_simulate_options options = glet_room_simulation(
-        session->workload, session->scale > 0 ? session->scale : 1, MOST_REQUESTS);
-    struct glet_bound bound = {0};
-    int result = 0;
-    while (result == 0 && !bursts->settled && bursts->rounds < MOST_ROUNDS) {
-        glet_answer_fini(answer);
-        result = glet_room_solve(session, wishes, &bursts->room, answer, err);
-        if (result < 0 || answer->outcome != GLET_PLAN_FOUND)
-            break;
-        if (bursts->rounds++ == 0)
-            bound = answer->bound;
-        struct glet_simulation simulation;
-        result = glet_simulate(answer->plan, problem, &options, &simulation, err);
-        if (result == 0)
-            bursts->settled = !glet_room_widen(&bursts->room, problem, &simulation);
-        glet_simulation_fini(&simulation);
-        if (answer->limit_hit)
-            break;
-    }
-    if (result == 0 && answer->outcome == GLET_PLAN_FOUND) {
-        restate(answer->plan, 0, &bound);
-        answer->bound = bound;
-    }
-    return result;
-}
-
 /* Whether a plan meets every percentile at so many times the rates; room for who does not. */
 static int try_scale(const struct glet_session *session, const struct glet_plan *plan, double scale,
                      struct glet_room *widened, bool *met, struct glet_error *err)
@@ -85,6 +55,32 @@ static int try_scale(const struct glet_session *session, const struct glet_plan 
     if (result == 0 && !*met && widened)
         glet_room_widen(widened, session->problem, &simulation);
     glet_simulation_fini(&simulation);
+    return result;
+}
+
+/* Fewest GPUs, or lowest cost: round after round with more room, until every percentile is met. */
+static int solve_until_met(const struct glet_session *session, const struct glet_wishes *wishes,
+                           struct glet_bursts *bursts, struct glet_answer *answer,
+                           struct glet_error *err)
+{
+    struct glet_bound bound = {0};
+    int result = 0;
+    while (result == 0 && !bursts->settled && bursts->rounds < MOST_ROUNDS) {
+        glet_answer_fini(answer);
+        result = glet_room_solve(session, wishes, &bursts->room, answer, err);
+        if (result < 0 || answer->outcome != GLET_PLAN_FOUND)
+            break;
+        if (bursts->rounds++ == 0)
+            bound = answer->bound;
+        result =
+            try_scale(session, answer->plan, session->scale, &bursts->room, &bursts->settled, err);
+        if (answer->limit_hit)
+            break;
+    }
+    if (result == 0 && answer->outcome == GLET_PLAN_FOUND) {
+        restate(answer->plan, 0, &bound);
+        answer->bound = bound;
+    }
     return result;
 }
 
@@ -121,13 +117,15 @@ struct climb {
     int fruitless;         /* plans in turn that were not */
 };
 
-static void take(struct climb *climb, struct glet_answer *next, double scale)
+/* room: that it was planned with, for planned_scale x the rates. scale: at which it meets every
+   percentile; 0 = none was found. */
+static void take(struct climb *climb, struct glet_answer *next, const struct glet_room *room,
+                 double planned_scale, double scale)
 {
-    double planned = next->plan->certificate.scale;
     climb->scale = scale;
     climb->fruitless = 0;
-    for (size_t m = 0; m < climb->room.model_count; m++)
-        climb->bursts->room.ratio[m] = climb->room.ratio[m] * (scale > 0 ? planned / scale : 1);
+    for (size_t m = 0; m < room->model_count; m++)
+        climb->bursts->room.ratio[m] = room->ratio[m] * (scale > 0 ? planned_scale / scale : 1);
     glet_answer_fini(climb->best);
     *climb->best = *next;
     *next = (struct glet_answer){0};
@@ -150,7 +148,7 @@ static int weigh(struct climb *climb, struct glet_answer *next, struct glet_erro
         return 0;
     if (raise_scale(climb->session, plan, most, &found, err) < 0)
         return -1;
-    take(climb, next, found);
+    take(climb, next, &climb->room, plan->certificate.scale, found);
     double wanted = found > 0 ? found * SCALE_STEP : most;
     climb->more = wanted <= most;
     return climb->more ? try_scale(climb->session, plan, wanted, &climb->room, &met, err) : 0;
@@ -209,18 +207,12 @@ static int climb_to(struct climb *climb, const struct glet_wishes *wishes, doubl
     if (result == 0)
         result = solve_until_met(&inner, wishes, &bursts, &answer, err);
     climb->bursts->rounds += bursts.rounds;
-    climb->best->limit_hit |= answer.limit_hit;
     *met = result == 0 && bursts.settled;
     if (*met) {
         answer.plan->objective = GLET_MAX_RATE;
-        answer.limit_hit = climb->best->limit_hit;
-        climb->scale = scale;
-        glet_answer_fini(climb->best);
-        *climb->best = answer;
-        answer = (struct glet_answer){0};
-        glet_room_fini(&climb->bursts->room);
-        climb->bursts->room = bursts.room;
-        bursts.room = (struct glet_room){0};
+        take(climb, &answer, &bursts.room, scale, scale);
+    } else {
+        climb->best->limit_hit |= answer.limit_hit;
     }
     glet_answer_fini(&answer);
     glet_bursts_fini(&bursts);
