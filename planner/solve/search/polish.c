@@ -99,13 +99,14 @@ static void try_moves(struct glet_draft *p, const struct glet_needs *from,
         double own = at->price + p->places->memory_price[at->type] * one->memory_mib;
         if (own + more.worth * GLET_DRAFT_WORTH >= best->price)
             continue;
-        struct glet_placed second;
+        struct glet_placed second = {0};
         double price = own + glet_draft_cover(p, &more, best->price - own, &second);
         if (price >= best->price)
             continue;
         struct glet_placed first;
         if (glet_draft_fill(p, at, m, &first))
-            *best = (struct change){.price = price, .count = 2, .placed = {first, second}};
+            *best = (struct change){
+                .price = price, .count = more.count ? 2 : 1, .placed = {first, second}};
     }
 }
 

@@ -179,7 +179,8 @@ static bool recreate(struct ruin *r, double budget)
     r->price = 0;
     for (int i = 0; i < r->item_count; i++) {
         struct item *item = &r->items[i];
-        while (r->price < budget && !join(r, item, budget - r->price))
+        double least_rps = r->draft->demand_rps[item->model] * 1e-9; /* what peeling may leave */
+        while (item->rate_rps > least_rps && r->price < budget && !join(r, item, budget - r->price))
             if (!peel(r, item))
                 return false;
     }

@@ -295,7 +295,7 @@ static bool apps_ok(const struct brute *b, const struct config *const *chosen, i
 struct search {
     const struct brute *b;
     const struct config *chosen[BRUTE_GPUS];
-    int size; /* GPUs to take */
+    int size; /* GPUs to take, at most BRUTE_GPUS */
     bool survive;
     int max_moves; /* -1 = any */
     double best;
@@ -334,7 +334,7 @@ static double surviving_scale(const struct brute *b, const struct config *const 
 /* The fewest moves over all ways to put the chosen GPUs in the places of old ones. */
 static int fewest_moves(const struct search *s, int depth, int taken)
 {
-    if (depth == s->size)
+    if (depth >= s->size || depth >= BRUTE_GPUS)
         return 0;
     int best = s->chosen[depth]->moves[BRUTE_GPUS] + fewest_moves(s, depth + 1, taken);
     for (int g = 0; g < BRUTE_GPUS; g++) {
@@ -376,7 +376,7 @@ static void judge(struct search *s)
 
 static void take(struct search *s, int depth, long first)
 {
-    if (depth == s->size) {
+    if (depth >= s->size || depth >= BRUTE_GPUS) { /* the second for the compiler, at -O3 */
         judge(s);
         return;
     }
