@@ -102,6 +102,7 @@ static bool begin(struct glet_master *master, const struct glet_space *space,
 {
     glet_master_init(master, space, demand_rps, options->memory_ratio);
     master->stock_ratio = options->stock_ratio;
+    master->alone_fixed[0] = options->taken;
     return generate(master, options, 200, false, 1e-6) == 0;
 }
 

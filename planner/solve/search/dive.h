@@ -21,6 +21,7 @@ struct glet_dive_options {
     bool shared;                  /* time-shared gpu-lets */
     double stock_ratio;           /* share of each limited stock that it may use, (0, 1] */
     double memory_ratio;          /* share of each GPU's memory that it counts on, (0, 1] */
+    int taken;                    /* GPUs of the first type that it may not use */
     const struct glet_halt *halt; /* NULL = never */
 };
 

@@ -12,6 +12,7 @@
 #include "planner/solve/exact/exact.h"
 #include "planner/solve/exact/menu.h"
 #include "planner/solve/exact/two_lets.h"
+#include "planner/solve/search/bulk.h"
 #include "planner/solve/search/dive.h"
 #include "planner/solve/search/eject.h"
 #include "planner/solve/search/fewer.h"
@@ -86,8 +87,9 @@ static void settle(struct glet_search *search, const struct glet_placed_list *at
     struct glet_boxes boxes = {0};
     for (int i = 0; i < atoms->count; i++)
         glet_placed_add(&copy, &atoms->list[i]);
-    glet_pack_trim(search->space, search->demand_rps, &copy);
-    glet_pack(search->space, search->demand_rps, &copy, &boxes);
+    glet_boxes_copy(&boxes, &search->bulk);
+    glet_pack_trim(search->space, search->rest_rps, &copy);
+    glet_pack(search->space, search->rest_rps, &copy, &boxes);
     if (glet_repair_cover(search->space, search->demand_rps, search->halt, &boxes) && !rough)
         improve(search, &boxes);
     glet_search_offer(search, &boxes);
@@ -120,6 +122,7 @@ static struct glet_dive_options dive_options(const struct glet_search *search, d
                                       .shared = true,
                                       .stock_ratio = stock_ratio,
                                       .memory_ratio = memory_ratio,
+                                      .taken = search->bulk.count,
                                       .halt = search->halt};
 }
 
@@ -142,7 +145,7 @@ static void rearrange(struct glet_search *search, const struct glet_places *plac
             (round > 1 && search->best_cost >= before))
             return;
         before = search->best_cost;
-        glet_draft_init(&draft, search->space, places, search->demand_rps, fits[search->effort],
+        glet_draft_init(&draft, search->space, places, search->rest_rps, fits[search->effort],
                         atoms);
         if (round == 0)
             glet_polish(&draft, search->halt);
@@ -163,7 +166,7 @@ static double dive(struct glet_search *search, double stock_ratio, double memory
     bool rough = search->problem->model_count > ROUGH_MODELS;
     struct glet_placed_list atoms = {0};
     struct glet_places places = {0};
-    glet_dive(search->space, search->demand_rps, &options, &places, &atoms);
+    glet_dive(search->space, search->rest_rps, &options, &places, &atoms);
     if (search->effort != GLET_EFFORT_FAST)
         settle(search, &atoms, rough);
     if (places.list)
@@ -216,8 +219,8 @@ static void dive_levels(struct glet_search *search)
     bool many = search->problem->model_count > UNEVEN_MODELS;
     if (any && many) {
         struct glet_dive_options options = dive_options(search, 1, MEMORY_RATIO);
-        double with = glet_dive_estimate(&uneven, search->demand_rps, &options);
-        double without = glet_dive_estimate(even, search->demand_rps, &options);
+        double with = glet_dive_estimate(&uneven, search->rest_rps, &options);
+        double without = glet_dive_estimate(even, search->rest_rps, &options);
         any = with < without * UNEVEN_GAIN;
         if (any)
             search->space = &uneven;
@@ -295,6 +298,14 @@ static void try_neighbourhoods(struct glet_search *search, int few)
         glet_neighbour_run(search, tries);
 }
 
+static void take_bulk(struct glet_search *search)
+{
+    double load = search->bound / search->cost[0];
+    memcpy(search->rest_rps, search->demand_rps,
+           sizeof(double) * (size_t)search->problem->model_count);
+    glet_bulk_take(search->space, load, search->halt, search->rest_rps, &search->bulk);
+}
+
 void glet_search_run(struct glet_search *search)
 {
     struct glet_bound_options bound = {
@@ -309,6 +320,7 @@ void glet_search_run(struct glet_search *search)
     /* A rough count will do, and what decides one GPU nearly always leaves little to others. */
     if (glet_search_excluded(search) || (looked && search->most < 2 * search->cost[0]))
         search->effort = GLET_EFFORT_FAST;
+    take_bulk(search);
     dive_levels(search);
     offer_baselines(search);
     glet_one_gpu_run(search);

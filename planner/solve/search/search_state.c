@@ -21,6 +21,7 @@ void glet_search_init(struct glet_search *search, const struct glet_problem *pro
     search->most = glet_stock_cost(problem);
     search->demand_rps = glet_must_alloc(sizeof(double), (size_t)problem->model_count);
     search->rate_rps = glet_must_alloc(sizeof(double), (size_t)problem->model_count);
+    search->rest_rps = glet_must_alloc(sizeof(double), (size_t)problem->model_count);
     for (int m = 0; m < problem->model_count; m++)
         search->demand_rps[m] = problem->models[m].demand_rps;
 }
@@ -31,6 +32,8 @@ void glet_search_fini(struct glet_search *search)
     free(search->cost);
     free(search->demand_rps);
     free(search->rate_rps);
+    glet_boxes_free(&search->bulk);
+    free(search->rest_rps);
 }
 
 /* Whether everything is served without GPU number `gone`; -1 = with all. */

@@ -17,6 +17,8 @@ struct glet_search {
     double *cost;             /* [type], in the objective's unit */
     double *demand_rps;       /* [model] */
     double *rate_rps;         /* [model], scratch */
+    struct glet_boxes bulk;   /* GPUs that are decided beforehand (bulk.h) */
+    double *rest_rps;         /* [model]: what they leave of the demands */
     enum glet_effort effort;
     const struct glet_halt *halt;
     double enough; /* any plan of at most this cost will do; 0 = only the cheapest */
