@@ -12,11 +12,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define EFFICIENT 0.85 /* of a model's best rate per unit: gpu-lets that are looked at */
-#define ROUNDS    100  /* more than are needed */
+#define ROUNDS 100 /* more than are needed */
 
-/* What a slot is worth at least, of its share of a GPU: one after the other. */
-static const double least_worths[] = {0.9, 0.5};
+/*
+ * What a slot is worth at least, of its share of a GPU: one after the other. Room that a large gpu-let
+ * leaves and few models can use is worth little.
+ */
+static const double least_worths[] = {0.9, 0.5, 0.05};
 
 static int slot(const struct glet_bulk_lp *b, int pair, bool loud, int size)
 {
@@ -117,6 +119,8 @@ static void add_point(struct glet_bulk_lp *b, struct glet_bulk_point point)
     const struct glet_cell_row *row = &b->type->rows[point.model * b->sizes + point.size];
     const struct glet_victim *victim =
         row->victims ? &row->victims[point.batch - row->first_batch] : NULL;
+    if (rate_at(b, &point, 1) <= 0)
+        return;
     point.least_factor = victim && victim->pair_count ? victim->harshest_ratio : 1;
     while (point.loudness < b->thresholds &&
            b->threshold_ratio[point.loudness] < point.cell->aggressor_ratio)
@@ -126,25 +130,16 @@ static void add_point(struct glet_bulk_lp *b, struct glet_bulk_point point)
     b->points[b->point_count++] = point;
 }
 
-/* Adds the efficient points of a model. */
 static void list_points(struct glet_bulk_lp *b, int m)
 {
-    double best = 0;
-    for (int pass = 0; pass < 2; pass++)
-        for (int s = 0; s < b->sizes; s++) {
-            const struct glet_cell_row *row = &b->type->rows[m * b->sizes + s];
-            for (int i = 0; row->cells && i <= row->last_batch - row->first_batch; i++) {
-                struct glet_bulk_point point = {.cell = &row->cells[i],
-                                                .model = (uint16_t)m,
-                                                .batch = (uint16_t)(row->first_batch + i),
-                                                .size = (int16_t)s};
-                double per_unit = rate_at(b, &point, 1) / b->type->sizes_units[s];
-                if (pass == 0)
-                    best = fmax(best, per_unit);
-                else if (per_unit > 0 && per_unit >= EFFICIENT * best)
-                    add_point(b, point);
-            }
-        }
+    for (int s = 0; s < b->sizes; s++) {
+        const struct glet_cell_row *row = &b->type->rows[m * b->sizes + s];
+        for (int i = 0; row->cells && i <= row->last_batch - row->first_batch; i++)
+            add_point(b, (struct glet_bulk_point){.cell = &row->cells[i],
+                                                  .model = (uint16_t)m,
+                                                  .batch = (uint16_t)(row->first_batch + i),
+                                                  .size = (int16_t)s});
+    }
 }
 
 /* What may be missing of a model, fills of one threshold, and slots used as smaller or milder ones. */
