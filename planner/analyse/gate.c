@@ -303,10 +303,13 @@ int glet_gate_of_error(const struct glet_error *cause, const char *file, struct 
                        struct glet_error *err)
 {
     struct builder b = {.gate = gate};
-    *gate = (struct glet_gate){.file = file};
+    bool unprofiled = cause->code == GLET_ERR_UNDECIDED;
+    const char *rule = unprofiled ? "profile" : "input";
+    *gate = (struct glet_gate){.file = cause->file[0] ? cause->file : file};
     struct glet_mark mark = {cause->line, cause->column};
-    add(&b, GLET_CHECK_UNDECIDED, "profile", "profile", mark, "everything is profiled\n%s",
-        cause->message);
+    add(&b, GLET_CHECK_UNDECIDED, rule, rule, mark, "%s\n%s%s%s%s",
+        unprofiled ? "everything is profiled" : "the input can be read", cause->message,
+        cause->hint[0] ? " (" : "", cause->hint, cause->hint[0] ? ")" : "");
     return finish(&b, err);
 }
 

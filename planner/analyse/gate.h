@@ -56,7 +56,10 @@ int glet_gate(const struct glet_session *session, const struct glet_answer *answ
               const struct glet_plan *baseline, const struct glet_gate_limits *limits,
               struct glet_gate *gate, struct glet_error *err);
 
-/* The gate of an error that is itself an answer: GLET_ERR_UNDECIDED while reading. */
+/*
+ * The gate of an error that is itself an answer: a missing profile, or an input file that is wrong.
+ * gate borrows cause, whose file is the gate's; file is for an error that names none.
+ */
 GLET_MUST_CHECK
 int glet_gate_of_error(const struct glet_error *cause, const char *file, struct glet_gate *gate,
                        struct glet_error *err);

@@ -23,6 +23,7 @@ static const struct {
     {"cost", "The GPUs cost no more than allowed."},
     {"trust", "Decisions rest on measured profiles."},
     {"profile", "Everything is profiled."},
+    {"input", "The input files can be read."},
 };
 
 /*
@@ -68,6 +69,8 @@ static void tool(struct glet_json *json)
         glet_json_object(json, NULL);
         glet_json_string(json, "id", rules[i].id);
         text_object(json, "shortDescription", rules[i].text);
+        text_object(json, "fullDescription", rules[i].text); /* GitHub asks for all three */
+        text_object(json, "help", "plan explain says what binds, and what would make it fit.");
         glet_json_end(json);
     }
     glet_json_end(json);

@@ -2,9 +2,12 @@
 /* plan check: does it fit, how close, what changed? The gate for a pull request. */
 #include "common/file.h"
 #include "planner/export/export.h"
+#include "planner/export/repository_path.h"
 #include "planner/report/answer.h"
 #include "planner/verbs/commands.h"
 
+#include <dirent.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -32,8 +35,10 @@ static const struct glet_option options[] = {
      .fallback = "table",
      .choices = glet_export_names,
      .offset = offsetof(struct values, format),
-     .help = "What to print on standard output. github also appends Markdown to the file that "
-             "GITHUB_STEP_SUMMARY names."},
+     .help =
+         "What to print on standard output. github, junit and sarif name files from the root of "
+         "their repository; github also appends Markdown to the file that GITHUB_STEP_SUMMARY "
+         "names."},
     {.name = "output",
      .letter = 'o',
      .kind = GLET_OPTION_TEXT,
@@ -120,11 +125,27 @@ static int append_summary(const struct glet_gate *gate, struct glet_error *err)
     return result;
 }
 
+/* The gate as printed: the formats of services name its file from the root of the repository. */
+static int print(const struct values *v, const struct glet_gate *gate, struct glet_error *err)
+{
+    struct glet_gate named = *gate;
+    bool service = v->format == GLET_EXPORT_GITHUB || v->format == GLET_EXPORT_SARIF ||
+                   v->format == GLET_EXPORT_JUNIT;
+    char *file = service ? glet_repository_path(gate->file) : strdup(gate->file);
+    if (!file)
+        return glet_error_set(err, GLET_ERR_NOMEM, "out of memory");
+    named.file = file;
+    int result = glet_export(&named, (enum glet_export_format)v->format, stdout, err);
+    if (result == 0 && v->format == GLET_EXPORT_GITHUB)
+        result = append_summary(&named, err);
+    free(file);
+    return result;
+}
+
 static int show(const struct values *v, const struct glet_gate *gate, struct glet_error *err)
 {
     static const enum glet_code codes[] = {GLET_OK, GLET_OK, GLET_ERR_NO, GLET_ERR_UNDECIDED};
-    if (glet_export(gate, (enum glet_export_format)v->format, stdout, err) < 0 ||
-        (v->format == GLET_EXPORT_GITHUB && append_summary(gate, err) < 0))
+    if (print(v, gate, err) < 0)
         return -1;
     bool changes = gate->has_baseline && gate->has_plan &&
                    (gate->diff.change_count > 0 || gate->diff.gpus_before != gate->diff.gpus_after);
@@ -187,16 +208,42 @@ static int judge(const struct values *v, struct glet_session *session,
     return result;
 }
 
-/* A missing profile is an answer of the gate, not a failure of the tool. */
-static int undecided(const struct values *v, struct glet_error *err)
+/*
+ * What is wrong with an input file, or not in the profile, is an answer of the gate, too: services
+ * show it where it is. For people, what is wrong is on standard error already.
+ */
+static bool is_answer(const struct values *v, const struct glet_error *err)
+{
+    bool input =
+        err->file[0] && glet_error_exit_status(err->code) == glet_error_exit_status(GLET_ERR_INPUT);
+    return err->code == GLET_ERR_UNDECIDED || (input && v->format != GLET_EXPORT_TABLE);
+}
+
+static int answer_error(const struct values *v, struct glet_error *err)
 {
     struct glet_gate gate;
     struct glet_error cause = *err;
+    glet_error_print(&cause, stderr);
     int result = glet_gate_of_error(&cause, v->inputs.slo, &gate, err);
     if (result == 0)
-        result = show(v, &gate, err);
+        result = print(v, &gate, err);
     glet_gate_fini(&gate);
-    return result;
+    return result < 0 ? -1 : glet_error_exit_status(cause.code);
+}
+
+/* What would silently check nothing. */
+static int check_options(const struct values *v, struct glet_error *err)
+{
+    if (v->detailed_exitcode && !v->baseline)
+        return glet_error_set(
+            err, GLET_ERR_USAGE,
+            "--detailed-exitcode: changes from which plan? --baseline is missing");
+    DIR *folder = v->model_dir ? opendir(v->model_dir) : NULL;
+    if (v->model_dir && !folder)
+        return glet_error_errno(err, errno, "--model-dir: %s", v->model_dir);
+    if (folder)
+        closedir(folder);
+    return 0;
 }
 
 static int run(const void *values, const struct glet_list *arguments, struct glet_error *err)
@@ -205,16 +252,15 @@ static int run(const void *values, const struct glet_list *arguments, struct gle
     const struct values *v = values;
     struct glet_session session;
     struct glet_plan *baseline = NULL;
+    if (check_options(v, err) < 0)
+        return -1;
     int result = glet_session_open(&v->inputs, &session, err);
-    if (result < 0 && err->code == GLET_ERR_UNDECIDED) {
-        glet_error_print(err, stderr);
-        result = undecided(v, err);
-    } else {
-        if (result == 0 && v->baseline)
-            result = glet_plan_load(v->baseline, &baseline, err);
-        if (result == 0)
-            result = judge(v, &session, baseline, err);
-    }
+    if (result == 0 && v->baseline)
+        result = glet_plan_load(v->baseline, &baseline, err);
+    if (result == 0)
+        result = judge(v, &session, baseline, err);
+    else if (is_answer(v, err))
+        result = answer_error(v, err);
     glet_plan_free(baseline);
     glet_session_close(&session);
     return result;

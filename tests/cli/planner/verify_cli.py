@@ -133,6 +133,56 @@ class Check(Case):
             "::error file=workload.yaml,line=5,col=41,title=beta can be served::beta cannot"), lines)
         self.assertTrue(lines[-1].startswith("::notice file=workload.yaml,title=Capacity::"))
 
+    def test_files_are_named_from_the_root_of_their_repository(self):
+        os.makedirs(self.path("serving/gpu"))
+        os.mkdir(self.path(".git"))
+        os.rename(self.path("workload.yaml"), self.path("serving/workload.yaml"))
+        os.symlink("serving", self.path("link"))
+        for folder, name in ((".", "serving/workload.yaml"), ("serving", "workload.yaml"),
+                             ("serving/gpu", "../workload.yaml"), (".", "link/workload.yaml"),
+                             ("serving/gpu", self.path("serving/workload.yaml"))):
+            def check(form):
+                return subprocess.run([PLAN, "check", "--slo", name, "--format", form,
+                                       "--profiles", self.path("small"), "--max-gpus", "0"],
+                                      cwd=self.path(folder), capture_output=True, text=True).stdout
+            self.assertIn("::error file=serving/workload.yaml,line=", check("github"))
+            self.assertIn('"uri": "serving/workload.yaml"', check("sarif"))
+            self.assertIn('file="serving/workload.yaml"', check("junit"))
+            self.assertEqual(json.loads(check("json"))["file"], name)
+
+    def test_a_wrong_file_is_a_finding_too(self):
+        self.edit("workload.yaml", ("slo_ms: 60", "slo_mss: 60"))
+        said = "models[1].slo_mss: unknown key"
+        lines = self.check("--format", "github", status=2).stdout.splitlines()
+        self.assertEqual(lines[0], "::error file=workload.yaml,line=5,col=33,"
+                         "title=the input can be read::%s (did you mean slo_ms?)" % said)
+        result, = json.loads(self.check("--format", "sarif", status=2).stdout)["runs"][0]["results"]
+        self.assertEqual((result["ruleId"], result["locations"][0]["physicalLocation"]["region"]),
+                         ("input", {"startLine": 5, "startColumn": 33}))
+        suite = ElementTree.fromstring(self.check("--format", "junit", status=2).stdout)[0]
+        self.assertEqual(suite.find("testcase/error").get("type"), "input")
+        done = self.check("--format", "table", status=2)
+        self.assertEqual((done.stdout, done.stderr.count(said)), ("", 1))
+
+    def test_the_file_that_is_wrong_is_named(self):
+        self.write("old.yaml", "schema: gpulet-plan/1\r\nobjective: none\r\n")
+        done = self.check("--format", "github", "--baseline", "old.yaml", status=2)
+        self.assertTrue(done.stdout.startswith("::error file=old.yaml,line=2,col=12,"), done.stdout)
+        self.edit("small/latency.csv", ("measured", "guessed"))
+        done = self.check("--format", "github", status=2)
+        self.assertTrue(done.stdout.startswith("::error file=small/latency.csv,line=2,"))
+
+    def test_what_would_check_nothing_is_refused(self):
+        self.assertIn("--baseline is missing", self.check("--detailed-exitcode", status=2).stderr)
+        self.assertIn("--model-dir: nowhere: No such file",
+                      self.check("--model-dir", "nowhere", status=4).stderr)
+
+    def test_lines_may_end_as_on_windows(self):
+        self.edit("workload.yaml", ("slo_ms: 60", "slo_ms: 10"))
+        before = self.check("--format", "github", status=1).stdout
+        self.write("workload.yaml", "\ufeff" + self.text("workload.yaml").replace("\n", "\r\n"))
+        self.assertEqual(self.check("--format", "github", status=1).stdout, before)
+
     def test_the_job_summary_is_appended(self):
         self.write("summary.md", "before\n")
         self.check("--format", "github", environment={"GITHUB_STEP_SUMMARY": "summary.md"})
@@ -164,6 +214,9 @@ class Check(Case):
         run, = log["runs"]
         rules = [rule["id"] for rule in run["tool"]["driver"]["rules"]]
         self.assertEqual(len(rules), len(set(rules)))
+        for rule in run["tool"]["driver"]["rules"]:
+            for part in ("shortDescription", "fullDescription", "help"):
+                self.assertTrue(rule[part]["text"])
         for result in run["results"]:
             self.assertIn(result["ruleId"], rules)
             self.assertIn(result["level"], ("note", "warning", "error"))
