@@ -18,7 +18,7 @@
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 
 /* Searches by name are linear, and a plan's author may be hostile. */
-enum { MOST_MODELS = 1024, MOST_GPUS = 16384, MOST_LETS = 1024 };
+enum { MOST_MODELS = 1024, MOST_GPUS = GLET_PLAN_MOST_GPUS, MOST_LETS = 1024 };
 
 static const double tolerance_ratio = 1e-9, most = 1e9;
 

@@ -16,6 +16,8 @@
 
 #include <stddef.h>
 
+#define GLET_PLAN_MOST_GPUS 16384 /* in one file */
+
 enum glet_objective { GLET_MIN_GPUS, GLET_MIN_COST, GLET_MAX_RATE };
 
 struct glet_plan_certificate {
@@ -97,7 +99,8 @@ int glet_plan_parse(const char *text, size_t length, const char *name, struct gl
 
 /*
  * Writes the plan as YAML. The same plan gives the same bytes; doubles are written with the fewest
- * digits that read back to the same value. Returns -1 with GLET_ERR_IO when out reports an error.
+ * digits that read back to the same value. Returns -1 with GLET_ERR_IO when out reports an error,
+ * GLET_ERR_UNSUPPORTED when it has more GPUs than a reader takes.
  */
 GLET_MUST_CHECK
 int glet_plan_write(const struct glet_plan *plan, FILE *out, struct glet_error *err);

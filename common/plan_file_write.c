@@ -99,6 +99,10 @@ static void write_gpus(const struct glet_plan *plan, FILE *out)
 
 int glet_plan_write(const struct glet_plan *plan, FILE *out, struct glet_error *err)
 {
+    if (plan->gpu_count > GLET_PLAN_MOST_GPUS)
+        return glet_error_set(err, GLET_ERR_UNSUPPORTED,
+                              "the plan has %zu GPUs; a plan file holds at most %d",
+                              plan->gpu_count, GLET_PLAN_MOST_GPUS);
     fprintf(out, "schema: gpulet-plan/1\nobjective: %s\n", glet_objective_name(plan->objective));
     write_certificate(plan, out);
     write_inputs(plan, out);

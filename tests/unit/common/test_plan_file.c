@@ -102,6 +102,18 @@ static void failed_writes_are_reported(void **state)
     glet_plan_free(plan);
 }
 
+static void what_no_reader_takes_is_not_written(void **state)
+{
+    (void)state;
+    struct glet_plan_gpu *gpus = calloc(GLET_PLAN_MOST_GPUS + 1, sizeof *gpus);
+    struct glet_plan plan = {.gpus = gpus, .gpu_count = GLET_PLAN_MOST_GPUS + 1};
+    struct glet_error err;
+    assert_non_null(gpus);
+    CHECK_FAILS(glet_plan_write(&plan, stdout, &err), &err, GLET_ERR_UNSUPPORTED,
+                "the plan has 16385 GPUs; a plan file holds at most 16384");
+    free(gpus);
+}
+
 #define HEAD      "schema: gpulet-plan/1\nobjective: min-gpus\n"
 #define MODEL     "models: [{name: a, slo_ms: 10, rate_rps: 9, planned_rps: 100}]\n"
 #define LET(body) "gpus: [{id: g, type: t, units: 10, gpulets: [{" body "}]}]\n"
@@ -206,6 +218,7 @@ int main(void)
         cmocka_unit_test(everything_is_read),
         cmocka_unit_test(written_bytes_are_the_read_ones),
         cmocka_unit_test(failed_writes_are_reported),
+        cmocka_unit_test(what_no_reader_takes_is_not_written),
         cmocka_unit_test(every_mistake),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
