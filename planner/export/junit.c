@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * JUnit XML as test reporters read it: one suite, one case per check. A failed check is a failure,
- * an undecided one an error, a note goes to system-out.
+ * JUnit XML as test reporters read it, within the schema of Jenkins' xUnit plugin (junit-10.xsd),
+ * which has no attributes for a file and a line: one suite, one case per check. A failed check is a
+ * failure, an undecided one an error, each with its place in its text; the rest goes to system-out.
  */
 #include "planner/export/export.h"
 #include "planner/report/writing.h"
@@ -13,12 +14,19 @@ static void attribute(const char *name, const char *value, FILE *out)
     fputc('"', out);
 }
 
-static void element(const char *name, const struct glet_check *check, FILE *out)
+static void element(const char *name, const struct glet_gate *gate, const struct glet_check *check,
+                    FILE *out)
 {
     fprintf(out, "    <%s", name);
     attribute("type", check->rule, out);
     attribute("message", check->message, out);
-    fputs("/>\n", out);
+    fputc('>', out);
+    glet_report_xml(gate->file, out);
+    if (check->mark.line > 0)
+        fprintf(out, ":%d:%d", check->mark.line, check->mark.column);
+    fputs(": ", out);
+    glet_report_xml(check->message, out);
+    fprintf(out, "</%s>\n", name);
 }
 
 static void test_case(const struct glet_gate *gate, const struct glet_check *check, FILE *out)
@@ -26,17 +34,17 @@ static void test_case(const struct glet_gate *gate, const struct glet_check *che
     fputs("  <testcase", out);
     attribute("classname", check->subject, out);
     attribute("name", check->title, out);
-    attribute("file", gate->file, out);
-    if (check->mark.line > 0)
-        fprintf(out, " line=\"%d\"", check->mark.line);
     fputs(">\n", out);
-    if (check->status == GLET_CHECK_FAIL)
-        element("failure", check, out);
-    if (check->status == GLET_CHECK_UNDECIDED)
-        element("error", check, out);
-    fputs("    <system-out>", out);
-    glet_report_xml(check->message, out);
-    fputs("</system-out>\n  </testcase>\n", out);
+    if (check->status == GLET_CHECK_FAIL) {
+        element("failure", gate, check, out);
+    } else if (check->status == GLET_CHECK_UNDECIDED) {
+        element("error", gate, check, out);
+    } else {
+        fputs("    <system-out>", out);
+        glet_report_xml(check->message, out);
+        fputs("</system-out>\n", out);
+    }
+    fputs("  </testcase>\n", out);
 }
 
 void glet_export_junit(const struct glet_gate *gate, FILE *out)

@@ -75,9 +75,10 @@ static void junit_counts_and_escapes(void **state)
     has(text,
         "<testsuite name=\"capacity\" tests=\"4\" failures=\"1\" errors=\"1\" skipped=\"0\">");
     has(text, "classname=\"b&lt;&amp;&gt;&quot;\" name=\"b p99 &lt;= 5 ms\"");
-    has(text, "<failure type=\"latency\" message=\"50 % too slow: &quot;x&quot;, y&#10;line 2\"/>");
-    has(text, "<error type=\"trust\" message=\"bell \xef\xbf\xbd\"/>");
-    has(text, "line=\"4\"");
+    has(text, "<failure type=\"latency\" message=\"50 % too slow: &quot;x&quot;, y&#10;line 2\">"
+              "work load,1%.yaml:4:9: 50 % too slow: &quot;x&quot;, y&#10;line 2</failure>");
+    has(text, "<error type=\"trust\" message=\"bell \xef\xbf\xbd\">"
+              "work load,1%.yaml: bell \xef\xbf\xbd</error>");
     free(text);
 }
 
