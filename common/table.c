@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { EDGE = 100, LEAST_ROOM = 24 }; /* characters */
+
 void glet_table_init(struct glet_table *table, const char *headers)
 {
     *table = (struct glet_table){0};
@@ -57,6 +59,25 @@ static int finish(const struct glet_table *table, FILE *out)
     return table->out_of_memory || ferror(out) ? -1 : 0;
 }
 
+/* The text of a row's end, over as many lines as it needs between its column's start and the edge. */
+static void put_wrapped(const char *text, int indent, FILE *out)
+{
+    int room = EDGE - indent > LEAST_ROOM ? EDGE - indent : LEAST_ROOM;
+    for (;;) {
+        int length = (int)strlen(text), end = length;
+        if (length > room)
+            for (end = room; end > 0 && text[end] != ' '; end--)
+                ;
+        if (end == 0) /* one word beyond the edge */
+            end = (int)strcspn(text, " ");
+        fprintf(out, "%.*s", end, text);
+        text += end + (text[end] == ' ');
+        if (!*text)
+            return;
+        fprintf(out, "\n%*s", indent, "");
+    }
+}
+
 int glet_table_print(const struct glet_table *table, FILE *out)
 {
     size_t columns = (size_t)table->column_count, rows = table->cell_count / columns;
@@ -67,14 +88,18 @@ int glet_table_print(const struct glet_table *table, FILE *out)
             width[i % columns] = length;
     }
     for (size_t r = 0; r < rows; r++) {
-        for (size_t c = 0; c < columns; c++) {
-            const char *text = table->cells[r * columns + c];
-            bool last = c + 1 == columns;
+        char **row = &table->cells[r * columns];
+        size_t last = columns - 1;
+        while (last > 0 && !*row[last])
+            last--;
+        for (size_t c = 0, indent = 0; c <= last; indent += (size_t)width[c++] + 2) {
             if (table->number[c])
-                fprintf(out, "%*s", width[c], text);
+                fprintf(out, "%*s", width[c], row[c]);
+            else if (c < last)
+                fprintf(out, "%-*s", width[c], row[c]);
             else
-                fprintf(out, "%-*s", last ? 0 : width[c], text);
-            fputs(last ? "\n" : "  ", out);
+                put_wrapped(row[c], (int)indent, out);
+            fputs(c < last ? "  " : "\n", out);
         }
     }
     return finish(table, out);

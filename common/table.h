@@ -4,7 +4,8 @@
 
 /*
  * A small table of text cells, printed aligned for people or as Markdown. The first row is the
- * header. A cell whose column is marked as a number is aligned to the right.
+ * header. A cell whose column is marked as a number is aligned to the right; for people, a long
+ * text at the end of a row takes several lines.
  */
 
 #include "common/error.h"

@@ -67,7 +67,8 @@ static int show_table(const struct glet_profile *profile, const struct values *v
         glet_table_cell(&table, "%d", row->batch);
         number_cell(&table, "%.4g", row->p50_ms);
         number_cell(&table, "%.4g", row->p99_ms);
-        number_cell(&table, "%.4g", 1000.0 * row->batch / row->p50_ms);
+        double rate_rps = 1000.0 * row->batch / row->p50_ms;
+        number_cell(&table, rate_rps < 1000 ? "%.4g" : "%.0f", rate_rps);
         number_cell(&table, "%.0f", row->samples);
         number_cell(&table, "%.2f", quality ? 100 * quality->ci_ratio : NAN);
         glet_table_cell(&table, "%s", glet_trust_name(row->trust));

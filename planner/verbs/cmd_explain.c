@@ -61,9 +61,8 @@ static void print_models(const struct glet_session *session, const struct glet_e
     const char *unit = problem->objective == GLET_MIN_COST ? "cost" : "GPUs";
     char headers[200];
     snprintf(headers, sizeof headers,
-             "model|>worst ms|>limit ms|>factor|>memory|>%s|>%s per +1/s|>%s saved per +1 ms|"
-             "what binds",
-             unit, unit, unit);
+             "model|>worst ms|>limit ms|>factor|>memory|>%s|>per +1/s|>saved/+1 ms|what binds",
+             unit);
     glet_table_init(table, headers);
     for (int m = 0; m < problem->model_count; m++) {
         const struct glet_problem_model *model = &problem->models[m];

@@ -58,6 +58,7 @@ complete one.db "$lenet"
 expect 0 "0 points measured" "${sweep[@]}" --db one.db "$lenet"
 [ "$("$program" show --db one.db | grep -c lenet)" = 12 ] || fail "show prints other points"
 expect 0 "" "$program" show --db one.db lenet
+! "$program" show --db one.db | grep -q 'e+0' || fail "show prints rates with exponents"
 expect 3 "no model called 'vgg'" "$program" show --db one.db vgg
 
 # The same points after twenty kills at random moments.

@@ -5,6 +5,7 @@
 #include "common/table.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 static void columns_are_aligned(void **state)
 {
@@ -25,7 +26,35 @@ static void columns_are_aligned(void **state)
     fclose(out);
     assert_string_equal(text, "model        ms  note\n"
                               "a         12.50  late\n"
-                              "resnet50   1.50  \n");
+                              "resnet50   1.50\n");
+    free(text);
+}
+
+static void a_long_text_is_broken_at_the_edge(void **state)
+{
+    (void)state;
+    static const char words[] = "twelve chars twelve chars twelve chars";
+    struct glet_table table;
+    char *text = NULL, wide[91];
+    size_t length;
+    FILE *out = open_memstream(&text, &length);
+    memset(wide, '-', sizeof wide - 1);
+    wide[sizeof wide - 1] = '\0';
+    glet_table_init(&table, "a|what");
+    glet_table_cell(&table, "%.62s", wide);
+    glet_table_cell(&table, "%s", words); /* 36 places for 38 characters */
+    glet_table_cell(&table, "x");
+    glet_table_cell(&table, "%.60s", wide); /* no blank to break at */
+    assert_int_equal(glet_table_print(&table, out), 0);
+    glet_table_fini(&table);
+    fclose(out);
+    char *wanted = NULL;
+    assert_true(asprintf(&wanted,
+                         "%-62s  what\n%.62s  twelve chars twelve chars twelve\n%64schars\n"
+                         "%-62s  %.60s\n",
+                         "a", wide, "", "x", wide) > 0);
+    assert_string_equal(text, wanted);
+    free(wanted);
     free(text);
 }
 
@@ -47,6 +76,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(columns_are_aligned),
+        cmocka_unit_test(a_long_text_is_broken_at_the_edge),
         cmocka_unit_test(progress_lines),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
