@@ -94,6 +94,13 @@ void glet_session_close(struct glet_session *session)
     *session = (struct glet_session){0};
 }
 
+void glet_session_note_stop(const struct glet_session *session)
+{
+    if (stop_requested && !session->inputs->quiet)
+        fputs("note: stopped early: what was searched from then on may be short of the best\n",
+              stderr);
+}
+
 /* Whether one GPU type could host the rest; fills the list of models that none can. */
 static int find_unserveable(const struct glet_problem *problem, struct glet_answer *answer,
                             struct glet_error *err)

@@ -105,6 +105,9 @@ int glet_session_open(const struct glet_inputs *inputs, struct glet_session *ses
                       struct glet_error *err);
 void glet_session_close(struct glet_session *session);
 
+/* Says on standard error, unless quiet, that such a signal came: answers may be short of the best. */
+void glet_session_note_stop(const struct glet_session *session);
+
 /* Builds the problem again after a change of session->workload; errors as glet_problem_new(). */
 GLET_MUST_CHECK
 int glet_session_rebuild(struct glet_session *session, struct glet_error *err);

@@ -262,6 +262,7 @@ static int run(const void *values, const struct glet_list *arguments, struct gle
     else if (is_answer(v, err))
         result = answer_error(v, err);
     glet_plan_free(baseline);
+    glet_session_note_stop(&session);
     glet_session_close(&session);
     return result;
 }

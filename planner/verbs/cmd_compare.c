@@ -99,6 +99,7 @@ static int run(const void *values, const struct glet_list *arguments, struct gle
         result = v->format == FORMAT_JSON ? print_json(v, &comparisons, err)
                                           : print_table(v, &comparisons, err);
     glet_comparisons_fini(&comparisons);
+    glet_session_note_stop(&session);
     glet_session_close(&session);
     return result;
 }

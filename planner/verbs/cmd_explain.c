@@ -175,6 +175,7 @@ static int run(const void *values, const struct glet_list *arguments, struct gle
         result = glet_answer_error(&session, &answer, err);
     glet_explanation_fini(&explanation);
     glet_answer_fini(&answer);
+    glet_session_note_stop(&session);
     glet_session_close(&session);
     return result;
 }

@@ -107,6 +107,7 @@ static int run(const void *values, const struct glet_list *arguments, struct gle
     glet_whatif_fini(&whatif);
     glet_explanation_fini(&explanation);
     glet_answer_fini(&answer);
+    glet_session_note_stop(&session);
     glet_session_close(&session);
     return result;
 }

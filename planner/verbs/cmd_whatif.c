@@ -143,6 +143,7 @@ static int run(const void *values, const struct glet_list *arguments, struct gle
         result = v->format == FORMAT_JSON ? print_json(&whatif, err)
                                           : print_table(&whatif, v->format == FORMAT_MARKDOWN, err);
     glet_whatif_fini(&whatif);
+    glet_session_note_stop(&session);
     glet_session_close(&session);
     return result;
 }

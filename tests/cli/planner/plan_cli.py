@@ -295,17 +295,26 @@ class Interrupted(Case):
                 self.assertIn("stopped", done.stdout + done.stderr)
         self.assertGreater(planned, 0)
 
-    def test_an_interrupt(self):
+    def interrupted(self, *arguments):
         """Opening the pipe returns when the program has opened it too: it listens by then."""
         os.mkfifo(self.path("pipe.yaml"))
-        with subprocess.Popen([PLAN, "--slo", "pipe.yaml", "--profiles", "small", "--effort", "max",
-                               "-o", "out.yaml"], cwd=self.folder, text=True,
+        with subprocess.Popen([PLAN, *arguments, "--slo", "pipe.yaml", "--profiles", "small",
+                               "--effort", "max"], cwd=self.folder, text=True,
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE) as program:
             with open(self.path("pipe.yaml"), "w") as pipe:
                 pipe.write(self.workload)
             program.send_signal(signal.SIGINT)
             stdout, stderr = program.communicate(timeout=120)
-        self.judge(program.returncode, stdout, stderr)
+        return program.returncode, stdout, stderr
+
+    def test_an_interrupt(self):
+        self.judge(*self.interrupted("-o", "out.yaml"))
+
+    def test_what_an_interrupt_cut_short_is_said(self):
+        status, stdout, stderr = self.interrupted("what-if")
+        self.assertEqual(status, 0, stderr)
+        self.assertIn("rates +100 %", stdout)
+        self.assertIn("note: stopped early", stderr)
 
 
 class Diff(Case):
