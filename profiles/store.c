@@ -18,6 +18,7 @@
 #include "common/memory.h"
 #include "common/profile/profile_schema.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <math.h>
 #include <sqlite3.h>
@@ -82,6 +83,23 @@ struct glet_store {
 };
 
 /* What SQLite says, in the words of a user of profiles. */
+/*
+ * What keeps a store from being opened, or 0. Where SQLite may not make a file, it looks for one to
+ * read, and remembers only that there is none.
+ */
+static int open_cause(struct glet_store *store, const char *path, enum glet_store_mode mode)
+{
+    int cause = store->db ? sqlite3_system_errno(store->db) : 0;
+    if (cause != ENOENT || mode != GLET_STORE_WRITE)
+        return cause;
+    int made = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (made < 0)
+        return errno;
+    close(made);
+    unlink(path);
+    return cause;
+}
+
 static int failed(struct glet_store *store, const char *doing, struct glet_error *err)
 {
     int code = store->db ? sqlite3_errcode(store->db) : SQLITE_NOMEM;
@@ -225,7 +243,7 @@ int glet_store_open(const char *path, enum glet_store_mode mode, struct glet_sto
     }
     int rc = -1;
     if (code != SQLITE_OK) {
-        int cause = store->db ? sqlite3_system_errno(store->db) : 0;
+        int cause = open_cause(store, path, mode);
         if (cause)
             glet_error_errno(err, cause, "%s", path);
         else

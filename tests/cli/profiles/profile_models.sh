@@ -155,6 +155,8 @@ for verb in "show --db secret.db" "export --db secret.db out" "import --db fresh
     # shellcheck disable=SC2086
     expect 4 "secret.db: Permission denied" "${obeying[@]}" "$program" $verb
 done
+mkdir --mode=555 closed
+expect 4 "closed/new.db: Permission denied" "${obeying[@]}" "$program" import --db closed/new.db one.db
 mkfifo pipe
 expect 2 "neither a profile store" timeout 20 "$program" show --db pipe
 expect 2 "neither a profile store" timeout 20 "$program" import --db fresh.db pipe
