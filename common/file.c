@@ -122,6 +122,14 @@ int glet_output_open(struct glet_output *output, const char *path, struct glet_e
     return 0;
 }
 
+int glet_output_check(const char *path, struct glet_error *err)
+{
+    GLET_CLEANUP(glet_output_discard) struct glet_output output = {0};
+    if (!path || strcmp(path, "-") == 0 || is_written_directly(path))
+        return 0; /* opening a pipe may already mean something to its other end */
+    return glet_output_open(&output, path, err);
+}
+
 int glet_output_commit(struct glet_output *output, struct glet_error *err)
 {
     FILE *stream = GLET_STEAL(output->stream);

@@ -34,6 +34,13 @@ struct glet_output {
 GLET_MUST_CHECK
 int glet_output_open(struct glet_output *output, const char *path, struct glet_error *err);
 
+/*
+ * Whether path is likely to open later, for programs that work long before they write: fails as
+ * glet_output_open() where a regular file cannot be made. NULL is accepted, and nothing is left.
+ */
+GLET_MUST_CHECK
+int glet_output_check(const char *path, struct glet_error *err);
+
 /* Makes the file visible and closes output, also on failure. */
 GLET_MUST_CHECK
 int glet_output_commit(struct glet_output *output, struct glet_error *err);

@@ -231,7 +231,7 @@ static int answer_error(const struct values *v, struct glet_error *err)
     return result < 0 ? -1 : glet_error_exit_status(cause.code);
 }
 
-/* What would silently check nothing. */
+/* What would silently check nothing, or end in vain. */
 static int check_options(const struct values *v, struct glet_error *err)
 {
     if (v->detailed_exitcode && !v->baseline)
@@ -243,7 +243,7 @@ static int check_options(const struct values *v, struct glet_error *err)
         return glet_error_errno(err, errno, "--model-dir: %s", v->model_dir);
     if (folder)
         closedir(folder);
-    return 0;
+    return glet_output_check(v->output, err);
 }
 
 static int run(const void *values, const struct glet_list *arguments, struct glet_error *err)

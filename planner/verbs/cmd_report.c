@@ -90,6 +90,8 @@ static int run(const void *values, const struct glet_list *arguments, struct gle
     struct glet_whatif whatif = {0};
     const char *path = arguments->count ? arguments->items[0] : NULL;
     bool fast = false;
+    if (glet_output_check(v->output, err) < 0)
+        return -1;
     int result = glet_session_open(&v->inputs, &session, err);
     if (result == 0)
         result = find_plan(&session, path, &answer, err);

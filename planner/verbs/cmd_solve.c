@@ -161,7 +161,8 @@ static int run(const void *values, const struct glet_list *arguments, struct gle
     if (v->max_moves >= 0 && !v->from)
         return glet_error_set(err, GLET_ERR_USAGE,
                               "--max-moves: from which plan? --from is missing");
-    if (v->from && glet_plan_load(v->from, &from, err) < 0)
+    if (glet_output_check(v->output, err) < 0 ||
+        (v->from && glet_plan_load(v->from, &from, err) < 0))
         return -1;
     int result = run_with(v, from, err);
     glet_plan_free(from);

@@ -157,7 +157,15 @@ class Solve(Case):
         self.assertIn("nowhere", self.run_plan("--slo", "workload.yaml", "--profiles", "nowhere",
                                                status=4).stderr)
         self.assertIn("nothing.yaml", self.run_plan("--slo", "nothing.yaml", status=4).stderr)
-        self.plan("-o", "no/such/folder/out.yaml", status=4)
+
+    def test_where_nothing_can_be_written_nothing_is_searched(self):
+        for verb in ((), ("check",), ("report",)):
+            done = self.run_plan(*verb, "--slo", "nothing.yaml", "-o", "no/such/folder/out",
+                                 status=4)
+            self.assertEqual(done.stderr, "plan: no/such/folder/out: No such file or directory\n")
+        self.plan("-o", "out.yaml")
+        self.assertEqual(sorted(os.listdir(self.folder)),
+                         ["out.yaml", "plan.yaml", "small", "workload.yaml"])
 
     def test_usage_errors(self):
         self.assertIn("--slo is missing", self.run_plan("--profiles", "small", status=2).stderr)
