@@ -227,7 +227,7 @@ int glet_check_print_json(const struct glet_check *check, const struct glet_plan
 {
     struct glet_json json = glet_json_begin(out, GLET_JSON_INDENTED);
     glet_json_object(&json, NULL);
-    glet_json_string(&json, "schema", "gpulet-check/1");
+    glet_json_string(&json, "schema", "gpulet-runtime-check/1");
     glet_json_int(&json, "exit_status", glet_check_exit_status(check));
     glet_json_string(&json, "plan", plan->path);
     glet_json_string(&json, "plan_sha256", plan->sha256);

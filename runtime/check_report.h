@@ -14,7 +14,7 @@ GLET_MUST_CHECK
 int glet_check_print(const struct glet_check *check, const struct glet_plan *plan, FILE *out,
                      FILE *problems_out, struct glet_error *err);
 
-/* The same as one JSON document, schema gpulet-check/1, with the problems in it. GLET_ERR_IO. */
+/* The same as one JSON document, schema gpulet-runtime-check/1, with the problems in it. GLET_ERR_IO. */
 GLET_MUST_CHECK
 int glet_check_print_json(const struct glet_check *check, const struct glet_plan *plan, FILE *out,
                           struct glet_error *err);

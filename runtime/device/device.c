@@ -123,13 +123,22 @@ struct glet_partition *glet_partition_at(struct glet_partition_set *set, size_t 
     return set->ops->partition_at(set, index);
 }
 
+static int can_verify(const struct glet_device_ops *ops, struct glet_error *err)
+{
+    return ops->verify ? 0
+                       : glet_error_set(err, GLET_ERR_UNSUPPORTED,
+                                        "isolation is a matter of SMs, and this device has none");
+}
+
+int glet_device_check_verify(const struct glet_device *device, struct glet_error *err)
+{
+    return can_verify(device->ops, err);
+}
+
 int glet_partitions_verify(struct glet_partition_set *set, uint64_t *blocks_out,
                            struct glet_error *err)
 {
-    if (!set->ops->verify)
-        return glet_error_set(err, GLET_ERR_UNSUPPORTED,
-                              "isolation is a matter of SMs, and this device has none");
-    return set->ops->verify(set, blocks_out, err);
+    return can_verify(set->ops, err) < 0 ? -1 : set->ops->verify(set, blocks_out, err);
 }
 
 int glet_partition_units(const struct glet_partition *partition)

@@ -90,6 +90,10 @@ GLET_MUST_CHECK
 int glet_device_check(const struct glet_device *device, const char *model, int units, int batch,
                       struct glet_error *err);
 
+/* Whether glet_partitions_verify() can tell on this kind of device; else its GLET_ERR_UNSUPPORTED. */
+GLET_MUST_CHECK
+int glet_device_check_verify(const struct glet_device *device, struct glet_error *err);
+
 /* Facts about the machine for profiles (driver, library versions, processor, ...), in order. */
 struct glet_device_fact {
     const char *key, *value;

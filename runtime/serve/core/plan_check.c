@@ -34,6 +34,15 @@ static int check_memory(const struct glet_plan *plan, const struct glet_check_gp
                          gpu->id, gpu->memory_mib, row->info->memory_mib);
 }
 
+static int check_isolation(const struct glet_check *check, const struct glet_check_gpu *row,
+                           struct glet_error *err)
+{
+    if (!check->service->options.verify_isolation ||
+        glet_device_check_verify(row->device, err) == 0)
+        return 0;
+    return glet_error_context(err, "%s: --verify-isolation", row->gpu->id);
+}
+
 static int check_gpu(struct glet_check *check, const struct glet_plan *plan,
                      struct glet_check_gpu *row, bool *taken, struct glet_error *err)
 {
@@ -50,7 +59,11 @@ static int check_gpu(struct glet_check *check, const struct glet_plan *plan,
     if (!fits && note(check, &problem, err) < 0)
         return -1;
     problem = (struct glet_error){0};
-    return row->info && check_memory(plan, row, &problem) < 0 ? note(check, &problem, err) : 0;
+    if (row->info && check_memory(plan, row, &problem) < 0 && note(check, &problem, err) < 0)
+        return -1;
+    problem = (struct glet_error){0};
+    return row->device && check_isolation(check, row, &problem) < 0 ? note(check, &problem, err)
+                                                                    : 0;
 }
 
 static int check_device(struct glet_check *check, const struct glet_check_gpu *row,

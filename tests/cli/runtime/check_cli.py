@@ -98,7 +98,7 @@ def test_no_problem():
     status, out, err = check(*TWO, "--format", "json")
     assert (status, err) == (0, ""), err
     report = json.loads(out)
-    assert report["schema"] == "gpulet-check/1" and report["problems"] == []
+    assert report["schema"] == "gpulet-runtime-check/1" and report["problems"] == []
     assert [gpu["device"] for gpu in report["gpus"]] == ["fake", "fake:12"]
     assert report["gpus"][0]["gpulets"][0]["models"][1]["batch"] == 4
     assert report["models"][1]["inputs"] == [
@@ -183,13 +183,17 @@ def test_real_devices():
     for flag in "--check", "--check-build":
         status, out, err = check("--device", "cpu:0", *zoo, program=RUNTIME, flag=flag)
         assert (status, err) == (0, "") and "image FP32[-1,1,28,28]" in out, (status, out, err)
+    for flag in "--check", "--check-build":
+        says(1, "gpu0: --verify-isolation: isolation is a matter of SMs", "--device", "cpu:0", *zoo,
+             "--verify-isolation", program=RUNTIME, flag=flag)
     says(4, "device cuda:99: ", "--device", "cuda:99", *zoo, program=RUNTIME)
     if not CUDA:
         return
     write("plan.yaml", ZOO_PLAN.replace("TYPE", "h100"))
     os.environ.update(GPULET_FAKE_CUDA="sms=132", GPULET_CACHE_DIR=os.getcwd())
     for flag in "--check", "--check-build":
-        status, out, err = check("--device", "cuda:0", *zoo, program=CUDA, flag=flag)
+        status, out, err = check("--device", "cuda:0", *zoo, "--verify-isolation", program=CUDA,
+                                 flag=flag)
         assert status == 0 and "device cuda:0: a h100, 16 units" in out, (status, out, err)
     says(4, "there is 1 GPU", "--device", "cuda:3", *zoo, program=CUDA)
 
