@@ -191,10 +191,13 @@ static int upgrade_schema(struct glet_store *store, struct glet_error *err)
 static int check_version(struct glet_store *store, enum glet_store_mode mode,
                          struct glet_error *err)
 {
-    int version = 0, application = 0, tables = 0;
+    int version = 0, application = 0, tables = 0, programs = 0;
+    /* Views, triggers and virtual tables have no page of their own: reading them may never end. */
     if (read_int(store, "PRAGMA user_version", &version, err) < 0 ||
         read_int(store, "PRAGMA application_id", &application, err) < 0 ||
-        read_int(store, "SELECT count(*) FROM sqlite_schema", &tables, err) < 0)
+        read_int(store, "SELECT count(*) FROM sqlite_schema", &tables, err) < 0 ||
+        read_int(store, "SELECT count(*) FROM sqlite_schema WHERE ifnull(rootpage, 0) = 0",
+                 &programs, err) < 0)
         return -1;
     if (tables == 0 && version == 0) {
         store->version = SCHEMA_VERSION;
@@ -203,7 +206,7 @@ static int check_version(struct glet_store *store, enum glet_store_mode mode,
         return glet_error_set(err, GLET_ERR_IO, "%s: an empty file, not a profile store",
                               store->path);
     }
-    if (application != APPLICATION_ID)
+    if (application != APPLICATION_ID || programs > 0)
         return glet_error_set(err, GLET_ERR_IO, "%s: an SQLite database, but not a profile store",
                               store->path);
     if (version > SCHEMA_VERSION) {

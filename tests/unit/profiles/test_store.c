@@ -223,7 +223,11 @@ static void test_refusals(void **state)
     check_refused("units: 21 is more than the 20 units of cpu", 2);
     run_sql("UPDATE latency SET units = 1 WHERE batch = 7; PRAGMA application_id = 7");
     check_refused("not a profile store", 4);
-    run_sql("PRAGMA application_id = 0x676c6574");
+    run_sql("PRAGMA application_id = 0x676c6574; ALTER TABLE meta RENAME TO was;"
+            "CREATE VIEW meta AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n)"
+            "SELECT 'cpu' AS gpu, i AS key, i AS value FROM n");
+    check_refused("not a profile store", 4); /* it would never end */
+    run_sql("DROP VIEW meta; ALTER TABLE was RENAME TO meta");
     /* Damage: every page after the first is zeroes. */
     struct stat status;
     assert_int_equal(stat(path, &status), 0);
