@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 struct digests {
     bool exists;
@@ -22,6 +23,9 @@ struct digests {
 /* Adds a file's bytes; 1 = done, 0 = there is no such file, -1 = error. */
 static int add_file(struct glet_sha256 *sha, const char *path, struct glet_error *err)
 {
+    struct stat status;
+    if (stat(path, &status) == 0 && !S_ISREG(status.st_mode)) /* which need not end */
+        return glet_error_set(err, GLET_ERR_IO, "%s: not a regular file", path);
     FILE *file = fopen(path, "re");
     if (!file)
         return errno == ENOENT ? 0 : glet_error_errno(err, errno, "%s", path);

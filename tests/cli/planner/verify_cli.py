@@ -126,6 +126,11 @@ class Check(Case):
                    "gpu,model,batch,units,model_sha256\nten,alpha,1,2,%s\n" % digest)
         self.check("--model-dir", ".")
 
+    def test_a_model_that_never_ends_is_not_read(self):
+        os.symlink("/dev/zero", self.path("alpha.onnx"))
+        self.assertIn("./alpha.onnx: not a regular file",
+                      self.check("--model-dir", ".", status=4).stderr)
+
     def test_the_finding_is_at_its_line(self):
         self.edit("workload.yaml", ("slo_ms: 60", "slo_ms: 10"))
         lines = self.check("--format", "github", status=1).stdout.splitlines()
