@@ -86,6 +86,14 @@ static int print_json(const struct values *v, const struct glet_comparisons *c,
     return glet_report_finish(stdout, err);
 }
 
+static bool has_limits(const struct glet_workload *workload)
+{
+    for (size_t i = 0; i < workload->gpu_count; i++)
+        if (workload->gpus[i].count < 0)
+            return false;
+    return true;
+}
+
 static int run(const void *values, const struct glet_list *arguments, struct glet_error *err)
 {
     (void)arguments;
@@ -98,6 +106,8 @@ static int run(const void *values, const struct glet_list *arguments, struct gle
     if (result == 0)
         result = v->format == FORMAT_JSON ? print_json(v, &comparisons, err)
                                           : print_table(v, &comparisons, err);
+    if (result == 0 && v->scale && !v->inputs.quiet && !has_limits(session.workload))
+        fputs("note: without a count of each GPU type no factor is the largest\n", stderr);
     glet_comparisons_fini(&comparisons);
     glet_session_note_stop(&session);
     glet_session_close(&session);

@@ -46,6 +46,9 @@ class ExplainAndWhatIf(Case):
             if rows[name]["accepts"] and rows[name]["violations"] == 0:
                 self.assertLessEqual(rows["plan"]["gpus"], rows[name]["gpus"], name)
         self.assertNotIn("CPU", self.verb("compare").stdout)
+        self.assertEqual(self.verb("compare", "--scale").stderr, "")
+        self.edit("workload.yaml", ("count: 4, ", ""))
+        self.assertIn("without a count", self.verb("compare", "--scale").stderr)
 
     def test_what_if(self):
         found = json.loads(self.verb("what-if", "--format", "json").stdout)
