@@ -19,8 +19,8 @@ static const char *const rule_names[GLET_RULE_COUNT] = {
     [GLET_RULE_EXEC] = "exec",       [GLET_RULE_DUTY] = "duty-cycle",
     [GLET_RULE_BATCH] = "batch",     [GLET_RULE_LATENCY] = "latency",
     [GLET_RULE_APP] = "app",         [GLET_RULE_MEMORY] = "memory",
-    [GLET_RULE_DEMAND] = "demand",   [GLET_RULE_STOCK] = "stock",
-    [GLET_RULE_SURVIVE] = "survive",
+    [GLET_RULE_DEMAND] = "demand",   [GLET_RULE_PROMISE] = "promise",
+    [GLET_RULE_STOCK] = "stock",     [GLET_RULE_SURVIVE] = "survive",
 };
 
 const char *glet_rule_name(enum glet_rule rule)
@@ -111,6 +111,44 @@ static void check_demand(struct verify_run *run)
                            "the gpu-lets of %s serve %.9g requests per second of %.9g",
                            run->workload->models[w].name, sum_rps, demand_rps);
     }
+}
+
+/*
+ * What the runtime goes by must be no less than what the workload asks for. Where the gpu-lets fall
+ * short of it as well, that has been said.
+ */
+static void check_promise(struct verify_run *run, size_t m, double scale)
+{
+    const struct glet_plan_model *model = &run->plan->models[m];
+    size_t w = (size_t)run->workload_model[m];
+    const struct glet_workload_model *asked = &run->workload->models[w];
+    double demand_rps = scale * glet_workload_demand_rps(run->workload, w);
+    char where[64];
+    snprintf(where, sizeof where, "models[%zu]", m);
+    if (asked->slo_ms > 0 && glet_verify_at_most(run->worst_ms[w], asked->slo_ms) &&
+        (model->slo_ms <= 0 || !glet_verify_at_most(model->slo_ms, asked->slo_ms)))
+        glet_verify_report(run, GLET_RULE_PROMISE, model->mark, where,
+                           "%s has an SLO of %.9g ms in the plan, of %.9g ms in the workload",
+                           model->name, model->slo_ms, asked->slo_ms);
+    if (asked->slo_ms > 0 && !glet_verify_at_most(asked->percentile, model->percentile))
+        glet_verify_report(run, GLET_RULE_PROMISE, model->mark, where,
+                           "%s has a percentile of %.9g in the plan, of %.9g in the workload",
+                           model->name, model->percentile, asked->percentile);
+    if (glet_verify_at_most(demand_rps, run->rate_sum_rps[m]) &&
+        !glet_verify_at_most(demand_rps, model->rate_rps))
+        glet_verify_report(run, GLET_RULE_PROMISE, model->mark, where,
+                           "%s has a rate of %.9g requests per second in the plan, of %.9g in the "
+                           "workload",
+                           model->name, model->rate_rps, demand_rps);
+}
+
+static void check_promises(struct verify_run *run)
+{
+    const struct glet_plan *plan = run->plan;
+    double scale = plan->objective == GLET_MAX_RATE ? plan->certificate.scale : 1;
+    for (size_t m = 0; m < plan->model_count; m++)
+        if (run->workload_model[m] >= 0)
+            check_promise(run, m, scale);
 }
 
 /* The longest time from an app's start to the end of stage s. Stages form a DAG. */
@@ -274,6 +312,7 @@ int glet_verify(const struct glet_workload *workload, const struct glet_profile 
     for (size_t g = 0; g < plan->gpu_count; g++)
         glet_verify_gpu(&run, g);
     check_demand(&run);
+    check_promises(&run);
     check_apps(&run);
     for (size_t g = 0; g < plan->gpu_count; g++)
         if (first_of(plan, g, false))

@@ -27,6 +27,7 @@ enum glet_rule {
     GLET_RULE_APP,     /* a path of an app takes longer than the app's SLO */
     GLET_RULE_MEMORY,  /* does not fit */
     GLET_RULE_DEMAND,  /* a model's rates sum to less than its demand */
+    GLET_RULE_PROMISE, /* the plan's own SLO, percentile or rate of a model is less than asked for */
     GLET_RULE_STOCK,   /* more GPUs than there are */
     GLET_RULE_SURVIVE, /* one GPU's failure leaves a model short */
     GLET_RULE_COUNT

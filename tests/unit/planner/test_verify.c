@@ -106,6 +106,7 @@ static void each_mistake_is_named(void **state)
     w.f.workload->models[1].slo_ms = SLOT(1, 1)->latency_bound_ms * (1 - 1e-6);
     expect(&w, GLET_RULE_LATENCY, "gpus[0].gpulets[1].models[1]");
     w.f.workload->models[1].slo_ms = SLOT(1, 1)->latency_bound_ms; /* equality holds */
+    w.plan->models[1].slo_ms = w.f.workload->models[1].slo_ms;
     a_correct_plan_passes(NULL);
 
     w.f.workload->apps[0].slo_ms = 20;
@@ -121,6 +122,18 @@ static void each_mistake_is_named(void **state)
     w.f.workload->models[0].rate_rps += 5;
     expect(&w, GLET_RULE_DEMAND, "models[0]");
     w.f.workload->models[0].rate_rps -= 5;
+
+    w.plan->models[0].slo_ms *= 1.01; /* the runtime would let requests take longer */
+    expect(&w, GLET_RULE_PROMISE, "models[0]");
+    w.plan->models[0].slo_ms = 0;
+    expect(&w, GLET_RULE_PROMISE, "models[0]");
+    w.plan->models[0].slo_ms = w.f.workload->models[0].slo_ms;
+    w.plan->models[1].percentile -= 1;
+    expect(&w, GLET_RULE_PROMISE, "models[1]");
+    w.plan->models[1].percentile += 1;
+    w.plan->models[1].rate_rps *= 0.99;
+    expect(&w, GLET_RULE_PROMISE, "models[1]");
+    w.plan->models[1].rate_rps /= 0.99;
 
     w.f.workload->gpus[0].count = 0;
     expect(&w, GLET_RULE_STOCK, "gpus[0]");

@@ -76,8 +76,11 @@ static void world_init(struct world *w, enum glet_mechanism mechanism)
     fixture_done(&w->f);
     w->plan =
         (struct glet_plan){.models = w->models, .model_count = 2, .gpus = w->gpus, .gpu_count = 2};
-    w->models[A].name = name_a;
-    w->models[B].name = name_b;
+    for (int m = A; m <= B; m++)
+        w->models[m] = (struct glet_plan_model){.name = m == A ? name_a : name_b,
+                                                .slo_ms = w->f.workload->models[m].slo_ms,
+                                                .percentile = w->f.workload->models[m].percentile,
+                                                .rate_rps = 1e6};
     for (int g = 0; g < 2; g++) {
         w->gpus[g] = (struct glet_plan_gpu){.id = g ? second_gpu : first_gpu,
                                             .type = type,
@@ -218,7 +221,7 @@ static void times_are_compared_with_every_slo(void **state)
     struct world w;
     world_init(&w, GLET_MECHANISM_MPS);
     for (int m = A; m <= B; m++) {
-        w.f.workload->models[m].slo_ms = 12; /* a round and a batch of 6 ms */
+        w.f.workload->models[m].slo_ms = w.models[m].slo_ms = 12; /* a round and a batch of 6 ms */
         expect_none(&w);
         w.f.workload->models[m].slo_ms = 11.5;
         expect(&w, 2, m == A ? "gpus[0].gpulets[0].models[0]" : "gpus[0].gpulets[1].models[0]",
