@@ -41,6 +41,7 @@ struct app_search {
     const struct glet_problem *problem;
     struct glet_problem *view; /* the problem at one region's limits */
     struct glet_outcome *out;
+    enum glet_effort effort; /* of the next search: at most the task's */
     struct region *open;
     int open_count, open_room;
     double least;     /* no plan at all is cheaper */
@@ -239,6 +240,7 @@ static void search_view(struct app_search *s, struct region *region)
     struct glet_task task = *s->task;
     struct glet_outcome at;
     task.problem = s->view;
+    task.effort = s->effort;
     if (s->out->found) {
         task.most = fmin(glet_task_most(s->task), cheaper(s));
         task.enough = fmax(task.enough, s->least);
@@ -287,7 +289,7 @@ static void search_prices(struct app_search *s)
     double *cost = glet_type_costs(s->problem);
     for (int m = 0; m < s->problem->model_count; m++)
         s->view->models[m].limit_ms = s->problem->models[m].limit_ms;
-    bool fast = s->task->effort == GLET_EFFORT_FAST;
+    bool fast = s->effort == GLET_EFFORT_FAST;
     size_t count = fast ? 1 : sizeof rooms / sizeof rooms[0];
     for (size_t i = 0; i < count && !is_done(s); i++) {
         double bound;
@@ -307,12 +309,25 @@ static void search_estimates(struct app_search *s)
 {
     if (!is_done(s) && glet_apps_split(s->problem, s->view))
         search_view(s, NULL);
-    double before = s->task->effort == GLET_EFFORT_FAST ? 0 : INFINITY;
+    double before = s->effort == GLET_EFFORT_FAST ? 0 : INFINITY;
     while (s->out->found && s->out->cost < before && !is_done(s) &&
            rate_plan(s->problem, &s->out->boxes, s->worst_ms)) {
         before = s->out->cost;
         set_limits(s->problem, s->worst_ms, s->view);
         search_view(s, NULL);
+    }
+}
+
+/* Begins as a fast search does: whatever that finds is then found with more effort, too. */
+static void search_splits(struct app_search *s)
+{
+    s->effort = GLET_EFFORT_FAST;
+    search_prices(s);
+    search_estimates(s);
+    s->effort = s->task->effort;
+    if (s->effort != GLET_EFFORT_FAST) {
+        search_prices(s);
+        search_estimates(s);
     }
 }
 
@@ -333,10 +348,8 @@ static void branch(struct app_search *s)
         if (!quick && !is_beaten(s, region.bound))
             search_region(s, &region);
         region_free(&region);
-        if (i == 0 && (s->open_count > 0 || quick) && !is_done(s)) { /* a plan to beat, a bound */
-            search_prices(s);
-            search_estimates(s);
-        }
+        if (i == 0 && (s->open_count > 0 || quick) && !is_done(s)) /* a plan to beat, a bound */
+            search_splits(s);
     }
     s->out->bound = quick ? s->least : s->undecided;
     for (int i = 0; i < s->open_count; i++) {
@@ -351,8 +364,11 @@ static void branch(struct app_search *s)
 void glet_app_search(const struct glet_task *task, struct glet_outcome *out)
 {
     *out = (struct glet_outcome){.cost = INFINITY, .beyond_cost = INFINITY};
-    struct app_search s = {
-        .task = task, .problem = task->problem, .out = out, .undecided = INFINITY};
+    struct app_search s = {.task = task,
+                           .problem = task->problem,
+                           .out = out,
+                           .effort = task->effort,
+                           .undecided = INFINITY};
     size_t models = (size_t)task->problem->model_count;
     s.view = glet_problem_view(task->problem);
     if (!s.view)
