@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * Synthetic fleets, most of them in apps, planned with every effort: the verifier accepts each plan,
- * no bound exceeds any of the plans, and more effort never needs more GPUs.
+ * no bound exceeds any of the plans, and none of more effort needs more GPUs.
  *
  * usage: test_effort [COUNT [FIRST_SEED]]; prints the seed of every failure.
  */
