@@ -177,6 +177,21 @@ static double dive(struct glet_search *search, double stock_ratio, double memory
     return share;
 }
 
+/*
+ * What is committed all at once sometimes rounds better: more effort must not miss that plan. For apps
+ * that is seen to at every split (app_search.c), and of a bulk a GPU is too little for the time.
+ */
+static void dive_fast(struct glet_search *search)
+{
+    enum glet_effort effort = search->effort;
+    if (effort == GLET_EFFORT_FAST || search->problem->app_count || search->bulk.count ||
+        glet_search_closed(search) || glet_halted(search->halt))
+        return;
+    search->effort = GLET_EFFORT_FAST;
+    dive(search, 1, MEMORY_RATIO);
+    search->effort = effort;
+}
+
 /* A plan of so much leaves little to gain. */
 static double near_bound(const struct glet_search *search)
 {
@@ -326,6 +341,7 @@ void glet_search_run(struct glet_search *search)
     glet_one_gpu_run(search);
     raise_by_pieces(search);
     raise_by_mixes(search);
+    dive_fast(search);
     if (!glet_search_closed(search))
         try_neighbourhoods(search, 4);
     if (!glet_search_closed(search) && !glet_halted(search->halt))
