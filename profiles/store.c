@@ -82,7 +82,6 @@ struct glet_store {
     int version; /* of the file */
 };
 
-/* What SQLite says, in the words of a user of profiles. */
 /*
  * What keeps a store from being opened, or 0. Where SQLite may not make a file, it looks for one to
  * read, and remembers only that there is none.
@@ -100,6 +99,7 @@ static int open_cause(struct glet_store *store, const char *path, enum glet_stor
     return cause;
 }
 
+/* What SQLite says, in the words of a user of profiles. */
 static int failed(struct glet_store *store, const char *doing, struct glet_error *err)
 {
     int code = store->db ? sqlite3_errcode(store->db) : SQLITE_NOMEM;
