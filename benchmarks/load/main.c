@@ -310,6 +310,15 @@ static int write_hdr(const struct load *load, struct glet_error *err)
     return 0;
 }
 
+/* Better now than after the run. */
+static int check_hdr(const char *prefix, struct glet_error *err)
+{
+    if (!prefix)
+        return 0;
+    GLET_CLEANUP(glet_cleanup_free) char *path = glet_format(err, "%s.hgrm", prefix);
+    return path ? glet_output_check(path, err) : -1;
+}
+
 static int prepare(struct load *load, const char *workload_path, struct glet_error *err)
 {
     const struct load_values *values = load->values;
@@ -319,7 +328,8 @@ static int prepare(struct load *load, const char *workload_path, struct glet_err
         return glet_error_set(err, GLET_ERR_USAGE, "--timeout must be above 0");
     if (values->trace && values->arrival != ARRIVAL_WORKLOAD)
         return glet_error_set(err, GLET_ERR_USAGE, "--trace and --arrival exclude each other");
-    if (glet_workload_load(workload_path, &load->workload, err) < 0 ||
+    if (check_hdr(values->hdr, err) < 0 ||
+        glet_workload_load(workload_path, &load->workload, err) < 0 ||
         (values->trace && glet_load_replay(load->workload, values->trace, &load->trace_begin_s,
                                            &load->trace_period_s, err) < 0) ||
         glet_load_targets_init(&load->targets, &values->targets, err) < 0 ||

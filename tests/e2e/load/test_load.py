@@ -250,6 +250,16 @@ class LoadTest(unittest.TestCase):
         self.assertEqual(sorted(f for f in os.listdir(self.folder) if f.endswith(".hgrm")),
                          ["out.app.ok.hgrm", "out.model.ok.hgrm"])
 
+    def test_hdr_files_that_cannot_be_written_are_noticed_before_the_run(self):
+        server = self.server()
+        done = subprocess.run(
+            [PROGRAM, self.file("w.yaml", workload([("ok", 50, SLO_MS)])), "--target", server.url,
+             "--hdr", os.path.join(self.folder, "missing", "out")],
+            capture_output=True, text=True, timeout=60)
+        self.assertEqual(done.returncode, 4)
+        self.assertIn("missing", done.stderr)
+        self.assertEqual(server.count("ok"), 0)
+
     def test_hdr_files(self):
         row, _ = self.one("ok", "--hdr", os.path.join(self.folder, "out"))
         with open(os.path.join(self.folder, "out.model.ok.hgrm")) as lines:
