@@ -39,6 +39,7 @@
 /* Where memory makes up this share of a GPU's price, all of it saves 1 to 4 GPUs in a hundred. */
 #define SCARCE_SHARE 0.3
 
+#define FINE_MODELS   200 /* with more, a dive commits all at once */
 #define ROUGH_MODELS  500 /* with more, gpu-lets are packed roughly until they are polished */
 #define UNEVEN_LEAST  8   /* the exact method does better with fewer */
 #define UNEVEN_MODELS 50
@@ -113,7 +114,7 @@ static bool memory_binds(const struct glet_search *search)
 static struct glet_dive_options dive_options(const struct glet_search *search, double stock_ratio,
                                              double memory_ratio)
 {
-    bool rough = search->problem->model_count > 200 || search->effort == GLET_EFFORT_FAST;
+    bool rough = search->problem->model_count > FINE_MODELS || search->effort == GLET_EFFORT_FAST;
     return (struct glet_dive_options){.root_rounds = 40,
                                       .rounds = 2,
                                       .commit_ratio = rough ? 1 : 0.3,
@@ -178,14 +179,16 @@ static double dive(struct glet_search *search, double stock_ratio, double memory
 }
 
 /*
- * What is committed all at once sometimes rounds better: more effort must not miss that plan. For apps
- * that is seen to at every split (app_search.c), and of a bulk a GPU is too little for the time.
+ * What is committed all at once sometimes rounds better: more effort must not miss that plan. Apps see
+ * to that at every split (app_search.c), many models commit all at once anyway, and beside a bulk a
+ * GPU is too little for the time.
  */
 static void dive_fast(struct glet_search *search)
 {
     enum glet_effort effort = search->effort;
-    if (effort == GLET_EFFORT_FAST || search->problem->app_count || search->bulk.count ||
-        glet_search_closed(search) || glet_halted(search->halt))
+    if (effort == GLET_EFFORT_FAST || search->problem->model_count > FINE_MODELS ||
+        search->problem->app_count || search->bulk.count || glet_search_closed(search) ||
+        glet_halted(search->halt))
         return;
     search->effort = GLET_EFFORT_FAST;
     dive(search, 1, MEMORY_RATIO);
