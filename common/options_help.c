@@ -5,37 +5,11 @@
  */
 #include "common/options.h"
 
+#include "common/wrap.h"
+
 #include <string.h>
 
 enum { WIDTH = 80, HELP_COLUMN = 28 };
-
-/* Prints words from column `at`, breaking lines before WIDTH and indenting them by `indent`. */
-static void wrap(FILE *out, int at, int indent, const char *text)
-{
-    bool first = true;
-    for (;;) {
-        text += strspn(text, " ");
-        int length = (int)strcspn(text, " \n");
-        if (length == 0 && !*text)
-            break;
-        if (*text == '\n') {
-            fprintf(out, "\n%s%*s", text[1] == '\n' ? "\n" : "", indent, "");
-            text += strspn(text, "\n");
-            at = indent;
-            first = true;
-            continue;
-        }
-        if (!first && at + 1 + length > WIDTH) {
-            fprintf(out, "\n%*s", indent, "");
-            at = indent;
-            first = true;
-        }
-        at += fprintf(out, "%s%.*s", first ? "" : " ", length, text);
-        first = false;
-        text += length;
-    }
-    putc('\n', out);
-}
 
 /* "man|bash" for a choice, else the placeholder; empty for a flag. */
 static void value_name(const struct glet_option *option, char *text, size_t size)
@@ -69,7 +43,7 @@ static void print_option(const struct glet_option *option, FILE *out)
     const char *fallback = option->hide_fallback ? NULL : option->fallback;
     snprintf(text, sizeof text, "%s%s%s%s", option->help, fallback ? " [" : "",
              fallback ? fallback : "", fallback ? "]" : "");
-    wrap(out, HELP_COLUMN, HELP_COLUMN, text);
+    glet_wrap(out, WIDTH, HELP_COLUMN, HELP_COLUMN, text);
 }
 
 static void print_commands(const struct glet_program *program, FILE *out)
@@ -83,7 +57,7 @@ static void print_commands(const struct glet_program *program, FILE *out)
             continue;
         int at = fprintf(out, "  %s ", command->name);
         fprintf(out, "%*s", at < HELP_COLUMN ? HELP_COLUMN - at : 0, "");
-        wrap(out, HELP_COLUMN, HELP_COLUMN, command->summary);
+        glet_wrap(out, WIDTH, HELP_COLUMN, HELP_COLUMN, command->summary);
     }
 }
 
@@ -102,7 +76,7 @@ static void print_exit_statuses(const struct glet_command *command, FILE *out)
         if (!rows[i][1])
             continue;
         fprintf(out, "  %-4s", rows[i][0]);
-        wrap(out, 6, 6, rows[i][1]);
+        glet_wrap(out, WIDTH, 6, 6, rows[i][1]);
     }
 }
 
@@ -119,10 +93,10 @@ void glet_print_help(const struct glet_program *program, const struct glet_comma
     fputs("Usage: ", out);
     print_usage(program, command, out);
     fputs("\n\n", out);
-    wrap(out, 0, 0, command->summary);
+    glet_wrap(out, WIDTH, 0, 0, command->summary);
     if (command->description) {
         putc('\n', out);
-        wrap(out, 0, 0, command->description);
+        glet_wrap(out, WIDTH, 0, 0, command->description);
     }
     if (!command->name)
         print_commands(program, out);

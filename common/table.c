@@ -3,6 +3,8 @@
  * of this project are ASCII, anything else only misaligns. */
 #include "common/table.h"
 
+#include "common/wrap.h"
+
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -59,23 +61,10 @@ static int finish(const struct glet_table *table, FILE *out)
     return table->out_of_memory || ferror(out) ? -1 : 0;
 }
 
-/* The text of a row's end, over as many lines as it needs between its column's start and the edge. */
-static void put_wrapped(const char *text, int indent, FILE *out)
+/* Where a text that begins there is broken. */
+static int edge_of(int indent)
 {
-    int room = EDGE - indent > LEAST_ROOM ? EDGE - indent : LEAST_ROOM;
-    for (;;) {
-        int length = (int)strlen(text), end = length;
-        if (length > room)
-            for (end = room; end > 0 && text[end] != ' '; end--)
-                ;
-        if (end == 0) /* one word beyond the edge */
-            end = (int)strcspn(text, " ");
-        fprintf(out, "%.*s", end, text);
-        text += end + (text[end] == ' ');
-        if (!*text)
-            return;
-        fprintf(out, "\n%*s", indent, "");
-    }
+    return EDGE - indent > LEAST_ROOM ? EDGE : indent + LEAST_ROOM;
 }
 
 int glet_table_print(const struct glet_table *table, FILE *out)
@@ -94,12 +83,11 @@ int glet_table_print(const struct glet_table *table, FILE *out)
             last--;
         for (size_t c = 0, indent = 0; c <= last; indent += (size_t)width[c++] + 2) {
             if (table->number[c])
-                fprintf(out, "%*s", width[c], row[c]);
+                fprintf(out, "%*s%s", width[c], row[c], c < last ? "  " : "\n");
             else if (c < last)
-                fprintf(out, "%-*s", width[c], row[c]);
+                fprintf(out, "%-*s  ", width[c], row[c]);
             else
-                put_wrapped(row[c], (int)indent, out);
-            fputs(c < last ? "  " : "\n", out);
+                glet_wrap(out, edge_of((int)indent), (int)indent, (int)indent, row[c]);
         }
     }
     return finish(table, out);
