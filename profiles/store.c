@@ -15,6 +15,7 @@
  */
 #include "profiles/store.h"
 
+#include "common/file.h"
 #include "common/memory.h"
 #include "common/profile/profile_schema.h"
 
@@ -82,23 +83,6 @@ struct glet_store {
     int version; /* of the file */
 };
 
-/*
- * What keeps a store from being opened, or 0. Where SQLite may not make a file, it looks for one to
- * read, and remembers only that there is none.
- */
-static int open_cause(struct glet_store *store, const char *path, enum glet_store_mode mode)
-{
-    int cause = store->db ? sqlite3_system_errno(store->db) : 0;
-    if (cause != ENOENT || mode != GLET_STORE_WRITE)
-        return cause;
-    int made = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    if (made < 0)
-        return errno;
-    close(made);
-    unlink(path);
-    return cause;
-}
-
 /* What SQLite says, in the words of a user of profiles. */
 static int failed(struct glet_store *store, const char *doing, struct glet_error *err)
 {
@@ -123,6 +107,16 @@ static int failed(struct glet_store *store, const char *doing, struct glet_error
         return glet_error_set(err, GLET_ERR_IO, "%s: %s: %s", store->path, doing,
                               store->db ? sqlite3_errmsg(store->db) : "out of memory");
     }
+}
+
+static int cannot_open(struct glet_store *store, enum glet_store_mode mode, struct glet_error *err)
+{
+    int cause = store->db ? sqlite3_system_errno(store->db) : 0;
+    /* Where SQLite may not make a file, it looks for one to read, and says that there is none. */
+    if (cause == ENOENT && mode == GLET_STORE_WRITE && glet_output_check(store->path, err) < 0)
+        return -1;
+    return cause ? glet_error_errno(err, cause, "%s", store->path)
+                 : failed(store, "cannot be opened", err);
 }
 
 static int execute(struct glet_store *store, const char *sql, const char *doing,
@@ -246,11 +240,7 @@ int glet_store_open(const char *path, enum glet_store_mode mode, struct glet_sto
     }
     int rc = -1;
     if (code != SQLITE_OK) {
-        int cause = open_cause(store, path, mode);
-        if (cause)
-            glet_error_errno(err, cause, "%s", path);
-        else
-            failed(store, "cannot be opened", err);
+        cannot_open(store, mode, err);
     } else if (mode == GLET_STORE_WRITE && sqlite3_db_readonly(store->db, "main") == 1) {
         glet_error_set(err, GLET_ERR_IO, "%s: read-only", path);
     } else {
