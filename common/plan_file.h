@@ -81,6 +81,12 @@ struct glet_plan {
     size_t gpu_count;
 };
 
+/* What the workload's rates are multiplied by in the plan. */
+static inline double glet_plan_scale(const struct glet_plan *plan)
+{
+    return plan->objective == GLET_MAX_RATE ? plan->certificate.scale : 1;
+}
+
 /* "min-gpus", "min-cost", "max-rate". */
 const char *glet_objective_name(enum glet_objective objective);
 

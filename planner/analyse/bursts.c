@@ -287,7 +287,7 @@ int glet_bursts_warn(const struct glet_session *session, const struct glet_plan 
                      struct glet_error *err)
 {
     const struct glet_workload *workload = session->workload;
-    double scale = plan->objective == GLET_MAX_RATE ? plan->certificate.scale : 1, sum_rps = 0;
+    double scale = glet_plan_scale(plan), sum_rps = 0;
     const struct glet_simulate_options options =
         glet_room_simulation(workload, scale, WARNING_REQUESTS);
     for (size_t m = 0; m < workload->model_count; m++)

@@ -86,7 +86,7 @@ static int fill_row(const struct glet_session *session, const struct glet_answer
     row->scale = answer->scale;
     if (answer->plan) {
         row->gpus = answer->plan->certificate.gpus;
-        row->scale = answer->plan->objective == GLET_MAX_RATE ? answer->plan->certificate.scale : 1;
+        row->scale = glet_plan_scale(answer->plan);
         for (size_t g = 0; g < answer->plan->gpu_count; g++)
             for (int t = 0; t < session->problem->type_count; t++)
                 if (strcmp(session->problem->types[t].name, answer->plan->gpus[g].type) == 0) {

@@ -90,7 +90,7 @@ static void check_names(struct verify_run *run)
 static void check_demand(struct verify_run *run)
 {
     const struct glet_plan *plan = run->plan;
-    double scale = plan->objective == GLET_MAX_RATE ? plan->certificate.scale : 1;
+    double scale = glet_plan_scale(plan);
     for (size_t w = 0; w < run->workload->model_count; w++) {
         double demand_rps = scale * glet_workload_demand_rps(run->workload, w), sum_rps = 0;
         size_t at = plan->model_count;
@@ -117,12 +117,12 @@ static void check_demand(struct verify_run *run)
  * What the runtime goes by must be no less than what the workload asks for. Where the gpu-lets fall
  * short of it as well, that has been said.
  */
-static void check_promise(struct verify_run *run, size_t m, double scale)
+static void check_promise(struct verify_run *run, size_t m)
 {
     const struct glet_plan_model *model = &run->plan->models[m];
     size_t w = (size_t)run->workload_model[m];
     const struct glet_workload_model *asked = &run->workload->models[w];
-    double demand_rps = scale * glet_workload_demand_rps(run->workload, w);
+    double demand_rps = glet_plan_scale(run->plan) * glet_workload_demand_rps(run->workload, w);
     char where[64];
     snprintf(where, sizeof where, "models[%zu]", m);
     if (asked->slo_ms > 0 && glet_verify_at_most(run->worst_ms[w], asked->slo_ms) &&
@@ -144,11 +144,9 @@ static void check_promise(struct verify_run *run, size_t m, double scale)
 
 static void check_promises(struct verify_run *run)
 {
-    const struct glet_plan *plan = run->plan;
-    double scale = plan->objective == GLET_MAX_RATE ? plan->certificate.scale : 1;
-    for (size_t m = 0; m < plan->model_count; m++)
+    for (size_t m = 0; m < run->plan->model_count; m++)
         if (run->workload_model[m] >= 0)
-            check_promise(run, m, scale);
+            check_promise(run, m);
 }
 
 /* The longest time from an app's start to the end of stage s. Stages form a DAG. */

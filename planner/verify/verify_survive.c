@@ -43,7 +43,7 @@ int glet_verify_survive(const struct glet_workload *workload, const struct glet_
                         struct glet_verdict *out, struct glet_error *err)
 {
     struct verify_run run = {.workload = workload, .plan = plan, .out = out};
-    double scale = plan->objective == GLET_MAX_RATE ? plan->certificate.scale : 1;
+    double scale = glet_plan_scale(plan);
     double *rate_rps = calloc(workload->model_count + 1, sizeof *rate_rps);
     run.workload_model = calloc(plan->model_count + 1, sizeof *run.workload_model);
     run.out_of_memory = !rate_rps || !run.workload_model;
