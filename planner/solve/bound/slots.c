@@ -48,11 +48,8 @@ int64_t glet_slots_filling(const struct glet_problem *problem, int type, const d
     slot_prices(problem, type, sigma, b, a, rest);
     int best_top = -1;
     int64_t best = a == b ? glet_pattern_best(t, rest, uses) : 0;
-    struct glet_problem_type less = *t; /* without the slot of the largest ratio */
-    less.max_gpulets--;
     for (int s = 0; a != b && s < sizes; s++) {
-        less.units = t->units - t->sizes_units[s];
-        int64_t value = top[s] + glet_pattern_best(&less, rest, NULL);
+        int64_t value = top[s] + glet_pattern_best_beside(t, s, rest, NULL);
         if (value > best) {
             best = value;
             best_top = s;
@@ -62,8 +59,7 @@ int64_t glet_slots_filling(const struct glet_problem *problem, int type, const d
         for (int s = 0; s < count * count * sizes; s++)
             uses_out[s] = 0;
         if (best_top >= 0) {
-            less.units = t->units - t->sizes_units[best_top];
-            glet_pattern_best(&less, rest, uses);
+            glet_pattern_best_beside(t, best_top, rest, uses);
             uses_out[(a * count + b) * sizes + best_top] = 1;
         }
         for (int s = 0; s < sizes && (a == b || best_top >= 0); s++)

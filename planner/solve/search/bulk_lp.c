@@ -12,7 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ROUNDS 100 /* more than are needed */
+#define ROUNDS     100 /* more than are needed */
+#define PRICE_UNIT 1e12
 
 /*
  * What a slot is worth at least, of its share of a GPU: one after the other. Room that a large gpu-let
@@ -260,71 +261,27 @@ static int price_pieces(struct glet_bulk_lp *b, double least_worth)
     return added;
 }
 
-/* The most valuable mild slots in so many units, so many at most: a knapsack for all of them. */
-struct knapsack {
-    int most, units;
-    double *value; /* [count * (units + 1) + units] */
-    int *size;     /* the last one's size; -1 = a unit idle, -2 = nothing more */
-};
-
-static void fill_knapsack(const struct glet_bulk_lp *b, int pair, struct knapsack *k)
-{
-    int width = k->units + 1;
-    for (int c = 0; c <= k->most; c++)
-        for (int u = 0; u <= k->units; u++) {
-            double *value = &k->value[c * width + u];
-            int *size = &k->size[c * width + u];
-            *value = c && u ? value[-1] : 0;
-            *size = c && u ? -1 : -2;
-            for (int s = 0; s < b->sizes && c && b->type->sizes_units[s] <= u; s++) {
-                double with = k->value[(c - 1) * width + u - b->type->sizes_units[s]] +
-                              b->slot_price[slot(b, pair, false, s)];
-                if (with > *value + 1e-12) {
-                    *value = with;
-                    *size = s;
-                }
-            }
-        }
-}
-
-static void take_knapsack(const struct glet_bulk_lp *b, const struct knapsack *k, int count,
-                          int units, int16_t *mild)
-{
-    memset(mild, 0, sizeof *mild * (size_t)b->sizes);
-    for (int size; (size = k->size[count * (k->units + 1) + units]) != -2;) {
-        if (size < 0) {
-            units--;
-            continue;
-        }
-        mild[size]++;
-        units -= b->type->sizes_units[size];
-        count--;
-    }
-}
-
+/* Adds the best fill beside each size of loud slot, and without one, where it is worth more than a GPU. */
 static int price_fills(struct glet_bulk_lp *b)
 {
-    struct knapsack k = {.most = b->type->max_gpulets, .units = b->type->units};
+    int64_t mild_price[GLET_BULK_SIZES];
     int16_t mild[GLET_BULK_SIZES];
     int added = 0;
-    size_t cells = (size_t)(k.most + 1) * (size_t)(k.units + 1);
-    k.value = glet_must_alloc(sizeof *k.value, cells);
-    k.size = glet_must_alloc(sizeof *k.size, cells);
     for (int q = 0; q < b->pairs; q++) {
-        fill_knapsack(b, q, &k);
+        for (int s = 0; s < b->sizes; s++)
+            mild_price[s] = (int64_t)(b->slot_price[slot(b, q, false, s)] * PRICE_UNIT);
         for (int s = -1; s < b->sizes; s++) {
-            int units = s < 0 ? k.units : k.units - b->type->sizes_units[s];
-            int count = s < 0 ? k.most : k.most - 1;
             double loud = s < 0 ? 0 : b->slot_price[slot(b, q, true, s)];
-            if (loud + k.value[count * (k.units + 1) + units] <= 1 + 1e-6)
+            if (s >= 0 && loud <= 0)
                 continue;
-            take_knapsack(b, &k, count, units, mild);
+            int64_t rest = s < 0 ? glet_pattern_best(b->type, mild_price, mild)
+                                 : glet_pattern_best_beside(b->type, s, mild_price, mild);
+            if (loud + (double)rest / PRICE_UNIT <= 1 + 1e-6)
+                continue;
             add_fill(b, q, s, mild);
             added++;
         }
     }
-    free(k.value);
-    free(k.size);
     return added;
 }
 

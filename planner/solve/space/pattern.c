@@ -170,3 +170,12 @@ int64_t glet_pattern_best(const struct glet_problem_type *type, const int64_t *p
     free(choice);
     return best;
 }
+
+int64_t glet_pattern_best_beside(const struct glet_problem_type *type, int taken,
+                                 const int64_t *price, int16_t *uses_out)
+{
+    struct glet_problem_type less = *type;
+    less.units -= type->sizes_units[taken];
+    less.max_gpulets--;
+    return glet_pattern_best(&less, price, uses_out);
+}

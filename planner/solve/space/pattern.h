@@ -34,4 +34,8 @@ bool glet_patterns_add(struct glet_patterns *patterns, const int16_t *uses);
 int64_t glet_pattern_best(const struct glet_problem_type *type, const int64_t *price,
                           int16_t *uses_out);
 
+/* The same of what a gpu-let of size `taken` leaves, which is not counted. The type has no layouts. */
+int64_t glet_pattern_best_beside(const struct glet_problem_type *type, int taken,
+                                 const int64_t *price, int16_t *uses_out);
+
 #endif

@@ -65,6 +65,12 @@ static void knapsack_equals_enumeration(void **state)
             best = value > best ? value : best;
         }
         assert_int_equal(glet_pattern_best(&type, price, NULL), best);
+        int64_t beside = 0; /* of any size that is taken first */
+        for (int s = 0; s < type.size_count; s++) {
+            int64_t value = price[s] + glet_pattern_best_beside(&type, s, price, NULL);
+            beside = value > beside ? value : beside;
+        }
+        assert_int_equal(beside, best);
         glet_patterns_fini(&patterns);
     }
 }
