@@ -168,9 +168,7 @@ double glet_place_add(struct glet_place *place, int i, int m, int size)
             continue;
         glet_box_copy(&trial, &before);
         struct glet_atom *atom = &trial.atoms[trial.count++];
-        *atom = (struct glet_atom){.size = (int16_t)size, .count = 1};
-        atom->model[0] = (uint16_t)m;
-        atom->batch[0] = (uint16_t)batch;
+        *atom = glet_atom_single(size, m, batch);
         if (!fits(place, &trial))
             continue;
         best_rate = glet_atom_rate_rps(&trial.atoms[trial.count - 1], 0);

@@ -18,12 +18,10 @@ struct stock { /* gpu-lets of one pair of thresholds that wait for a place */
     int count;
 };
 
-static struct glet_atom atom_of(const struct glet_bulk_point *point)
+static struct glet_atom atom_of(const struct glet_bulk_lp *b, int column)
 {
-    struct glet_atom atom = {.size = point->size, .count = 1};
-    atom.model[0] = point->model;
-    atom.batch[0] = point->batch;
-    return atom;
+    const struct glet_bulk_point *point = &b->points[b->columns[column].at];
+    return glet_atom_single(point->size, point->model, point->batch);
 }
 
 static bool take_piece(const struct glet_bulk_lp *b, struct stock *stock, bool loud, int size,
@@ -34,7 +32,7 @@ static bool take_piece(const struct glet_bulk_lp *b, struct stock *stock, bool l
         if (stock->copies[i] == 0 || column->loud != loud || b->points[column->at].size != size)
             continue;
         stock->copies[i]--;
-        box->atoms[box->count++] = atom_of(&b->points[column->at]);
+        box->atoms[box->count++] = atom_of(b, stock->column[i]);
         return true;
     }
     return false;
@@ -99,7 +97,7 @@ static void take_all(const struct glet_bulk_lp *b, double *left_rps, struct glet
         if (b->columns[i].kind != GLET_BULK_ALONE)
             continue;
         struct glet_box box = {.count = 1};
-        box.atoms[0] = atom_of(&b->points[b->columns[i].at]);
+        box.atoms[0] = atom_of(b, i);
         for (int c = copies_of(b, i); c > 0 && glet_box_evaluate(b->problem, &box); c--)
             take(&box, left_rps, out);
     }

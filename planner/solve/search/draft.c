@@ -254,9 +254,8 @@ bool glet_draft_fill(const struct glet_draft *draft, const struct glet_place *at
 {
     const struct glet_single *one =
         glet_space_best(draft->space, at->type, at->level, model, at->size);
-    *out = (struct glet_placed){.type = at->type, .level = at->level};
-    out->atom = (struct glet_atom){.size = at->size, .count = 1};
-    out->atom.model[0] = (uint16_t)model;
-    out->atom.batch[0] = one->batch;
+    *out = (struct glet_placed){.type = at->type,
+                                .level = at->level,
+                                .atom = glet_atom_single(at->size, model, one->batch)};
     return one->rate_rps > 0 && glet_space_rate_atom(draft->space, at->type, at->level, &out->atom);
 }

@@ -136,9 +136,7 @@ static void seed_pool(struct glet_master *master)
                         continue;
                     best = one->rate_rps / units;
                     placed.level = (int16_t)l;
-                    placed.atom = (struct glet_atom){.size = (int16_t)s, .count = 1};
-                    placed.atom.model[0] = (uint16_t)m;
-                    placed.atom.batch[0] = one->batch;
+                    placed.atom = glet_atom_single(s, m, one->batch);
                 }
             if (best > 0 && glet_space_rate_atom(master->space, g, placed.level, &placed.atom))
                 glet_master_add(master, &placed);

@@ -44,9 +44,7 @@ static void shrink_single(const struct glet_space *space, const double *demand_r
         double rest_rps = rate_rps[m] - glet_atom_rate_rps(atom, 0) + one->rate_rps;
         if (one->rate_rps <= 0 || rest_rps < demand_rps[m])
             continue;
-        struct glet_atom smaller = {.size = (int16_t)s, .count = 1};
-        smaller.model[0] = (uint16_t)m;
-        smaller.batch[0] = one->batch;
+        struct glet_atom smaller = glet_atom_single(s, m, one->batch);
         if (!glet_space_rate_atom(space, placed->type, placed->level, &smaller))
             continue;
         rate_rps[m] += glet_atom_rate_rps(&smaller, 0) - glet_atom_rate_rps(atom, 0);

@@ -83,10 +83,9 @@ static int price_singles(struct glet_master *master)
                     if (promise <= best || master->model_price[m] * rate_rps < 1e-12)
                         continue;
                     best = promise;
-                    chosen = (struct glet_placed){.type = (int16_t)g, .level = (int16_t)l};
-                    chosen.atom = (struct glet_atom){.size = (int16_t)s, .count = 1};
-                    chosen.atom.model[0] = (uint16_t)m;
-                    chosen.atom.batch[0] = one->batch;
+                    chosen = (struct glet_placed){.type = (int16_t)g,
+                                                  .level = (int16_t)l,
+                                                  .atom = glet_atom_single(s, m, one->batch)};
                 }
         if (chosen.type >= 0 &&
             glet_space_rate_atom(master->space, chosen.type, chosen.level, &chosen.atom)) {

@@ -111,9 +111,7 @@ static void try_new_let(struct repair *r, int i, int m, double missing, struct m
         struct glet_box trial;
         glet_box_copy(&trial, box);
         struct glet_atom *atom = &trial.atoms[trial.count++];
-        *atom = (struct glet_atom){.size = (int16_t)s, .count = 1};
-        atom->model[0] = (uint16_t)m;
-        atom->batch[0] = one->batch;
+        *atom = glet_atom_single(s, m, one->batch);
         double before = best->gain;
         offer(r, i, &trial, m, missing, best);
         if (best->gain > before || !type->layouts)
@@ -347,9 +345,8 @@ static bool open_gpu(struct repair *r, int m)
     if (best_type < 0)
         return false;
     struct glet_box box = {.type = best_type, .count = 1};
-    box.atoms[0] = (struct glet_atom){.size = (int16_t)best_size, .count = 1};
-    box.atoms[0].model[0] = (uint16_t)m;
-    box.atoms[0].batch[0] = glet_space_best(r->space, best_type, 0, m, best_size)->batch;
+    box.atoms[0] = glet_atom_single(best_size, m,
+                                    glet_space_best(r->space, best_type, 0, m, best_size)->batch);
     if (!glet_box_evaluate(r->problem, &box))
         return false;
     glet_boxes_add(r->boxes, &box);

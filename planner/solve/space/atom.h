@@ -33,6 +33,13 @@ static inline double glet_atom_rate_rps(const struct glet_atom *atom, int k)
     return 1000.0 * atom->batch[k] / atom->duty_ms;
 }
 
+/* A gpu-let of one model; duty_ms is not known yet. */
+static inline struct glet_atom glet_atom_single(int size, int model, int batch)
+{
+    return (struct glet_atom){
+        .size = (int16_t)size, .count = 1, .model = {(uint16_t)model}, .batch = {(uint16_t)batch}};
+}
+
 /*
  * What part k must keep of its rate for the model's demand to stay served, when all gpu-lets
  * together serve served_rps of it.
